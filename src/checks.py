@@ -1,0 +1,40 @@
+"""Argument checks and the words that errors use for an image."""
+
+from collections.abc import Collection, Hashable
+from typing import Any
+
+from monai.data import MetaTensor
+from monai.utils import ImageMetaKey
+
+
+def describe(image: Any) -> str:
+    """Return ``image 'sub-01_swi.nii.gz'`` when the file name is known, else the shape, for error messages."""
+    name = image.meta.get(ImageMetaKey.FILENAME_OR_OBJ) if isinstance(image, MetaTensor) else None
+    return f"image '{name}'" if name else f"image of shape {tuple(image.shape)}"
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raise ``ValueError`` unless ``low <= value <= high``."""
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be between {low} and {high}, got {value!r}.")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise ``ValueError`` unless ``value > 0``."""
+    if not value > 0:
+        raise ValueError(f"`{name}` must be above 0, got {value!r}.")
+
+
+def check_one_of(name: str, value: Hashable, allowed: Collection[Hashable]) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+
+
+def check_same_shape(image: Any, mask: Any, action: str) -> None:
+    """Raise ``ValueError`` unless the spatial shapes of the channel-first ``image`` and ``mask`` are equal."""
+    if image.shape[1:] != mask.shape[1:]:
+        raise ValueError(
+            f"cannot {action} {describe(image)}: its shape is {tuple(image.shape[1:])}, "
+            f"its mask's {tuple(mask.shape[1:])}."
+        )
