@@ -38,3 +38,10 @@ def check_same_shape(image: Any, mask: Any, action: str) -> None:
             f"cannot {action} {describe(image)}: its shape is {tuple(image.shape[1:])}, "
             f"its mask's {tuple(mask.shape[1:])}."
         )
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error that started a chain; MONAI wraps the errors of transforms in its own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -1,0 +1,129 @@
+"""The command ``csvd``: thin, over the bundles' own configs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from .checks import first_cause
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Cerebral microbleeds on MRI. Research use only.")
+console = Console()
+
+
+class Contrast(str, Enum):
+    """How microbleeds look."""
+
+    dark = "dark"
+    bright = "bright"
+
+
+class Device(str, Enum):
+    """Where the network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@app.command()
+def detect(
+    source: Annotated[Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")],
+    out: Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")],
+    contrast: Annotated[Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")] = Contrast.dark,
+    threshold: Annotated[Optional[float], typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
+    mask: Annotated[Optional[Path], typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
+    section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
+    volume: Annotated[Optional[int], typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
+    bundle: Annotated[Optional[Path], typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
+    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+) -> None:
+    """Find microbleed candidates: csvd detect sub-01_swi.nii.gz --out results"""
+    from .detection import detect as detect_scans
+    from .detection import find_bundle
+
+    settings: dict[str, object] = {"contrast": contrast.value}
+    if threshold is not None:
+        settings["threshold"] = threshold
+    if volume is not None:
+        settings["volume"] = volume
+    if device is not Device.auto:
+        settings["device"] = f"$torch.device('{device.value}')"
+    rows = detect_scans(
+        source,
+        out,
+        bundle or find_bundle("cmb_detection"),
+        mask=mask,
+        section=section,
+        overwrite=overwrite,
+        settings=settings,
+    )
+    print_rows(rows, out)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder of the simulated cohort.")],
+    preset: Annotated[str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random.")] = "ukbb",
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    phenotype: Annotated[Optional[str], typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")] = None,
+    head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
+    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (0.8, 0.1, 0.1),
+    jobs: Annotated[Optional[int], typer.Option(min=1, help="Processes; all cores when not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
+) -> None:
+    """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
+    from .phantom import write_cohort
+
+    datalist = write_cohort(
+        preset, subjects, out, seed, jobs=jobs, head=head, split=split, overwrite=overwrite, phenotype=phenotype
+    )
+    console.print(f"{subjects} simulated subjects: {datalist}")
+
+
+@app.command()
+def pack(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    out: Annotated[Path, typer.Option(help="The archive to write (.zip).")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an archive that is there.")] = False,
+) -> None:
+    """Make a shareable archive, package included: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
+    from .pack import pack_bundle
+
+    console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
+
+
+def print_rows(rows: list[dict], out: Path) -> None:
+    """Print what came of each scan, and where to look."""
+    for row in rows:
+        where = out / row["case"]
+        if row["status"] == "failed":
+            console.print(f"{row['case']}: failed: {row['reason']}", soft_wrap=True, markup=False)
+            continue
+        for warning in row["warnings"]:
+            console.print(f"{row['case']}: warning: {warning}", soft_wrap=True, markup=False)
+        console.print(f"{row['case']}: {row['counts']['total']} candidates, see {where / (row['case'] + '.html')}", soft_wrap=True, markup=False)
+    console.print("Research use only.")
+
+
+def main() -> None:
+    """Run the command line; a bad input is one line on standard error and exit code 2."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)  # the engine logs errors with their traceback; they are printed below
+    try:
+        app()
+    except Exception as error:
+        cause = first_cause(error)
+        if not isinstance(cause, ValueError | OSError):
+            raise
+        print(f"csvd: {cause}", file=sys.stderr)
+        sys.exit(2)

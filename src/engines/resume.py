@@ -1,0 +1,54 @@
+"""Resume a training that was killed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from ..files import atomic_path
+
+logger = logging.getLogger(__name__)
+
+
+class Resume:
+    """Save the whole state of a training after each epoch, and go on from it when it is started again.
+
+    The file is replaced by renaming, so a kill while it is written leaves the previous epoch's. The state is loaded
+    when the training starts; a training whose last epoch is on file ends at once.
+
+    Args:
+        path: the file, for example ``runs/resume.pt``. Delete it to start afresh.
+        state: what to keep, by name; each value has ``state_dict`` and ``load_state_dict``.
+    """
+
+    def __init__(self, path: str, state: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.state = state
+
+    def attach(self, engine: Engine) -> None:
+        """Load on ``STARTED``, save on ``EPOCH_COMPLETED``."""
+        engine.add_event_handler(Events.STARTED, self.load)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    def load(self, engine: Engine) -> None:
+        """Restore networks, optimisers, schedules and the number of the last epoch, if there is a file."""
+        if not self.path.exists():
+            return
+        saved = torch.load(self.path, map_location="cpu", weights_only=True)
+        for name, item in self.state.items():
+            item.load_state_dict(saved[name])
+        engine.state.epoch = saved["epoch"]
+        engine.state.iteration = saved["epoch"] * (engine.state.epoch_length or 0)
+        logger.info("resumed from %s after epoch %d", self.path, saved["epoch"])
+
+    def save(self, engine: Engine) -> None:
+        """Write the state of the epoch that has just ended."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: item.state_dict() for name, item in self.state.items()}
+        with atomic_path(self.path) as temporary:
+            torch.save({**state, "epoch": engine.state.epoch}, temporary)

@@ -1,0 +1,5 @@
+"""Networks, one per file."""
+
+from .shallow_unet import ShallowUNet
+
+__all__ = ["ShallowUNet"]

@@ -1,0 +1,83 @@
+"""Shallow 3-D U-Net of the first step of the cascade: candidate detection."""
+
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets.basic_unet import TwoConv
+from torch import nn
+
+from ..checks import check_positive
+
+
+def truncated_normal_(module: nn.Module, std: float = 0.05, bias: float = 0.1) -> None:
+    """Initialise a convolution or linear layer in place as in Sundaresan et al. 2023, section 2.6."""
+    if isinstance(module, nn.Conv3d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=std)
+        if module.bias is not None:
+            nn.init.constant_(module.bias, bias)
+
+
+class ShallowUNet(nn.Module):
+    """U-Net with two poolings, shallow because microbleeds are small and sparse [1]_.
+
+    A 1x1x1 projection, then two 3x3x3 convolutions per level with ``features``, ``2 * features`` and
+    ``4 * features`` channels, max-pooling down, trilinear upsampling and a skip connection up, a final 1x1x1
+    convolution. The paper does not name a normalisation: each convolution is followed by batch normalisation and
+    ReLU. With the default arguments it has 5 649 355 parameters.
+
+    Args:
+        in_channels: channels of the input. Defaults to 2, the scan and its radial symmetry.
+        out_channels: classes, background first. Defaults to 2.
+        features: channels of the first level. Defaults to 64, as in the paper.
+        projected: channels after the projection. Defaults to 3, as in the paper.
+        strides: size of the two poolings, in voxels, per axis. Defaults to 2 x 2 x 2 twice, as in the paper;
+            ``((2, 2, 1), (2, 2, 2))`` keeps thick slices apart longer.
+
+    Raises:
+        ValueError: ``features`` is not positive, or ``strides`` are not two.
+
+    References:
+        .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 2.2.
+           https://doi.org/10.3389/fninf.2023.1204186
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 2,
+        out_channels: int = 2,
+        features: int = 64,
+        projected: int = 3,
+        strides: Sequence[Sequence[int]] = ((2, 2, 2), (2, 2, 2)),
+    ) -> None:
+        super().__init__()
+        check_positive("features", features)
+        if len(strides) != 2:
+            raise ValueError(f"`strides` must name two poolings, got {strides!r}.")
+        first, second = tuple(strides[0]), tuple(strides[1])
+        self.project = nn.Conv3d(in_channels, projected, kernel_size=1)
+        self.encode_1 = self._two_convolutions(projected, features)
+        self.encode_2 = self._two_convolutions(features, 2 * features)
+        self.encode_3 = self._two_convolutions(2 * features, 4 * features)
+        self.decode_2 = self._two_convolutions((4 + 2) * features, 2 * features)
+        self.decode_1 = self._two_convolutions((2 + 1) * features, features)
+        self.pool_1, self.pool_2 = nn.MaxPool3d(first), nn.MaxPool3d(second)
+        self.up_1 = nn.Upsample(scale_factor=first, mode="trilinear")
+        self.up_2 = nn.Upsample(scale_factor=second, mode="trilinear")
+        self.classify = nn.Conv3d(features, out_channels, kernel_size=1)
+        self.apply(truncated_normal_)
+
+    @staticmethod
+    def _two_convolutions(in_channels: int, out_channels: int) -> TwoConv:
+        return TwoConv(3, in_channels, out_channels, act=("relu", {"inplace": True}), norm="batch", bias=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, out_channels, H, W, D) of (B, in_channels, H, W, D).
+
+        Each spatial size must be divisible by the product of its strides (4 by default).
+        """
+        fine = self.encode_1(self.project(image))  # (B, f, H, W, D)
+        middle = self.encode_2(self.pool_1(fine))  # (B, 2f, H/2, W/2, D/2)
+        coarse = self.encode_3(self.pool_2(middle))  # (B, 4f, H/4, W/4, D/4)
+        middle = self.decode_2(torch.cat([self.up_2(coarse), middle], dim=1))
+        fine = self.decode_1(torch.cat([self.up_1(middle), fine], dim=1))
+        return self.classify(fine)
