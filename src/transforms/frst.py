@@ -1,0 +1,205 @@
+"""Fast radial symmetry transform: how strongly the gradients around a voxel point at it."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
+from monai.transforms import MapTransform, Transform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
+
+from ..checks import check_one_of, check_positive, describe
+from ._gaussian import gaussian_filter
+
+SIGNS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
+
+
+def central_gradient(volumes: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
+    """Return the (3, N, H, W, D) central differences of (N, H, W, D), per unit of ``spacing``, 0 on the faces."""
+    gradient = volumes.new_zeros(3, *volumes.shape)
+    for axis, size in enumerate(volumes.shape[1:]):
+        if size > 2:
+            after = volumes.narrow(axis + 1, 2, size - 2)
+            before = volumes.narrow(axis + 1, 0, size - 2)
+            gradient[axis].narrow(axis + 1, 1, size - 2).copy_((after - before) / (2 * spacing[axis]))
+    return gradient
+
+
+def displacement(direction: torch.Tensor, radius: float, spacing: Sequence[float]) -> torch.Tensor:
+    """Return the whole voxels, (3, V) int64, that a step of ``radius`` along unit vectors (3, V) covers."""
+    step = direction * direction.new_tensor([radius / size for size in spacing])[:, None]
+    return step.round().long()
+
+
+def sphere_votes(radius: float, spacing: Sequence[float]) -> int:
+    """Return how many voxels vote for the centre of an ideal sphere of this radius, 0 if it reaches no neighbour."""
+    reach = [range(-int(radius / size + 0.5), int(radius / size + 0.5) + 1) for size in spacing]
+    voxels = torch.cartesian_prod(*(torch.tensor(steps) for steps in reach)).T.double()
+    voxels = voxels[:, voxels.any(dim=0)]
+    direction = voxels * voxels.new_tensor(spacing)[:, None]
+    direction /= torch.linalg.vector_norm(direction, dim=0)
+    return int((displacement(direction, radius, spacing) == voxels).all(dim=0).sum())
+
+
+def fast_radial_symmetry(
+    image: torch.Tensor,
+    radii: Sequence[float],
+    *,
+    spacing: Sequence[float] = (1, 1, 1),
+    alpha: float = 2,
+    polarity: str = "bright",
+) -> torch.Tensor:
+    """Return the fast radial symmetry transform of volumes, the mean over ``radii``, after [1]_ in 3-D.
+
+    Every voxel with a gradient votes for the voxels at distance ``n`` up its gradient (the centre of a bright
+    sphere) and down its gradient (of a dark one). With O_n the signed count of votes and M_n their signed gradient
+    magnitudes, ``F_n = n * M_n / k_n * (|O_n| / k_n) ** alpha``, which is smoothed with a Gaussian of 0.25 n.
+
+    Differences from [1]_: ``k_n`` is a third of the voxels that vote for the centre of an ideal sphere on this grid,
+    as the paper's 9.9 is a third of the pixels of its circles, and clips O_n; it does not depend on the image, so
+    cropping changes nothing. The factor ``n`` frees the result of units: a sphere twice as large, seen with radii
+    twice as long, gives the same.
+
+    Args:
+        image: (B, C, H, W, D) tensor of any number type, not modified. Each channel is transformed by itself.
+        radii: distances ``n``, in the unit of ``spacing``.
+        spacing: voxel size along H, W and D. 1 measures radii in voxels; the voxel size in mm measures them in mm.
+        alpha: strictness, above 0. Higher values suppress what is not symmetric on all sides, such as lines.
+        polarity: "bright" and "dark" count the votes for spheres of that kind only, "both" counts both.
+
+    Returns:
+        (B, C, H, W, D) float32: above 0 at bright spheres, below 0 at dark ones. It is proportional to intensity:
+        a ball whose radius lies among ``radii`` has 0.2 to 0.6 times its contrast at its centre, noise a hundredth.
+        Votes that leave the volume are dropped.
+
+    Raises:
+        ValueError: ``image`` has not 5 dimensions or is not finite, ``alpha`` or ``polarity`` is not allowed,
+            ``radii`` is empty or a radius is too small to reach a neighbouring voxel.
+
+    References:
+        .. [1] Loy and Zelinsky, ECCV 2002. https://doi.org/10.1007/3-540-47969-4_24
+    """
+    check_parameters(radii, alpha, polarity)
+    if image.ndim != 5:
+        raise ValueError(
+            f"cannot transform {describe(image)}: it needs 5 dimensions (B, C, H, W, D), not {image.ndim}."
+        )
+    volumes = convert_to_tensor(image, dtype=torch.float32, track_meta=False).flatten(0, 1)
+    gradient = central_gradient(volumes, spacing)
+    magnitude = torch.linalg.vector_norm(gradient, dim=0)
+    if not magnitude.isfinite().all():
+        raise ValueError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
+    is_voter = magnitude > 0
+    magnitude = magnitude[is_voter]
+    direction = gradient[:, is_voter] / magnitude
+
+    # A margin takes the votes that leave the volume, so that no vote needs a test.
+    margin = [int(max(radii) / size + 0.5) for size in spacing]
+    padded = [len(volumes), *(size + 2 * m for size, m in zip(volumes.shape[1:], margin, strict=True))]
+    inside = (slice(None), *(slice(m, m + size) for size, m in zip(volumes.shape[1:], margin, strict=True)))
+    strides = torch.tensor([padded[2] * padded[3], padded[3], 1], device=volumes.device)[:, None]
+    voter = torch.arange(int(np.prod(padded)), device=volumes.device).view(padded)[inside][is_voter]
+
+    result = torch.zeros_like(volumes)
+    for radius in radii:
+        clip = sphere_votes(radius, spacing) / 3
+        if clip == 0:
+            raise ValueError(f"`radii` must reach a neighbouring voxel of size {tuple(spacing)}, {radius!r} does not.")
+        step = (displacement(direction, radius, spacing) * strides).sum(dim=0)
+        count, strength = volumes.new_zeros(2, *padded)  # O_n and M_n
+        for sign in SIGNS[polarity]:
+            votes = voter + sign * step
+            count.view(-1).index_add_(0, votes, torch.full_like(magnitude, sign))
+            strength.view(-1).index_add_(0, votes, sign * magnitude)
+        symmetry = (count[inside].abs() / clip).clamp(max=1) ** alpha
+        symmetry *= strength[inside] * (radius / clip)
+        result += gaussian_filter(symmetry, sigma=[0.25 * radius / size for size in spacing])
+    return (result / len(radii)).view(image.shape)
+
+
+def check_parameters(radii: Sequence[float], alpha: float, polarity: str) -> None:
+    """Raise ``ValueError`` unless the arguments of :func:`fast_radial_symmetry` are allowed."""
+    if not radii:
+        raise ValueError("`radii` must hold at least one radius, got none.")
+    for radius in radii:
+        check_positive("radii", radius)
+    check_positive("alpha", alpha)
+    check_one_of("polarity", polarity, SIGNS)
+
+
+class FastRadialSymmetry(Transform):
+    """Fast radial symmetry transform of each channel of a volume; see :func:`fast_radial_symmetry`.
+
+    Args:
+        radii: distances at which votes are cast. Defaults to 2, 3, 4 and 6 voxels, as in [1]_.
+        unit: "voxel", as in [1]_, or "mm", which keeps a sphere a sphere on grids with thick slices and takes the
+            voxel size from the affine; an image without one has voxels of 1 mm. 1.5, 2, 3 and 4 mm suit microbleeds.
+        polarity: "bright", "dark" or "both".
+        alpha: strictness, above 0. Defaults to 2, which [2]_ recommends.
+
+    Raises:
+        ValueError: an argument is not allowed.
+
+    References:
+        .. [1] Sundaresan et al., Front. Neuroinform. 2023. https://doi.org/10.3389/fninf.2023.1204186
+        .. [2] Loy and Zelinsky, ECCV 2002. https://doi.org/10.1007/3-540-47969-4_24
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(
+        self, radii: Sequence[float] = (2, 3, 4, 6), unit: str = "voxel", polarity: str = "bright", alpha: float = 2
+    ) -> None:
+        check_one_of("unit", unit, ("voxel", "mm"))
+        check_parameters(radii, alpha, polarity)
+        self.radii = tuple(radii)
+        self.unit = unit
+        self.polarity = polarity
+        self.alpha = alpha
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Map (C, H, W, D) to float32 of the same shape, with the same meta data."""
+        spacing = (
+            affine_to_spacing(image.affine).tolist()
+            if self.unit == "mm" and isinstance(image, MetaTensor)
+            else (1, 1, 1)
+        )
+        result = fast_radial_symmetry(
+            image[None], self.radii, spacing=spacing, alpha=self.alpha, polarity=self.polarity
+        )
+        return convert_to_dst_type(result[0], image, dtype=torch.float32)[0]
+
+
+class FastRadialSymmetryd(MapTransform):
+    """Dictionary version of :class:`FastRadialSymmetry`: same arguments, plus the keys to read and to write.
+
+    Args:
+        output_keys: where the results go, one for each of ``keys``. Defaults to "frst".
+    """
+
+    backend = FastRadialSymmetry.backend
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_keys: KeysCollection = "frst",
+        radii: Sequence[float] = (2, 3, 4, 6),
+        unit: str = "voxel",
+        polarity: str = "bright",
+        alpha: float = 2,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_keys = ensure_tuple(output_keys)
+        if len(self.output_keys) != len(self.keys):
+            raise ValueError(f"`output_keys` must name one key for each of {self.keys}, got {self.output_keys}.")
+        self.symmetry = FastRadialSymmetry(radii, unit, polarity, alpha)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        """Return ``data`` with the transform of each key added."""
+        out = dict(data)
+        for key, output_key in self.key_iterator(out, self.output_keys):
+            out[output_key] = self.symmetry(out[key])
+        return out
