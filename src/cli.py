@@ -35,13 +35,19 @@ class Device(str, Enum):
 
 @app.command()
 def detect(
-    source: Annotated[Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")],
+    source: Annotated[
+        Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")],
-    contrast: Annotated[Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")] = Contrast.dark,
+    contrast: Annotated[
+        Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")
+    ] = Contrast.dark,
     threshold: Annotated[Optional[float], typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
     mask: Annotated[Optional[Path], typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
     section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
-    volume: Annotated[Optional[int], typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
+    volume: Annotated[
+        Optional[int], typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")
+    ] = None,
     bundle: Annotated[Optional[Path], typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
@@ -75,9 +81,15 @@ def phantom(
     preset: Annotated[str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random.")] = "ukbb",
     subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    phenotype: Annotated[Optional[str], typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")] = None,
+    phenotype: Annotated[
+        Optional[str], typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
+    ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
-    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (0.8, 0.1, 0.1),
+    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
+        0.8,
+        0.1,
+        0.1,
+    ),
     jobs: Annotated[Optional[int], typer.Option(min=1, help="Processes; all cores when not given.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
 ) -> None:
@@ -111,7 +123,11 @@ def print_rows(rows: list[dict], out: Path) -> None:
             continue
         for warning in row["warnings"]:
             console.print(f"{row['case']}: warning: {warning}", soft_wrap=True, markup=False)
-        console.print(f"{row['case']}: {row['counts']['total']} candidates, see {where / (row['case'] + '.html')}", soft_wrap=True, markup=False)
+        console.print(
+            f"{row['case']}: {row['counts']['total']} candidates, see {where / (row['case'] + '.html')}",
+            soft_wrap=True,
+            markup=False,
+        )
     console.print("Research use only.")
 
 

@@ -1,0 +1,60 @@
+"""The demonstration: simulate a scan, detect, and set what was found beside the truth."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from .detection import detect
+from .phantom import write_cohort
+
+
+def run_demo(
+    out: Path, bundle: Path, *, seed: int = 2023, overwrite: bool = False
+) -> tuple[list[dict[str, Any]], Path]:
+    """Simulate one UK Biobank-like SWI scan, run the bundle on it and compare.
+
+    Args:
+        out: folder of the scan and of the results.
+        bundle: folder of the detection bundle.
+        seed: of the simulation.
+        overwrite: replace an earlier demonstration.
+
+    Returns:
+        A row for each true lesion, as in :func:`compare`, and the folder of the case's results.
+    """
+    write_cohort("ukbb", 1, out / "scan", seed, phenotype="CADASIL", split=(0, 0, 1), overwrite=overwrite)
+    case = detect(out / "scan" / "datalist.json", out / "results", bundle, overwrite=overwrite)[0]["case"]
+    truth = read_tsv(next((out / "scan").glob("sub-*/*_lesions.tsv")))
+    found = read_tsv(out / "results" / case / f"{case}_lesions.tsv")
+    return compare(truth, found), out / "results" / case
+
+
+def compare(truth: list[dict[str, str]], found: list[dict[str, str]], within_mm: float = 5.0) -> list[dict[str, Any]]:
+    """Return each true lesion with its nearest candidate within ``within_mm`` of it, if there is one.
+
+    Both tables have columns ``id``, ``x_mm``, ``y_mm``, ``z_mm`` (RAS+ mm). Each row has ``truth``, ``found`` (or
+    None) and ``distance_mm``.
+    """
+    rows: list[dict[str, Any]] = [{"truth": lesion, "found": None, "distance_mm": None} for lesion in truth]
+    if not truth or not found:
+        return rows
+    distance = cdist(_points(truth), _points(found))
+    for row, nearest, length in zip(rows, distance.argmin(axis=1), distance.min(axis=1), strict=True):
+        if length <= within_mm:
+            row.update(found=found[nearest], distance_mm=float(length))
+    return rows
+
+
+def _points(lesions: list[dict[str, str]]) -> np.ndarray:
+    return np.array([[float(lesion[axis]) for axis in ("x_mm", "y_mm", "z_mm")] for lesion in lesions])
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a tab-separated table with a header."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
