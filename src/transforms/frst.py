@@ -1,8 +1,8 @@
 """Fast radial symmetry transform: how strongly the gradients around a voxel point at it."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
@@ -16,15 +16,20 @@ from ._gaussian import gaussian_filter
 SIGNS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
 
 
-def central_gradient(volumes: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
-    """Return the (3, N, H, W, D) central differences of (N, H, W, D), per unit of ``spacing``, 0 on the faces."""
+def find_voters(volumes: torch.Tensor, spacing: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return which voxels of (N, H, W, D) have a gradient, its magnitude (V,) and its direction (3, V) there.
+
+    The gradient is the central difference per unit of ``spacing``, 0 across the faces of the volume.
+    """
     gradient = volumes.new_zeros(3, *volumes.shape)
     for axis, size in enumerate(volumes.shape[1:]):
         if size > 2:
             after = volumes.narrow(axis + 1, 2, size - 2)
             before = volumes.narrow(axis + 1, 0, size - 2)
             gradient[axis].narrow(axis + 1, 1, size - 2).copy_((after - before) / (2 * spacing[axis]))
-    return gradient
+    magnitude = gradient.square().sum(dim=0).sqrt()
+    is_voter = magnitude > 0
+    return is_voter, magnitude[is_voter], gradient[:, is_voter] / magnitude[is_voter]
 
 
 def displacement(direction: torch.Tensor, radius: float, spacing: Sequence[float]) -> torch.Tensor:
@@ -35,7 +40,7 @@ def displacement(direction: torch.Tensor, radius: float, spacing: Sequence[float
 
 def sphere_votes(radius: float, spacing: Sequence[float]) -> int:
     """Return how many voxels vote for the centre of an ideal sphere of this radius, 0 if it reaches no neighbour."""
-    reach = [range(-int(radius / size + 0.5), int(radius / size + 0.5) + 1) for size in spacing]
+    reach = [range(-math.ceil(radius / size), math.ceil(radius / size) + 1) for size in spacing]
     voxels = torch.cartesian_prod(*(torch.tensor(steps) for steps in reach)).T.double()
     voxels = voxels[:, voxels.any(dim=0)]
     direction = voxels * voxels.new_tensor(spacing)[:, None]
@@ -87,32 +92,29 @@ def fast_radial_symmetry(
             f"cannot transform {describe(image)}: it needs 5 dimensions (B, C, H, W, D), not {image.ndim}."
         )
     volumes = convert_to_tensor(image, dtype=torch.float32, track_meta=False).flatten(0, 1)
-    gradient = central_gradient(volumes, spacing)
-    magnitude = torch.linalg.vector_norm(gradient, dim=0)
-    if not magnitude.isfinite().all():
+    if not volumes.isfinite().all():
         raise ValueError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
-    is_voter = magnitude > 0
-    magnitude = magnitude[is_voter]
-    direction = gradient[:, is_voter] / magnitude
+    is_voter, magnitude, direction = find_voters(volumes, spacing)
 
     # A margin takes the votes that leave the volume, so that no vote needs a test.
-    margin = [int(max(radii) / size + 0.5) for size in spacing]
+    margin = [math.ceil(max(radii) / size) for size in spacing]
     padded = [len(volumes), *(size + 2 * m for size, m in zip(volumes.shape[1:], margin, strict=True))]
     inside = (slice(None), *(slice(m, m + size) for size, m in zip(volumes.shape[1:], margin, strict=True)))
     strides = torch.tensor([padded[2] * padded[3], padded[3], 1], device=volumes.device)[:, None]
-    voter = torch.arange(int(np.prod(padded)), device=volumes.device).view(padded)[inside][is_voter]
+    voter = torch.arange(math.prod(padded), device=volumes.device).view(padded)[inside][is_voter]
 
     result = torch.zeros_like(volumes)
+    votes = volumes.new_empty(2, *padded)
     for radius in radii:
         clip = sphere_votes(radius, spacing) / 3
         if clip == 0:
             raise ValueError(f"`radii` must reach a neighbouring voxel of size {tuple(spacing)}, {radius!r} does not.")
         step = (displacement(direction, radius, spacing) * strides).sum(dim=0)
-        count, strength = volumes.new_zeros(2, *padded)  # O_n and M_n
+        count, strength = votes.zero_()  # O_n and M_n
         for sign in SIGNS[polarity]:
-            votes = voter + sign * step
-            count.view(-1).index_add_(0, votes, torch.full_like(magnitude, sign))
-            strength.view(-1).index_add_(0, votes, sign * magnitude)
+            target = voter + sign * step
+            count.view(-1).index_add_(0, target, torch.full_like(magnitude, sign))
+            strength.view(-1).index_add_(0, target, magnitude, alpha=sign)
         symmetry = (count[inside].abs() / clip).clamp(max=1) ** alpha
         symmetry *= strength[inside] * (radius / clip)
         result += gaussian_filter(symmetry, sigma=[0.25 * radius / size for size in spacing])
