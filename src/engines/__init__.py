@@ -1,6 +1,6 @@
 """Handlers on top of MONAI's."""
 
-from .resume import Resume
 from .best import EarlyStop, SaveBest
+from .resume import Resume
 
 __all__ = ["EarlyStop", "Resume", "SaveBest"]
