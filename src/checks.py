@@ -7,6 +7,10 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
 
+class InputError(ValueError):
+    """A file or folder of the user breaks a rule: one line with its name, the rule, the value and what to do."""
+
+
 def describe(image: Any) -> str:
     """Return ``image 'sub-01_swi.nii.gz'`` when the file name is known, else the shape, for error messages."""
     name = image.meta.get(ImageMetaKey.FILENAME_OR_OBJ) if isinstance(image, MetaTensor) else None

@@ -1,0 +1,23 @@
+"""What comes in: scans, their checks, DICOM series and data lists."""
+
+from ..checks import InputError
+from ..files import check_output
+from .cases import Case, find_cases, find_items
+from .datalist import load_datalist
+from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
+from .scan_checks import ScanInfo, check_scan
+
+__all__ = [
+    "Case",
+    "Converted",
+    "InputError",
+    "ScanInfo",
+    "check_output",
+    "check_scan",
+    "choose_scan",
+    "convert_dicom",
+    "find_cases",
+    "find_items",
+    "is_dicom_folder",
+    "load_datalist",
+]

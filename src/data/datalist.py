@@ -1,0 +1,47 @@
+"""Data lists: MONAI's Decathlon-style JSON, with every path made absolute."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..checks import InputError
+
+PATH_KEYS = ("image", "label", "mask", "phase")
+"""Keys whose values are paths, relative to the folder of the data list."""
+
+
+def load_datalist(path: str | os.PathLike[str], section: str) -> list[dict[str, Any]]:
+    """Return the items of one section of a data list.
+
+    Other than :func:`monai.data.load_decathlon_datalist` it resolves masks and phase images too and names faults.
+
+    Args:
+        path: JSON with lists of items, or of image paths, under section names such as ``"training"``.
+        section: section to read.
+
+    Raises:
+        InputError: the file is missing, not JSON, has no such section, or an item has no image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"data list '{path}' does not exist: check the path.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"data list '{path}' is not JSON ({error}): correct it.") from None
+    sections = [key for key, items in content.items() if isinstance(items, list)] if isinstance(content, dict) else []
+    if section not in sections or not content[section]:
+        raise InputError(
+            f"data list '{path}' must have items under '{section}', its sections are {sections}. "
+            "Name one with --section."
+        )
+    return [_resolve(item, path, f"item {index} of '{section}'") for index, item in enumerate(content[section])]
+
+
+def _resolve(item: Any, path: Path, where: str) -> dict[str, Any]:
+    item = {"image": item} if isinstance(item, str) else item
+    if not isinstance(item, dict) or not isinstance(item.get("image"), str):
+        raise InputError(f"data list '{path}': {where} must have one path under 'image', it is {item!r}. Correct it.")
+    paths = {key: str(path.parent.absolute() / item[key]) for key in PATH_KEYS if isinstance(item.get(key), str)}
+    return {**item, **paths}
