@@ -7,7 +7,7 @@ import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -42,13 +42,13 @@ def detect(
     contrast: Annotated[
         Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")
     ] = Contrast.dark,
-    threshold: Annotated[Optional[float], typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
-    mask: Annotated[Optional[Path], typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
     section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
     volume: Annotated[
-        Optional[int], typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")
+        int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")
     ] = None,
-    bundle: Annotated[Optional[Path], typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
 ) -> None:
@@ -82,7 +82,7 @@ def phantom(
     subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     phenotype: Annotated[
-        Optional[str], typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
+        str | None, typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
     ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
@@ -90,7 +90,7 @@ def phantom(
         0.1,
         0.1,
     ),
-    jobs: Annotated[Optional[int], typer.Option(min=1, help="Processes; all cores when not given.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores when not given.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
 ) -> None:
     """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
