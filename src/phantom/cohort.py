@@ -1,0 +1,171 @@
+"""A cohort of simulated subjects on disk: NIfTI files, lesion tables and a data list for training."""
+
+import csv
+import gzip
+import json
+import multiprocessing
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ..checks import check_one_of, check_positive
+from .protocols import PROTOCOLS
+from .subject import Subject, simulate_subject
+
+LESION_COLUMNS = ("id", "x", "y", "z", "radius_mm", "chi_ppm", "region", "side")
+SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
+FOLDS = 5
+
+
+def write_cohort(
+    preset: str,
+    subjects: int,
+    out: Path,
+    seed: int,
+    *,
+    jobs: int | None = None,
+    head: bool = False,
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    overwrite: bool = False,
+    phenotype: str | None = None,
+    progress: bool = True,
+) -> Path:
+    """Simulate a cohort and return the path of its ``datalist.json``.
+
+    Subject k is the same whatever the number of subjects or processes, and its files are the same bytes.
+
+    Args:
+        preset: key of :data:`csvd.phantom.PROTOCOLS`.
+        subjects: how many.
+        out: folder, made when missing.
+        seed: decides everything.
+        jobs: processes; all cores when not given.
+        head: with skull and scalp.
+        split: shares of training, validation and test.
+        overwrite: replace subjects that are already in ``out``.
+        phenotype: of all subjects; a mix when not given.
+        progress: show a bar when run in a terminal.
+
+    Raises:
+        ValueError: no such preset, no subject, or the shares do not sum to 1.
+        FileExistsError: ``out`` holds something and ``overwrite`` is false.
+    """
+    check_one_of("preset", preset, PROTOCOLS)
+    check_positive("subjects", subjects)
+    if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        raise ValueError(f"`split` must be three shares that sum to 1, got {split!r}.")
+    out = Path(out)
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise FileExistsError(
+            f"cannot write a cohort to '{out}': the folder is not empty. Choose another or overwrite."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
+    work = partial(_write_subject, preset, out, seed, head, phenotype)
+    bar = partial(tqdm, total=subjects, desc=f"simulating {preset}", disable=None if progress else True)
+    if jobs == 1:
+        rows = list(bar(map(work, range(subjects))))
+    else:
+        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            rows = list(bar(pool.map(work, range(subjects))))
+    return _write_lists(preset, rows, out, seed, split)
+
+
+def _write_subject(preset: str, out: Path, seed: int, head: bool, phenotype: str | None, index: int) -> dict[str, Any]:
+    """Simulate and write subject ``index``; return its row of ``participants.tsv``."""
+    name = f"sub-{index + 1:03d}"
+    subject = simulate_subject(PROTOCOLS[preset], seed, index, phenotype=phenotype, head=head)
+    unfinished = out / f".{name}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    save_subject(subject, unfinished, name)
+    if (out / name).exists():
+        shutil.rmtree(out / name)
+    unfinished.rename(out / name)
+    return {
+        "participant_id": name,
+        "age": subject.age,
+        "sex": subject.sex,
+        "csvd": subject.csvd,
+        "microbleeds": len(subject.lesions),
+        "b0_tesla": round(subject.protocol.b0_tesla, 2),
+        "te_ms": round(subject.protocol.te_ms, 1),
+        "voxel_mm": "x".join(f"{h:.2f}" for h in subject.protocol.voxel_mm),
+    }
+
+
+def save_subject(subject: Subject, folder: Path, name: str) -> None:
+    """Write the volumes and the lesion table of a subject as ``folder/name_*``."""
+    for kind, image in subject.images.items():
+        stored = (image / SCALE[kind]).round().clamp(-32768, 32767).to(torch.int16)
+        _write_nifti(stored, subject.affine, folder / f"{name}_{kind}.nii.gz", SCALE[kind])
+    for kind in ("mask", "label", "vessels", "mimics"):
+        _write_nifti(getattr(subject, kind), subject.affine, folder / f"{name}_{kind}.nii.gz")
+    _write_table(folder / f"{name}_lesions.tsv", LESION_COLUMNS, subject.lesions)
+
+
+def _write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: float = 1.0) -> None:
+    image = nib.Nifti1Image(volume.numpy(), affine.numpy())
+    image.header.set_slope_inter(scale, 0)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"simulated by csvd"
+    # No time and no file name in the gzip header: same seed, same bytes.
+    with path.open("wb") as file, gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+        packed.write(image.to_bytes())
+
+
+def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_lists(
+    preset: str, rows: list[dict[str, Any]], out: Path, seed: int, split: tuple[float, float, float]
+) -> Path:
+    """Write ``participants.tsv`` and ``datalist.json``."""
+    _write_table(out / "participants.tsv", tuple(rows[0]), rows)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    bounds = np.rint(np.cumsum(split) * len(rows)).astype(int)
+    lists: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "test": []}
+    for rank, index in enumerate(order.tolist()):
+        part = list(lists)[int(np.searchsorted(bounds, rank, side="right"))]
+        lists[part] += _items(preset, rows[index], fold=rank % FOLDS)
+    listing = {
+        "name": f"csvd-{preset}-{seed}",
+        "description": f"simulated cohort: preset {preset}, {len(rows)} subjects, seed {seed}. Research use only.",
+        **{part: sorted(items, key=lambda item: item["image"]) for part, items in lists.items()},
+    }
+    path = out / "datalist.json"
+    path.write_text(json.dumps(listing, indent=1) + "\n")
+    return path
+
+
+def _items(preset: str, row: dict[str, Any], fold: int) -> list[dict[str, Any]]:
+    """Return the data list items of one subject, one per main contrast."""
+    name = row["participant_id"]
+    return [
+        {
+            "image": f"{name}/{name}_{kind}.nii.gz",
+            "label": f"{name}/{name}_label.nii.gz",
+            "mask": f"{name}/{name}_mask.nii.gz",
+            "phase": f"{name}/{name}_phase.nii.gz",
+            "subject": name,
+            "preset": preset,
+            "contrast": "bright" if kind == "qsm" else "dark",
+            "age": row["age"],
+            "sex": row["sex"],
+            "csvd": row["csvd"],
+            "fold": fold,
+        }
+        for kind in PROTOCOLS[preset].contrasts
+    ]

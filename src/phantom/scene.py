@@ -1,0 +1,122 @@
+"""The head on the fine grid: signal and susceptibility of tissue, iron, veins, microbleeds and mimics."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .anatomy import Warp, iron_template, sample_template, tissue_template
+from .grid import Grid
+from .lesions import MIMICS, Blob, blob_cover
+from .physics import RELAXIVITY, TISSUES, steady_state
+from .protocols import Protocol
+from .vessels import Veins, draw_tubes
+
+SKULL_MM, SCALP_MM, SKIN_MM = 1.5, 7.0, 13.0  # where skull and scalp begin and end, outside the brain mask
+
+
+@dataclass
+class Scene:
+    """What the scanner sees, on the fine grid, and the truth about it, on the box of the acquisition grid.
+
+    Args:
+        signal: magnitude at the echo time without dephasing inside the voxel.
+        chi: susceptibility in ppm.
+        brain: 1 inside the brain.
+        vessels: mean susceptibility of veins in ppm.
+        label: microbleeds 1..n, int16.
+        mimics: codes of :data:`csvd.phantom.MIMICS`, uint8.
+    """
+
+    signal: torch.Tensor
+    chi: torch.Tensor
+    brain: torch.Tensor
+    vessels: torch.Tensor
+    label: torch.Tensor
+    mimics: torch.Tensor
+
+
+def build_scene(
+    protocol: Protocol,
+    grid: Grid,
+    warp: Warp,
+    veins: Veins,
+    blobs: list[Blob],
+    rng: np.random.Generator,
+    age: float,
+    head: bool,
+) -> Scene:
+    """Paint one head on the fine grid."""
+    volumes = torch.cat([tissue_template()[: 5 if head else 4], iron_template(rng, age)[None]])
+    *fraction, brain, iron = sample_template(volumes, warp, grid.fine_affine, grid.fine_shape)
+    outside = fraction.pop() if head else None
+    if head:
+        brain, outside = outside, brain
+    brain = (brain > 0.5).float()
+
+    jitter = rng.normal(1, 0.05, (3, 3))
+    weight = steady_state(protocol, jitter)
+    signal = sum(s * f for s, f in zip(weight, fraction, strict=True)) * brain
+    offset = [tissue[3] * rng.normal(1, 0.2) for tissue in TISSUES.values()]
+    chi = sum(c * f for c, f in zip(offset, fraction, strict=True)) * brain
+
+    extra = iron
+    to_fine = torch.linalg.inv(grid.fine_affine)
+    points = warp.to_world(veins.points) @ to_fine[:3, :3].T + to_fine[:3, 3]
+    tubes = draw_tubes(points, veins.radius_mm, veins.chi_ppm, grid.fine_mm, grid.fine_shape) * brain
+    extra = extra + tubes
+    label, mimics = _paint_blobs(blobs, grid, extra, signal)
+    chi += extra
+    signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
+    if outside is not None:
+        _add_shells(signal, chi, outside, brain, weight)
+    return Scene(signal, chi, brain, grid.average(tubes), label, mimics)
+
+
+def _paint_blobs(
+    blobs: list[Blob], grid: Grid, extra: torch.Tensor, signal: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add blobs to the susceptibility in place; return labels of microbleeds and codes of mimics on the box.
+
+    A voxel belongs to a blob that fills half of it, or half of what it fills of its fullest voxel.
+    """
+    coarse_shape = [s.stop - s.start for s in grid.box]
+    label = torch.zeros(coarse_shape, dtype=torch.int16)
+    mimics = torch.zeros(coarse_shape, dtype=torch.uint8)
+    factor = torch.tensor(grid.factor)
+    affine = grid.fine_affine
+    to_fine = torch.linalg.inv(affine)
+    number = 0
+    for blob in blobs:
+        number += blob.kind == "microbleed"
+        centre = (to_fine[:3, :3] @ blob.centre_mm + to_fine[:3, 3] + 0.5) / factor - 0.5
+        reach = (1.6 * blob.radius_mm + 1) / grid.voxel_mm + 1
+        low = (centre - reach).floor().long().clamp(min=0)
+        high = torch.minimum((centre + reach).ceil().long() + 1, torch.tensor(coarse_shape))
+        if (high <= low).any():
+            continue
+        coarse = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        fine = tuple(slice(int(a * f), int(b * f)) for a, b, f in zip(low, high, factor, strict=True))
+        index = torch.stack(torch.meshgrid(*(torch.arange(s.start, s.stop) for s in fine), indexing="ij"), dim=-1)
+        cover = blob_cover(blob, index.float() @ affine[:3, :3].T + affine[:3, 3], float(grid.fine_mm.max()))
+        extra[fine] = extra[fine] * (1 - cover) + blob.chi_ppm * cover
+        if blob.kind == "calcification":
+            signal[fine] *= 1 - 0.7 * cover  # little water
+        filled = grid.average(cover)
+        inside = filled >= 0.5 * filled.max().clamp(max=1.0)
+        if blob.kind == "microbleed":
+            label[coarse][inside & (filled > 0)] = number
+        else:
+            mimics[coarse][inside & (filled > 0)] = MIMICS[blob.kind]
+    return label, mimics
+
+
+def _add_shells(
+    signal: torch.Tensor, chi: torch.Tensor, outside_mm: torch.Tensor, brain: torch.Tensor, weight: list[float]
+) -> None:
+    """Add fluid, skull and scalp around the brain, in place; beyond them is air without signal."""
+    shells = ((0.0, SKULL_MM, weight[2], 0.0), (SKULL_MM, SCALP_MM, 0.12 * weight[1], -1.0))
+    for start, stop, value, ppm in (*shells, (SCALP_MM, SKIN_MM, 1.2 * weight[1], 0.0)):
+        shell = (brain == 0) & (outside_mm >= start) & (outside_mm < stop)
+        signal[shell] = value
+        chi[shell] = ppm

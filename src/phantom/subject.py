@@ -1,0 +1,209 @@
+"""One simulated subject: from a protocol and a seed to images on the scanner's grid and the truth about them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from ..checks import check_one_of
+from ..regions import region_at
+from .anatomy import CENTRE_MM, Warp, random_warp
+from .grid import Grid, make_grid
+from .lesions import PHENOTYPES, Blob, draw_phenotype, random_microbleeds, random_mimics
+from .physics import (
+    GYROMAGNETIC,
+    air_field,
+    dipole_field,
+    homodyne_phase,
+    susceptibility_weighted,
+    truncated_division,
+)
+from .protocols import Protocol
+from .scene import SKIN_MM, Scene, build_scene
+from .vessels import random_veins
+
+BRAIN_MARGIN_MM = 4.0
+VEIN_PPM = 0.06  # mean susceptibility from which a voxel counts as vein: a sixth of it blood
+
+
+@dataclass
+class Subject:
+    """A simulated scan with everything that is known about it; volumes are (H, W, D).
+
+    Args:
+        images: ``"swi"`` and ``"mag"`` (arbitrary units, brain mean of the magnitude 1000), ``"phase"`` (high-pass
+            filtered, radians) and ``"qsm"`` (ppm), float32.
+        mask: brain, uint8.
+        label: microbleeds 1..n in the order of ``lesions``, int16.
+        vessels: visible veins, uint8.
+        mimics: codes of :data:`csvd.phantom.MIMICS`, uint8.
+        affine: (4, 4) voxel to RAS mm, float64.
+        lesions: id, x, y, z (RAS mm), radius_mm, chi_ppm, region and side of each microbleed.
+        age: in years.
+        sex: ``"F"`` or ``"M"``.
+        csvd: ``"healthy"``, ``"aSVD"``, ``"CAA"`` or ``"CADASIL"``.
+        protocol: what was drawn from the preset.
+    """
+
+    images: dict[str, torch.Tensor]
+    mask: torch.Tensor
+    label: torch.Tensor
+    vessels: torch.Tensor
+    mimics: torch.Tensor
+    affine: torch.Tensor
+    lesions: list[dict[str, int | float | str]]
+    age: float
+    sex: str
+    csvd: str
+    protocol: Protocol
+
+
+def simulate_subject(
+    protocol: Protocol, seed: int, index: int = 0, phenotype: str | None = None, head: bool = False
+) -> Subject:
+    """Simulate subject ``index`` of a cohort; the result depends on the arguments alone.
+
+    Args:
+        protocol: a value of :data:`csvd.phantom.PROTOCOLS`, or one's own.
+        seed: seed of the cohort.
+        index: number of the subject in the cohort.
+        phenotype: ``"healthy"``, ``"aSVD"``, ``"CAA"`` or ``"CADASIL"``; drawn when not given.
+        head: with skull and scalp; otherwise images are zero outside the brain.
+
+    Raises:
+        ValueError: ``phenotype`` is none of these.
+    """
+    if phenotype is not None:
+        check_one_of("phenotype", phenotype, PHENOTYPES)
+    # One stream per stage, so that a change in one leaves the others as they were.
+    who, shape, place, vein, paint, noise = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(6)
+    )
+    with _one_thread(), torch.inference_mode():
+        protocol = protocol.vary(protocol, who)
+        csvd, age, sex = draw_phenotype(who, phenotype)
+        warp = random_warp(shape, protocol.pose_deg, age)
+        grid = make_grid(protocol, warp, shape, margin_mm=SKIN_MM if head else BRAIN_MARGIN_MM)
+        margin_mm = 2 * float(grid.voxel_mm.norm())
+        lesions = random_microbleeds(place, protocol, csvd, warp, margin_mm)
+        lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
+        mimics = random_mimics(place, protocol, warp, age, lesions, margin_mm)
+        veins = random_veins(vein, protocol.veins)
+        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head)
+        mask = grid.average(scene.brain) > 0.5
+        images = _acquire(protocol, grid, warp, scene, mask, noise)
+        if not head:
+            images = {name: image * mask for name, image in images.items()}
+    return Subject(
+        images={name: grid.embed(image.float()) for name, image in images.items()},
+        mask=grid.embed(mask.to(torch.uint8)),
+        label=grid.embed(scene.label),
+        vessels=grid.embed(((scene.vessels > VEIN_PPM) & mask).to(torch.uint8)),
+        mimics=grid.embed(scene.mimics),
+        affine=grid.affine.double(),
+        lesions=_table(lesions),
+        age=age,
+        sex=sex,
+        csvd=csvd,
+        protocol=protocol,
+    )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: sums over more threads differ in the last bit, and so would the bytes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _is_inside(lesion: Blob, grid: Grid) -> bool:
+    """Return whether the whole of a lesion lies in the field of view."""
+    index = torch.linalg.inv(grid.affine)[:3] @ torch.cat([lesion.centre_mm, torch.ones(1)])
+    reach = lesion.radius_mm / grid.voxel_mm + 0.5
+    return all(s.start <= i - r and i + r <= s.stop - 1 for i, r, s in zip(index, reach, grid.box, strict=True))
+
+
+def _acquire(
+    protocol: Protocol, grid: Grid, warp: Warp, scene: Scene, mask: torch.Tensor, rng: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    """Return the images of a scene on the box of the acquisition grid."""
+    field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
+    weight = grid.average(scene.signal)
+    local = grid.average(scene.signal * field) / weight.clamp(min=1e-6)
+    field += protocol.air * _upsample(_air_on_nodes(grid, warp, rng), field.shape)
+    to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
+    angle = field.mul_(to_phase)
+    clean = torch.complex(grid.average(scene.signal * angle.cos()), grid.average(scene.signal * angle.sin()))
+
+    level = float(weight[mask].mean())
+    gain = 1000 / level
+    bias = _smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
+    sigma = 1000 / protocol.snr
+    raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)) * sigma
+    signal = clean * gain * bias + torch.complex(raw[0], raw[1])
+    magnitude = signal.abs()
+    phase = homodyne_phase(signal, grid.voxel_mm, protocol.filter_cycles_per_mm)
+
+    # Phase noise is the noise over the signal; the same draw, turned by 90 degrees, serves.
+    noisy = local + raw[1] / (clean.abs() * gain * bias).clamp(min=sigma) / to_phase
+    qsm = truncated_division(noisy * mask, grid.voxel_mm, grid.b0_direction) * mask
+    return {
+        "swi": susceptibility_weighted(magnitude, phase, protocol.phase_power),
+        "mag": magnitude,
+        "phase": phase,
+        "qsm": (qsm - qsm[mask].mean()) * mask,
+    }
+
+
+def _upsample(coarse: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    return interpolate(coarse[None, None], size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]
+
+
+def _air_on_nodes(grid: Grid, warp: Warp, rng: np.random.Generator) -> torch.Tensor:
+    """Return the field of the air in ppm, less its mean as after shimming, on nodes of about 3 mm over the box."""
+    nodes = [max(2, int(n * float(h) / 3)) for n, h in zip(grid.fine_shape, grid.fine_mm, strict=True)]
+    axes = [torch.linspace(0, n - 1, k) for n, k in zip(grid.fine_shape, nodes, strict=True)]
+    index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    mni = warp.to_mni(index @ grid.fine_affine[:3, :3].T + grid.fine_affine[:3, 3])
+    up = warp.matrix[:, 2] / warp.matrix[:, 2].norm()
+    field = air_field(mni, up, rng)
+    inside = (mni - torch.tensor(CENTRE_MM)).norm(dim=-1) < 60
+    return field - field[inside].mean() if inside.any() else field
+
+
+def _smooth_noise(rng: np.random.Generator, voxel_mm: torch.Tensor, shape: torch.Size, scale_mm: float) -> torch.Tensor:
+    """Return smooth noise of standard deviation near 1 that varies over ``scale_mm``."""
+    nodes = [max(2, int(n * float(h) / scale_mm) + 2) for n, h in zip(shape, voxel_mm, strict=True)]
+    noise = torch.from_numpy(rng.standard_normal((1, 1, *nodes), dtype=np.float32))
+    # Twice interpolated, so that the result has no kinks at the nodes.
+    smooth = interpolate(noise, scale_factor=4, mode="trilinear", align_corners=True)
+    smooth = torch.nn.functional.avg_pool3d(smooth, 5, stride=1, padding=2, count_include_pad=False)
+    return _upsample(smooth[0, 0], shape)
+
+
+def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
+    """Return the rows of the lesion table."""
+    regions = region_at(torch.stack([lesion.mni_mm for lesion in lesions])) if lesions else []
+    rows: list[dict[str, int | float | str]] = []
+    for number, (lesion, (region, side)) in enumerate(zip(lesions, regions, strict=True), start=1):
+        x, y, z = (round(float(v), 2) for v in lesion.centre_mm)
+        rows.append(
+            {
+                "id": number,
+                "x": x,
+                "y": y,
+                "z": z,
+                "radius_mm": round(lesion.radius_mm, 2),
+                "chi_ppm": round(lesion.chi_ppm, 2),
+                "region": region,
+                "side": side,
+            }
+        )
+    return rows
