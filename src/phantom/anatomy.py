@@ -115,7 +115,7 @@ def random_warp(rng: np.random.Generator, pose_deg: float, age: float) -> Warp:
 
     lattice = [int(n // LATTICE_MM) + 2 for n in tissue_template().shape[1:]]
     shape = np.zeros((3, *lattice))
-    for scale_mm, amplitude_mm in ((28.0, 3.0), (13.0, 1.2)):
+    for scale_mm, amplitude_mm in ((28.0, 2.4), (13.0, 0.9)):
         noise = ndimage.gaussian_filter(rng.standard_normal(shape.shape), (0, *[scale_mm / LATTICE_MM] * 3))
         shape += amplitude_mm * noise / noise.std()
     place = np.moveaxis(np.indices(lattice), 0, -1) * LATTICE_MM + np.array(ORIGIN_MM)

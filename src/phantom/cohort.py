@@ -140,7 +140,7 @@ def _write_lists(
     for rank, index in enumerate(order.tolist()):
         part = list(lists)[int(np.searchsorted(bounds, rank, side="right"))]
         lists[part] += _items(preset, rows[index], fold=rank % FOLDS)
-    listing = {
+    listing: dict[str, Any] = {
         "name": f"csvd-{preset}-{seed}",
         "description": f"simulated cohort: preset {preset}, {len(rows)} subjects, seed {seed}. Research use only.",
         **{part: sorted(items, key=lambda item: item["image"]) for part, items in lists.items()},

@@ -68,6 +68,17 @@ def steady_state(protocol: Protocol, jitter: np.ndarray) -> list[float]:
     return signals
 
 
+def zero_filled(signal: torch.Tensor, share: float) -> torch.Tensor:
+    """Keep the central ``share`` of k-space along both axes of the slice, which blurs and rings as on scanners."""
+    if share == 1:
+        return signal
+    spectrum = torch.fft.fft2(signal, dim=(0, 1))
+    for axis in (0, 1):
+        kept = torch.fft.fftfreq(signal.shape[axis]).abs() <= share / 2
+        spectrum = spectrum * kept.view([-1 if a == axis else 1 for a in range(3)])
+    return torch.fft.ifft2(spectrum, dim=(0, 1))
+
+
 def homodyne_phase(signal: torch.Tensor, voxel_mm: torch.Tensor, radius: float) -> torch.Tensor:
     """Return the phase of each slice after division by its low-passed self, in radians (Haacke et al. 2004).
 
@@ -107,7 +118,7 @@ def air_field(mni: torch.Tensor, up: torch.Tensor, rng: np.random.Generator) -> 
         rng: draws the radii.
     """
     field = torch.zeros(mni.shape[:-1])
-    for centre, radius in (((0, 42, -40), 13), ((0, 12, -44), 10), ((-58, -25, -48), 8), ((58, -25, -48), 8)):
+    for centre, radius in (((0, 42, -44), 12), ((0, 12, -46), 10), ((-58, -25, -48), 8), ((58, -25, -48), 8)):
         offset = mni - torch.tensor(centre, dtype=torch.float32)
         size = radius * float(rng.uniform(0.7, 1.2))
         distance = offset.norm(dim=-1).clamp(min=size)

@@ -25,6 +25,8 @@ class Protocol:
         flip_deg: flip angle.
         b0_tesla: field strength.
         snr: mean brain magnitude over the standard deviation of the noise.
+        kspace: share of k-space measured in the slice; the rest is filled with zeros.
+        tissue_spread: relative standard deviation of proton density, T1 and R2* of each tissue.
         contrasts: images that the data list names, of ``"swi"``, ``"mag"`` and ``"qsm"``.
         filter_cycles_per_mm: radius of the homodyne low-pass window in k-space.
         phase_power: how often the phase mask multiplies the magnitude in SWI.
@@ -50,7 +52,9 @@ class Protocol:
     tr_ms: float
     flip_deg: float
     b0_tesla: float = 3.0
-    snr: float = 20.0
+    snr: float = 28.0
+    kspace: float = 1.0
+    tissue_spread: float = 0.05
     contrasts: tuple[str, ...] = ("swi",)
     filter_cycles_per_mm: float = 0.16
     phase_power: float = 4.0
@@ -85,7 +89,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
 
     The smallest voxel is 1.3 mm3, which keeps a brain below 3 million voxels; echo times shorten with the field.
     """
-    slice_mm = float(np.exp(rng.uniform(np.log(1), np.log(4))))
+    slice_mm = float(np.exp(rng.uniform(np.log(1), np.log(5))))
     finest = max(0.4, float(np.sqrt(1.3 / slice_mm)))
     inplane = float(np.exp(rng.uniform(np.log(finest), np.log(max(1.2, finest + 0.1)))))
     b0 = float(rng.choice([1.5, 3.0, 3.0, 7.0, rng.uniform(1.5, 7)]))
@@ -98,7 +102,9 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         tr_ms=float(rng.uniform(400, 900)) if long_tr else te_ms + float(rng.uniform(5, 25)),
         flip_deg=float(rng.uniform(15, 35)) if long_tr else float(rng.uniform(8, 22)),
         b0_tesla=b0,
-        snr=float(np.exp(rng.uniform(np.log(8), np.log(40)))),
+        snr=float(np.exp(rng.uniform(np.log(10), np.log(50)))),
+        kspace=float(rng.uniform(0.6, 1)) if rng.random() < 0.5 else 1.0,
+        tissue_spread=float(rng.uniform(0.03, 0.15)),
         filter_cycles_per_mm=float(rng.uniform(0.08, 0.25)),
         phase_power=float(rng.uniform(2, 5)),
         bias=float(rng.uniform(0, 0.3)),
@@ -124,7 +130,8 @@ PROTOCOLS: dict[str, Protocol] = {
         te_ms=15,
         tr_ms=504,
         flip_deg=20,
-        snr=30,
+        snr=35,
+        kspace=0.8,
         contrasts=("mag",),
     ),
     # Timing and geometry varied between centres; these are typical of clinical SWI.

@@ -48,13 +48,13 @@ def build_scene(
 ) -> Scene:
     """Paint one head on the fine grid."""
     volumes = torch.cat([tissue_template()[: 5 if head else 4], iron_template(rng, age)[None]])
-    *fraction, brain, iron = sample_template(volumes, warp, grid.fine_affine, grid.fine_shape)
-    outside = fraction.pop() if head else None
-    if head:
-        brain, outside = outside, brain
-    brain = (brain > 0.5).float()
+    sampled = sample_template(volumes, warp, grid.fine_affine, grid.fine_shape)
+    fraction, brain, iron = sampled[:3], (sampled[3] > 0.5).float(), sampled[-1]
+    # The average brain of the template has narrow sulci; an old one has wide ones.
+    fraction[2] *= float(np.exp(rng.normal(0.4 + 0.012 * (age - 50), 0.3)))
+    fraction /= fraction.sum(dim=0).clamp(min=1e-3)
 
-    jitter = rng.normal(1, 0.05, (3, 3))
+    jitter = rng.normal(1, protocol.tissue_spread, (3, 3)).clip(0.6, 1.4)
     weight = steady_state(protocol, jitter)
     signal = sum(s * f for s, f in zip(weight, fraction, strict=True)) * brain
     offset = [tissue[3] * rng.normal(1, 0.2) for tissue in TISSUES.values()]
@@ -68,8 +68,8 @@ def build_scene(
     label, mimics = _paint_blobs(blobs, grid, extra, signal)
     chi += extra
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
-    if outside is not None:
-        _add_shells(signal, chi, outside, brain, weight)
+    if head:
+        _add_shells(signal, chi, sampled[4], brain, weight)
     return Scene(signal, chi, brain, grid.average(tubes), label, mimics)
 
 

@@ -20,6 +20,7 @@ from .physics import (
     homodyne_phase,
     susceptibility_weighted,
     truncated_division,
+    zero_filled,
 )
 from .protocols import Protocol
 from .scene import SKIN_MM, Scene, build_scene
@@ -79,11 +80,11 @@ def simulate_subject(
     if phenotype is not None:
         check_one_of("phenotype", phenotype, PHENOTYPES)
     # One stream per stage, so that a change in one leaves the others as they were.
-    who, shape, place, vein, paint, noise = (
-        np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(6)
+    scanner, who, shape, place, vein, paint, noise = (
+        np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(7)
     )
     with _one_thread(), torch.inference_mode():
-        protocol = protocol.vary(protocol, who)
+        protocol = protocol.vary(protocol, scanner)
         csvd, age, sex = draw_phenotype(who, phenotype)
         warp = random_warp(shape, protocol.pose_deg, age)
         grid = make_grid(protocol, warp, shape, margin_mm=SKIN_MM if head else BRAIN_MARGIN_MM)
@@ -147,7 +148,7 @@ def _acquire(
     bias = _smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
     sigma = 1000 / protocol.snr
     raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)) * sigma
-    signal = clean * gain * bias + torch.complex(raw[0], raw[1])
+    signal = zero_filled(clean * gain * bias + torch.complex(raw[0], raw[1]), protocol.kspace)
     magnitude = signal.abs()
     phase = homodyne_phase(signal, grid.voxel_mm, protocol.filter_cycles_per_mm)
 

@@ -92,7 +92,7 @@ def random_veins(rng: np.random.Generator, density: float) -> Veins:
     groups = (
         # name, number, pull, wander, least and greatest radius, least and greatest length in steps
         ("wall", 150, "outwards", 0.03, 0.2, 0.5, 20, 60),
-        ("cortex", 180, "sulcus", 0.08, 0.3, 0.8, 30, 110),
+        ("cortex", 200, "sulcus", 0.05, 0.3, 0.8, 30, 110),
         ("cortex", 160, "inwards", 0.04, 0.25, 0.45, 12, 36),
     )
     for name, number, pull, wander, thin, thick, shortest, longest in groups:
