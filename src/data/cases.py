@@ -107,7 +107,7 @@ def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case
 def _case_of_item(item: dict[str, Any], path: Path) -> Case:
     image = Path(item["image"])
     name = str(item.get("subject", _name(image)))
-    if Path(name).name != name:
+    if not name.strip(".") or set(name) & set("/\\:"):
         raise InputError(f"data list '{path}': subject '{name}' must be usable as a folder name. Rename it.")
     if item.get("contrast") not in (None, "dark", "bright"):
         raise InputError(

@@ -63,17 +63,19 @@ def convert_dicom(folder: Path, workdir: Path) -> list[Converted]:
     Raises:
         InputError: dcm2niix is missing or failed, or found no image.
     """
+    program = _dcm2niix()
     target = Path(tempfile.mkdtemp(dir=workdir))
+    # No subfolders, no settings of the user, a sidecar without names, not compressed, named by series number.
     options = ["-d", "0", "-g", "i", "-b", "y", "-ba", "o", "-z", "n", "-f", "%s", "-o", str(target)]
-    done = subprocess.run([_dcm2niix(), *options, str(folder)], capture_output=True, text=True, errors="replace")
+    done = subprocess.run([program, *options, str(folder)], capture_output=True, text=True, errors="replace")
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     # Without a sidecar it is a resampled copy of one that has it.
     images = sorted(path for path in target.glob("*.nii") if path.with_suffix(".json").exists())
     if done.returncode != 0 or not images:
         shutil.rmtree(target)
-        last = lines[-1] if lines else f"exit code {done.returncode}"
+        said = "; ".join([line for line in lines if line.startswith(("Warning", "Error"))][-2:] or lines[-1:])
         raise InputError(
-            f"DICOM folder '{folder}' cannot be converted, dcm2niix says: '{last}'. "
+            f"DICOM folder '{folder}' cannot be converted, dcm2niix says: '{said}'. "
             "Give a folder with one whole image series."
         )
     warnings = tuple(line for line in lines if line.startswith("Warning"))

@@ -111,7 +111,8 @@ def _read_header(file: IO[bytes], name: str) -> nib.Nifti1Header:
 
 
 def _check_header(header: nib.Nifti1Header, name: str) -> None:
-    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    """Check what is stored, then repair the rest in place as NiBabel does when it loads the file."""
+    shape = header.get_data_shape()
     if len(shape) not in (3, 4):
         raise InputError(
             f"{name} must have 3 dimensions, or 4 with volumes last, it has {len(shape)}: its shape is {shape}. "
@@ -121,24 +122,26 @@ def _check_header(header: nib.Nifti1Header, name: str) -> None:
         raise InputError(
             f"{name} must have at least {MIN_VOXELS} voxels along each axis, its shape is {shape}. Give the whole scan."
         )
-    if dtype.kind not in "iuf":
-        raise InputError(f"{name} must hold real numbers, its data type is {dtype}. Save its magnitude as float32.")
-    header.get_slope_inter()  # raises HeaderDataError for a scale that is not finite
     sizes = header["pixdim"][1:4]
     if not (np.isfinite(sizes) & (sizes > 0)).all():
         raise InputError(
             f"{name} must have voxel sizes above 0 mm, its header says {_listed(sizes)}. Correct pixdim, or "
             "convert the scan again."
         )
+    header.check_fix(logger=logging.Logger("csvd", level=logging.CRITICAL))  # NiBabel's own prints its repairs
+    header.get_slope_inter()  # refuses a scale that is not finite
+    if header.get_data_dtype().kind not in "iuf":
+        raise InputError(
+            f"{name} must hold real numbers, its data type is {header.get_data_dtype()}. Save its magnitude as float32."
+        )
 
 
 def _read_affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
-    """Repair the rest of the header as NiBabel does on loading, and return the affine (4, 4) it would use."""
-    header.check_fix(logger=logging.Logger("csvd", level=logging.CRITICAL))  # the repairs that remain are harmless
+    """Return the affine (4, 4) that NiBabel chooses: sform, else qform, else voxel sizes alone."""
     affine = header.get_best_affine()
     axes = affine[:3, :3]
-    volume = abs(np.linalg.det(axes))
-    if not np.isfinite(affine).all() or volume <= 1e-3 * np.linalg.norm(axes, axis=0).prod():
+    volume = abs(np.linalg.det(axes)) if np.isfinite(affine).all() else np.nan
+    if not volume > 1e-3 * np.linalg.norm(axes, axis=0).prod():
         raise InputError(
             f"{name} must have an affine that can be inverted, the axes of its voxels are {_listed(axes.T)} mm "
             f"(determinant {volume:.3g}). Correct its sform or qform."

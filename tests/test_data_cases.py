@@ -1,0 +1,153 @@
+import json
+
+import pytest
+
+from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist
+
+
+@pytest.fixture
+def folder(save_scan, tmp_path):
+    """Folder of two scans, what an earlier run left, and a subfolder."""
+    for name in ("b.nii", "a.nii.gz", "a_mask.nii.gz", "a_CMB.nii", "b_part-phase_ph.nii.gz", ".1-c.nii", "sub/d.nii"):
+        save_scan(name)
+    (tmp_path / "notes.txt").write_text("")
+    return tmp_path
+
+
+def datalist(tmp_path, content):
+    path = tmp_path / "datalist.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("name", ["sub-01_T1.5_swi.nii.gz", "sub-01_T1.5_swi.nii", "sub-01_T1.5_swi.NII.GZ"])
+def test_file_is_one_case_named_like_it(save_scan, name):
+    [case] = find_cases(save_scan(name))
+    assert case.name == "sub-01_T1.5_swi"
+    assert case.item() == {"image": str(case.image), "subject": case.name, "notes": ""}
+
+
+def test_mask_belongs_to_a_single_scan(save_scan):
+    [case] = find_cases(save_scan(), mask="mask.nii")
+    assert case.item()["mask"] == "mask.nii"
+
+
+def test_folder_holds_its_scans_and_says_what_it_left_out(folder):
+    cases = find_cases(folder)
+    assert [case.name for case in cases] == ["a", "b"]
+    assert cases[0].notes[0].endswith("not scans by their names: a_CMB.nii, a_mask.nii.gz, b_part-phase_ph.nii.gz")
+
+
+def test_one_mask_for_several_scans_is_refused(folder):
+    with pytest.raises(InputError, match=r"mask 'mask\.nii' fits one scan, .* holds 2\. Name each mask in a data list"):
+        find_cases(folder, mask="mask.nii")
+
+
+def test_bad_scan_does_not_hide_the_others(folder):
+    (folder / "c.nii").write_bytes(b"no scan")
+    assert [case.name for case in find_cases(folder)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("second", ["a.nii", "A.nii"])
+def test_scans_of_the_same_name_are_both_named(folder, save_scan, second):
+    save_scan(second)
+    with pytest.raises(InputError, match=r"two scans named '.': '.*[aA]\.nii.*' and '.*[aA]\.nii.*'\. Rename one"):
+        find_cases(folder)
+
+
+def test_folder_without_scans_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"must hold scans, it holds neither NIfTI .* nor DICOM.*Subfolders"):
+        find_cases(tmp_path)
+
+
+def test_folder_of_masks_alone_is_named(tmp_path, save_scan):
+    save_scan("a_mask.nii.gz")
+    with pytest.raises(InputError, match=r"must hold scans, it holds only a_mask\.nii\.gz\."):
+        find_cases(tmp_path)
+
+
+def test_missing_input_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"input '.*nothing' does not exist"):
+        find_cases(tmp_path / "nothing")
+
+
+def test_other_format_is_named(tmp_path):
+    (tmp_path / "scan.mgz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"input '.*scan\.mgz' is not \.nii, \.nii\.gz, a folder or a data list"):
+        find_cases(tmp_path / "scan.mgz")
+
+
+def test_data_list_is_read_relative_to_its_folder(save_scan, tmp_path):
+    save_scan("sub-01/swi.nii.gz")
+    item = {"image": "sub-01/swi.nii.gz", "mask": "sub-01/m.nii", "contrast": "bright", "subject": "sub-01"}
+    first, second = find_cases(datalist(tmp_path, {"test": [item, "sub-02/swi.nii"]}))
+    assert first.item() == {
+        "image": str(tmp_path / "sub-01/swi.nii.gz"),
+        "subject": "sub-01",
+        "notes": "",
+        "mask": str(tmp_path / "sub-01/m.nii"),
+        "contrast": "bright",
+    }
+    assert (second.name, second.image) == ("swi", tmp_path / "sub-02/swi.nii")
+    check_scan(first.image)
+
+
+def test_section_is_chosen(tmp_path):
+    path = datalist(tmp_path, {"name": "cohort", "training": ["a.nii"], "test": []})
+    assert [case.name for case in find_cases(path, section="training")] == ["a"]
+    with pytest.raises(InputError, match=r"must have items under 'test', its sections are \['training', 'test'\]"):
+        find_cases(path)
+
+
+def test_training_items_keep_their_values(tmp_path):
+    item = {"image": "a.nii", "label": "b.nii", "age": 70.5, "box": [[1, 2, 3, 4, 5, 6]]}
+    [read] = load_datalist(datalist(tmp_path, {"training": [item]}), "training")
+    assert read == {**item, "image": str(tmp_path / "a.nii"), "label": str(tmp_path / "b.nii")}
+
+
+def test_class_label_is_no_path(tmp_path):
+    [read] = load_datalist(datalist(tmp_path, {"training": [{"image": "a.nii", "label": 1}]}), "training")
+    assert read["label"] == 1
+
+
+def test_same_subject_twice_is_refused(tmp_path):
+    items = [{"image": "a.nii", "subject": "sub-01"}, {"image": "b.nii", "subject": "sub-01"}]
+    with pytest.raises(InputError, match=r"two scans named 'sub-01': '.*a\.nii' and '.*b\.nii'"):
+        find_cases(datalist(tmp_path, {"test": items}))
+
+
+@pytest.mark.parametrize("content", ["{", "", "not json"])
+def test_damaged_data_list_is_named(tmp_path, content):
+    with pytest.raises(InputError, match=r"data list '.*datalist\.json' is not JSON"):
+        find_cases(datalist(tmp_path, content))
+
+
+def test_missing_data_list_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"data list '.*nothing\.json' does not exist"):
+        load_datalist(tmp_path / "nothing.json", "training")
+
+
+def test_list_without_sections_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"must have items under 'test', its sections are \[\]"):
+        find_cases(datalist(tmp_path, ["a.nii"]))
+
+
+@pytest.mark.parametrize("item", [{"label": "a.nii"}, {"image": ["a.nii", "b.nii"]}, 3])
+def test_item_without_one_image_is_named(tmp_path, item):
+    with pytest.raises(InputError, match=r"item 1 of 'test' must have one path under 'image', it is"):
+        find_cases(datalist(tmp_path, {"test": ["c.nii", item]}))
+
+
+def test_unknown_contrast_is_named(tmp_path):
+    with pytest.raises(InputError, match="`contrast` of subject 'a' must be 'dark' or 'bright', it is 'swi'"):
+        find_cases(datalist(tmp_path, {"test": [{"image": "a.nii", "contrast": "swi"}]}))
+
+
+@pytest.mark.parametrize("subject", ["../a", "a/b", "..", ""])
+def test_subject_that_is_no_folder_name_is_named(tmp_path, subject):
+    with pytest.raises(InputError, match=f"subject '{subject}' must be usable as a folder name"):
+        find_cases(datalist(tmp_path, {"test": [{"image": "a.nii", "subject": subject}]}))
+
+
+def test_config_gets_items_of_a_folder(folder):
+    assert [item["subject"] for item in find_items(folder)] == ["a", "b"]

@@ -1,0 +1,124 @@
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from csvd.data import Converted, InputError, choose_scan, convert_dicom, find_cases, is_dicom_folder
+
+SERIES = "siemens-mefmri-t2star-dicom/4_me_fMRI"
+
+
+def converted(name, **values):
+    return Converted(image=Path(f"{name}.nii"), folder=Path("study"), **values)
+
+
+def test_longest_usable_echo_of_real_mosaics_is_the_reference_conversion(real_scans, tmp_path):
+    [case] = find_cases(real_scans / SERIES, workdir=tmp_path)
+    image, reference = nib.load(case.image), nib.load(real_scans / "siemens-mefmri-t2star-dicom" / "me_fMRI_4_e2.nii")
+    assert case.name == "4_me_fMRI"
+    assert "echo 2 of 2 (TE 37.8 ms) of series 4 'me_fMRI', magnitude" in case.notes[0]
+    np.testing.assert_allclose(image.affine, reference.affine, atol=1e-4)
+    np.testing.assert_array_equal(image.get_fdata(), reference.get_fdata())
+
+
+@pytest.mark.parametrize(
+    ("series", "said", "shape"),
+    [
+        ("siemens-gre-magphase-dicom/2_me_FieldMap_GRE", "echo 2 of 2 (TE 7.65 ms) of series 2", (64, 64, 36)),
+        ("siemens-xa30-enhanced-dicom/8_gre_field_mapping", "echo 2 of 2 (TE 12.5 ms) of series 8", (64, 64, 33)),
+        ("siemens-xa30-enhanced-dicom/7_func-bold_task-fa_run-1", "echo 1 of 1 (TE 30 ms)", (64, 64, 33, 2)),
+        ("siemens-xa30-enhanced-dicom/11_DWI_dir80_PA", "'DWI_dir80_PA_ADC', derived, not a gradient", (72, 72, 39)),
+        ("dwi-b0-b1000-philips/dicom_b0", "magnitude, not a gradient echo", (128, 128, 60)),
+    ],
+)
+def test_choice_in_real_series_is_reported(real_scans, tmp_path, series, said, shape):
+    [case] = find_cases(real_scans / series, workdir=tmp_path)
+    assert said in case.notes[0]
+    assert nib.load(case.image).shape == shape
+
+
+def test_folder_of_phase_images_is_refused(real_scans, tmp_path):
+    with pytest.raises(InputError, match=r"3_me_FieldMap_GRE' must hold a magnitude image, its 1 images are all phase"):
+        find_cases(real_scans / "siemens-gre-magphase-dicom" / "3_me_FieldMap_GRE", workdir=tmp_path)
+
+
+def test_magnitude_goes_before_phase_in_one_folder(real_scans, tmp_path):
+    for series in (real_scans / "siemens-gre-magphase-dicom").glob("*_GRE"):
+        shutil.copytree(series, tmp_path / "both", dirs_exist_ok=True, copy_function=shutil.copyfile)
+    [case] = find_cases(tmp_path / "both", workdir=tmp_path)
+    assert case.notes == [
+        "converted from DICOM: echo 2 of 2 (TE 7.65 ms) of series 2 'me_FieldMap_GRE', magnitude, chosen from 3 images"
+    ]
+
+
+def test_two_studies_in_one_folder_are_refused(real_scans, tmp_path):
+    for series in (SERIES, "siemens-xa30-enhanced-dicom/8_gre_field_mapping"):
+        shutil.copytree(real_scans / series, tmp_path / "both", dirs_exist_ok=True, copy_function=shutil.copyfile)
+    with pytest.raises(InputError, match=r"both' must hold one study, it holds 2\. Give each its own folder"):
+        find_cases(tmp_path / "both", workdir=tmp_path)
+
+
+def test_missing_slice_is_noted(real_scans, tmp_path):
+    series = real_scans / "siemens-gre-magphase-dicom" / "2_me_FieldMap_GRE"
+    shutil.copytree(series, tmp_path / "series", copy_function=shutil.copyfile)
+    (tmp_path / "series" / "0010_e2.dcm").unlink()
+    [case] = find_cases(tmp_path / "series", workdir=tmp_path)
+    assert any("Interslice distance varies" in note for note in case.notes)
+
+
+def test_what_dcm2niix_cannot_convert_is_refused_and_leaves_nothing(real_scans, tmp_path):
+    with pytest.raises(InputError, match=r"99_Phoenix_Document' cannot .*says: 'No valid DICOM images were found'"):
+        convert_dicom(real_scans / "siemens-xa30-enhanced-dicom" / "99_Phoenix_Document", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_slice_is_refused(real_scans, tmp_path):
+    series = real_scans / "siemens-gre-magphase-dicom" / "2_me_FieldMap_GRE"
+    shutil.copytree(series, tmp_path / "series", copy_function=shutil.copyfile)
+    path = tmp_path / "series" / "0010_e2.dcm"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"series' cannot be .* says: 'Warning: .*0010_e2\.dcm; Error: Converted 36"):
+        convert_dicom(tmp_path / "series", tmp_path)
+
+
+def test_subfolders_are_not_mixed_in(real_scans):
+    assert is_dicom_folder(real_scans / SERIES)
+    assert not is_dicom_folder((real_scans / SERIES).parent)
+
+
+def test_missing_program_is_named_with_its_package(monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "which", lambda *args, **kwargs: None)
+    with pytest.raises(InputError, match=r"package 'dcm2niix' or its program is missing.*pip install dcm2niix"):
+        convert_dicom(tmp_path, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dicom_without_a_place_to_convert_to_is_refused(tmp_path):
+    (tmp_path / "0001").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(InputError, match="holds DICOM files: use `csvd detect`"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"echo_ms": 20}, {"kind": "derived", "echo_ms": 40}),
+        ({"echo_ms": 20}, {"gradient_echo": False, "echo_ms": 40}),
+        ({"echo_ms": 20, "swi": True}, {"echo_ms": 25}),
+        ({"echo_ms": 20, "swi": True}, {"kind": "derived", "swi": True, "echo_ms": 20}),
+        ({"echo_ms": 25}, {"echo_ms": 20}),
+        ({"echo_ms": 25}, {"echo_ms": 80}),
+        ({"echo_ms": 60}, {"echo_ms": 80}),
+        ({"echo_ms": 20, "slices": 60}, {"echo_ms": 20, "slices": 3}),
+        ({"echo_ms": 0}, {"kind": "phase", "echo_ms": 40}),
+    ],
+)
+def test_better_scan_is_chosen_in_any_order(better, worse):
+    scans = [converted("better", **better), converted("worse", **worse)]
+    assert choose_scan(scans)[0].image == choose_scan(scans[::-1])[0].image == Path("better.nii")
+
+
+def test_unknown_echo_time_is_called_so():
+    assert choose_scan([converted("a", series="7 'swi'")])[1] == "echo 1 of 1 (TE unknown) of series 7 'swi', magnitude"
