@@ -1,7 +1,8 @@
 """Simulated susceptibility scans with known microbleeds."""
 
+from .blobs import MIMICS
 from .cohort import write_cohort
-from .lesions import MIMICS, PHENOTYPES
+from .lesions import PHENOTYPES
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 

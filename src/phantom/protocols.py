@@ -37,7 +37,7 @@ class Protocol:
         veins: density of veins relative to an average brain.
         lesions: median number of microbleeds of a subject who has any.
         radius_mm: median microbleed radius.
-        haemorrhage: probability of a large haemorrhage.
+        haemorrhage: probability of a large haemorrhage in a subject who has microbleeds.
         calcifications: mean number of calcifications other than those of pineal gland and choroid plexus.
         vary: draws the protocol of one subject from this one.
 
@@ -66,7 +66,7 @@ class Protocol:
     lesions: float = 3.0
     radius_mm: float = 1.4
     haemorrhage: float = 0.03
-    calcifications: float = 1.0
+    calcifications: float = 0.4
     vary: Callable[["Protocol", np.random.Generator], "Protocol"] = _unchanged
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         oblique_deg=float(rng.uniform(0, 20)) if rng.random() < 0.5 else 0.0,
         veins=float(np.exp(rng.uniform(np.log(0.4), np.log(2)))),
         radius_mm=float(rng.uniform(1.1, 1.8)),
-        calcifications=float(rng.uniform(0.5, 4)),
+        calcifications=float(rng.uniform(0, 1.5)),
     )
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from .anatomy import Warp, iron_template, sample_template, tissue_template
+from .blobs import MIMICS, Blob
 from .grid import Grid
-from .lesions import MIMICS, Blob, blob_cover
 from .physics import RELAXIVITY, TISSUES, steady_state
 from .protocols import Protocol
 from .vessels import Veins, draw_tubes
@@ -98,7 +98,7 @@ def _paint_blobs(
         coarse = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         fine = tuple(slice(int(a * f), int(b * f)) for a, b, f in zip(low, high, factor, strict=True))
         index = torch.stack(torch.meshgrid(*(torch.arange(s.start, s.stop) for s in fine), indexing="ij"), dim=-1)
-        cover = blob_cover(blob, index.float() @ affine[:3, :3].T + affine[:3, 3], float(grid.fine_mm.max()))
+        cover = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], float(grid.fine_mm.max()))
         extra[fine] = extra[fine] * (1 - cover) + blob.chi_ppm * cover
         if blob.kind == "calcification":
             signal[fine] *= 1 - 0.7 * cover  # little water

@@ -11,8 +11,10 @@ from torch.nn.functional import interpolate
 from ..checks import check_one_of
 from ..regions import region_at
 from .anatomy import CENTRE_MM, Warp, random_warp
+from .blobs import Blob
 from .grid import Grid, make_grid
-from .lesions import PHENOTYPES, Blob, draw_phenotype, random_microbleeds, random_mimics
+from .lesions import PHENOTYPES, draw_person, random_microbleeds
+from .mimics import random_mimics
 from .physics import (
     GYROMAGNETIC,
     air_field,
@@ -85,7 +87,7 @@ def simulate_subject(
     )
     with _one_thread(), torch.inference_mode():
         protocol = protocol.vary(protocol, scanner)
-        csvd, age, sex = draw_phenotype(who, phenotype)
+        csvd, age, sex = draw_person(who, phenotype)
         warp = random_warp(shape, protocol.pose_deg, age)
         grid = make_grid(protocol, warp, shape, margin_mm=SKIN_MM if head else BRAIN_MARGIN_MM)
         margin_mm = 2 * float(grid.voxel_mm.norm())
@@ -137,7 +139,9 @@ def _acquire(
     """Return the images of a scene on the box of the acquisition grid."""
     field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
     weight = grid.average(scene.signal)
-    local = grid.average(scene.signal * field) / weight.clamp(min=1e-6)
+    # A void has no phase, but its field is inferred from around it: dark voxels count a little.
+    trust = scene.signal + 0.2 * scene.signal.mean()
+    local = grid.average(trust * field) / grid.average(trust)
     field += protocol.air * _upsample(_air_on_nodes(grid, warp, rng), field.shape)
     to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
     angle = field.mul_(to_phase)

@@ -64,7 +64,7 @@ def _walk(
         track.append(place)
         i, j, k = np.clip(np.rint(place), 0, limit).astype(int).T
         turn = 0.8 * turn + wander * rng.standard_normal(place.shape)
-        heading = heading + 0.1 * pull[:, i, j, k].T + turn
+        heading = heading + 0.04 * pull[:, i, j, k].T + turn
         heading = heading / np.linalg.norm(heading, axis=1, keepdims=True).clip(1e-6)
         place = place + STEP_MM * heading
     return np.stack(track, axis=1)

@@ -1,0 +1,76 @@
+"""Ellipsoids of one susceptibility: microbleeds and what looks like them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..regions import mni_regions
+from .anatomy import Warp, tissue_template
+
+MIMICS: dict[str, int] = {"calcification": 1, "haemorrhage": 2}
+
+
+@dataclass
+class Blob:
+    """An ellipsoid of one susceptibility.
+
+    Args:
+        centre_mm: (3,) scanner RAS mm.
+        axes: (3, 3) of determinant +-1, turns an offset in mm into one from a sphere.
+        radius_mm: radius of the sphere of the same volume.
+        chi_ppm: susceptibility, in place of that of iron and veins.
+        mni_mm: (3,) MNI position.
+        kind: ``"microbleed"`` or a key of :data:`MIMICS`.
+    """
+
+    centre_mm: torch.Tensor
+    axes: torch.Tensor
+    radius_mm: float
+    chi_ppm: float
+    mni_mm: torch.Tensor
+    kind: str
+
+    def cover(self, points_mm: torch.Tensor, edge_mm: float) -> torch.Tensor:
+        """Return the share filled of voxels of size ``edge_mm`` at (..., 3) scanner mm."""
+        distance = ((points_mm - self.centre_mm) @ self.axes.T).norm(dim=-1)
+        return ((self.radius_mm - distance) / edge_mm + 0.5).clamp(0, 1)
+
+
+def random_blob(
+    rng: np.random.Generator,
+    warp: Warp,
+    mni_mm: np.ndarray,
+    *,
+    radius_mm: float,
+    chi_ppm: float,
+    kind: str,
+    irregular: float = 0.1,
+) -> Blob:
+    """Draw the shape of a blob at an MNI position; ``irregular`` is the spread of the logarithm of its half axes."""
+    stretch = np.exp(rng.normal(0, irregular, 3))
+    stretch /= stretch.prod() ** (1 / 3)
+    turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    axes = torch.from_numpy(np.diag(1 / stretch) @ turn).float()
+    place = torch.from_numpy(mni_mm).float()
+    return Blob(warp.to_world(place), axes, float(radius_mm), float(chi_ppm), place, kind)
+
+
+def is_clear(blob: Blob, others: list[Blob], margin_mm: float) -> bool:
+    """Return whether ``margin_mm`` or more lie between the surfaces of a blob and all others."""
+    return all((blob.centre_mm - o.centre_mm).norm() > blob.radius_mm + o.radius_mm + margin_mm for o in others)
+
+
+@lru_cache(maxsize=1)
+def parenchyma_mm() -> tuple[np.ndarray, np.ndarray]:
+    """Return MNI points in grey or white matter 3 mm inside the brain, (N, 3) mm on a 2 mm grid, and region codes."""
+    codes, affine = mni_regions()
+    grey, white, _, mask, _ = tissue_template().numpy()
+    good = (grey + white > 0.7) & (ndimage.distance_transform_edt(mask) > 3)
+    # Voxel k of the 2 mm template lies on voxel 2 k of the 1 mm template: both start at the same point.
+    x, y, z = codes.shape
+    voxels = np.argwhere(good[::2, ::2, ::2][:x, :y, :z] & (codes.numpy() > 0))
+    points = voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
+    return points, codes.numpy()[tuple(voxels.T)]
