@@ -51,8 +51,8 @@ def random_microbleeds(
     sites = {region: points[codes == code] for region, code in REGIONS.items()}
     found: list[Blob] = []
     for _ in range(count):
-        radius = np.clip(protocol.radius_mm * rng.lognormal(0, 0.3), 0.8, 5)
-        chi = np.clip(rng.lognormal(np.log(1.1), 0.5), 0.4, 3)
+        radius = np.clip(protocol.radius_mm * rng.lognormal(0, 0.35), 0.8, 5)
+        chi = np.clip(rng.lognormal(np.log(1.2), 0.5), 0.4, 3)
         region = str(rng.choice(list(REGIONS), p=shares))
         for _ in range(TRIALS):
             place = sites[region][rng.integers(len(sites[region]))] + rng.uniform(-0.9, 0.9, 3)

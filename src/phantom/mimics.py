@@ -65,5 +65,7 @@ def _haemorrhage(rng: np.random.Generator, warp: Warp) -> list[Blob]:
         place = core + (lobe > 0) * 0.8 * size * way / np.linalg.norm(way)
         radius = size * (rng.uniform(0.35, 0.7) if lobe else 1)
         chi = rng.uniform(0.25, 0.9)
-        blobs.append(random_blob(rng, warp, place, radius_mm=radius, chi_ppm=chi, kind="haemorrhage", irregular=0.2))
+        blobs.append(
+            random_blob(rng, warp, place, radius_mm=radius, chi_ppm=chi, kind="haemorrhage", irregular=0.2, bloom=1.0)
+        )
     return blobs

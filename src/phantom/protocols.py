@@ -36,7 +36,7 @@ class Protocol:
         oblique_deg: tilt of the slices against the scanner's transverse plane.
         veins: density of veins relative to an average brain.
         lesions: median number of microbleeds of a subject who has any.
-        radius_mm: median microbleed radius.
+        radius_mm: median radius of a microbleed as readers mark it.
         haemorrhage: probability of a large haemorrhage in a subject who has microbleeds.
         calcifications: mean number of calcifications other than those of pineal gland and choroid plexus.
         vary: draws the protocol of one subject from this one.
@@ -111,7 +111,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         air=float(rng.uniform(0, 0.8)),
         oblique_deg=float(rng.uniform(0, 20)) if rng.random() < 0.5 else 0.0,
         veins=float(np.exp(rng.uniform(np.log(0.4), np.log(2)))),
-        radius_mm=float(rng.uniform(1.1, 1.8)),
+        radius_mm=float(rng.uniform(1.1, 1.7)) * (0.9 + 0.1 * slice_mm),
         calcifications=float(rng.uniform(0, 1.5)),
     )
 
@@ -132,6 +132,7 @@ PROTOCOLS: dict[str, Protocol] = {
         flip_deg=20,
         snr=35,
         kspace=0.8,
+        radius_mm=1.9,  # without a phase mask smaller ones are not seen in 5 mm slices
         contrasts=("mag",),
     ),
     # Timing and geometry varied between centres; these are typical of clinical SWI.

@@ -98,11 +98,11 @@ def _paint_blobs(
         coarse = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         fine = tuple(slice(int(a * f), int(b * f)) for a, b, f in zip(low, high, factor, strict=True))
         index = torch.stack(torch.meshgrid(*(torch.arange(s.start, s.stop) for s in fine), indexing="ij"), dim=-1)
-        cover = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], float(grid.fine_mm.max()))
-        extra[fine] = extra[fine] * (1 - cover) + blob.chi_ppm * cover
+        deposit, marked = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], grid.fine_mm)
+        extra[fine] = extra[fine] * (1 - deposit) + blob.chi_ppm * deposit
         if blob.kind == "calcification":
-            signal[fine] *= 1 - 0.7 * cover  # little water
-        filled = grid.average(cover)
+            signal[fine] *= 1 - 0.7 * deposit  # little water
+        filled = grid.average(marked)
         inside = filled >= 0.5 * filled.max().clamp(max=1.0)
         if blob.kind == "microbleed":
             label[coarse][inside & (filled > 0)] = number
