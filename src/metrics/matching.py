@@ -1,0 +1,95 @@
+"""Lesion counts: which true lesions a prediction finds, and which of its clusters are false."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from ..checks import check_one_channel, check_one_of, check_positive, check_same_shape
+
+MATCHES = ("overlap", "distance")
+COUNTS = ("lesions", "found", "detections", "false_positives")
+
+
+def count_lesions(
+    probability: torch.Tensor,
+    label: torch.Tensor,
+    thresholds: Sequence[float],
+    match: str = "overlap",
+    max_distance_mm: float = 5.0,
+) -> torch.Tensor:
+    """Count the lesions of one subject that are there, are found, are detected, and are false positives.
+
+    Lesions and detections are 26-connected clusters: of the voxels above 0 in ``label`` (so that instances which touch
+    are one), and of those whose probability is at least the threshold. Two rules tell what is found:
+
+    - ``"overlap"`` [1]_: a lesion is found if a detection shares a voxel with it; a detection that shares none with any
+      lesion is a false positive. One detection over two lesions finds both; two over one lesion are both true. A single
+      cluster over the whole brain is therefore perfect: do not choose weights by this rule alone.
+    - ``"distance"`` [2]_: lesions and detections are paired one to one, the most pairs whose centres of mass are at
+      most ``max_distance_mm`` apart and of these the closest (optimal assignment). Detections without a partner are
+      false positives.
+
+    Args:
+        probability: (1, H, W, D) in 0..1; a binary or instance mask will do for a threshold of 0.5.
+        label: (1, H, W, D). Distances use its affine, else that of ``probability``, else voxels of 1 mm.
+        thresholds: T probabilities.
+        match: "overlap" or "distance".
+        max_distance_mm: for "distance". Defaults to 5, as in VALDO [2]_.
+
+    Returns:
+        (T, 4), int64, in the order of :data:`COUNTS`.
+
+    Raises:
+        ValueError: ``match`` is neither, ``max_distance_mm`` is not positive, the shapes
+            differ, or there is more than one channel.
+
+    References:
+        .. [1] Sundaresan et al., Front. Neuroinform. 2023, section 4.1. https://doi.org/10.3389/fninf.2023.1204186
+        .. [2] Sudre et al., Med. Image Anal. 2024, VALDO challenge. https://doi.org/10.1016/j.media.2023.103029
+    """
+    check_one_of("match", match, MATCHES)
+    check_positive("max_distance_mm", max_distance_mm)
+    check_one_channel(probability, "count the lesions of")
+    check_same_shape(probability, label, "count the lesions of", name="label")
+    affine = next((image.affine for image in (label, probability) if isinstance(image, MetaTensor)), torch.eye(4))
+    # NumPy, because torch has no connected components.
+    axes_mm = affine[:3, :3].numpy(force=True)
+    volume = probability[0].float().numpy(force=True)
+    truth, lesions = _clusters(label[0].numpy(force=True) > 0)
+    truth_mm = _centers(truth) @ axes_mm.T
+    rows = []
+    for threshold in thresholds:
+        predicted, detections = _clusters(volume >= threshold)
+        if match == "overlap":
+            inside = (truth > 0) & (predicted > 0)
+            found = len(np.unique(truth[inside]))
+            true_detections = len(np.unique(predicted[inside]))
+        else:
+            distance_mm = cdist(truth_mm, _centers(predicted) @ axes_mm.T)
+            found = true_detections = _count_pairs(distance_mm, max_distance_mm)
+        rows.append((lesions, found, detections, detections - true_detections))
+    return torch.tensor(rows)
+
+
+def _clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    return ndimage.label(mask, structure=np.ones((3, 3, 3)))
+
+
+def _centers(clusters: np.ndarray) -> np.ndarray:
+    """Return the centres of mass (N, 3), in voxels, of clusters numbered from 1."""
+    voxels = np.nonzero(clusters)
+    number = clusters[voxels] - 1
+    return np.stack([np.bincount(number, weights=axis) for axis in voxels], axis=1) / np.bincount(number)[:, None]
+
+
+def _count_pairs(distance: np.ndarray, limit: float) -> int:
+    """Return the most pairs (row, column) within ``limit`` that use no row and no column twice."""
+    too_far = distance > limit
+    forbidden = limit * (min(distance.shape) + 1)  # dearer than all allowed pairs together
+    rows, columns = linear_sum_assignment(np.where(too_far, forbidden, distance))
+    return int((~too_far[rows, columns]).sum())

@@ -1,0 +1,293 @@
+"""Lesion metrics on small pictures whose counts are known."""
+
+import json
+import math
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
+from monai.engines import SupervisedEvaluator
+
+from csvd.metrics import (
+    FROCMetric,
+    LesionMetric,
+    bootstrap_ci,
+    count_lesions,
+    froc,
+    knee_point,
+    pooled_rates,
+    subject_medians,
+    summarize_cohort,
+    tpr_at_fps,
+)
+
+BLANK = (1, 24, 5, 5)
+
+
+def line(*stretches, value=1.0):
+    """Volume (1, 24, 5, 5) with clusters along the middle of the first axis: ``(start, stop)`` each."""
+    volume = torch.zeros(BLANK)
+    for start, stop in stretches:
+        volume[0, start:stop, 2, 2] = value
+    return volume
+
+
+def counts(prediction, label, **settings):
+    """Lesions, found, detections, false positives at a threshold of 0.5."""
+    return count_lesions(prediction, label, (0.5,), **settings)[0].tolist()
+
+
+def test_one_prediction_over_two_lesions_finds_both():
+    assert counts(line((2, 10)), line((2, 4), (8, 10))) == [2, 2, 1, 0]
+
+
+def test_one_prediction_over_two_lesions_pairs_with_one_by_distance():
+    assert counts(line((2, 10)), line((2, 4), (8, 10)), match="distance") == [2, 1, 1, 0]
+
+
+def test_two_predictions_in_one_lesion_are_both_true():
+    assert counts(line((2, 4), (6, 8)), line((2, 8))) == [1, 1, 2, 0]
+
+
+def test_second_prediction_of_one_lesion_is_false_by_distance():
+    assert counts(line((2, 4), (6, 8)), line((2, 8)), match="distance") == [1, 1, 2, 1]
+
+
+def test_one_voxel_of_overlap_suffices_and_a_neighbour_does_not():
+    assert counts(line((4, 8)), line((2, 5))) == [1, 1, 1, 0]
+    assert counts(line((5, 8)), line((2, 5))) == [1, 0, 1, 1]
+
+
+def test_clusters_that_touch_by_a_corner_are_one():
+    diagonal = torch.zeros(BLANK)
+    diagonal[0, [0, 1], [0, 1], [0, 1]] = 1
+    assert counts(diagonal, diagonal) == [1, 1, 1, 0]
+
+
+def test_instances_that_touch_are_one_lesion():
+    assert counts(line((2, 6)), line((2, 4)) + 2 * line((4, 6))) == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("match", ["overlap", "distance"])
+def test_empty_prediction_finds_nothing(match):
+    assert counts(torch.zeros(BLANK), line((2, 4)), match=match) == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("match", ["overlap", "distance"])
+def test_every_detection_in_a_healthy_subject_is_false(match):
+    assert counts(line((2, 4), (8, 9)), torch.zeros(BLANK), match=match) == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(("voxel_mm", "found"), [(0.7, 1), (0.73, 0)])
+def test_distance_is_measured_in_mm_on_anisotropic_grids(voxel_mm, found):
+    # 7 voxels apart along the first axis: 4.9 and 5.11 mm
+    affine = torch.diag(torch.tensor([voxel_mm, 0.5, 3, 1], dtype=torch.float64))
+    label = MetaTensor(line((2, 3)), affine=affine)
+    assert counts(line((9, 10)), label, match="distance") == [1, found, 1, 1 - found]
+
+
+def test_distance_without_an_affine_is_in_voxels():
+    assert counts(line((7, 8)), line((2, 3)), match="distance") == [1, 1, 1, 0]
+    assert counts(line((8, 9)), line((2, 3)), match="distance") == [1, 0, 1, 1]
+
+
+def test_assignment_makes_as_many_pairs_as_possible():
+    # lesions at 2 and 6, detections at 5 and 10: the nearest pair (6, 5) would leave 2 and 10 without a partner
+    assert counts(line((5, 6), (10, 11)), line((2, 3), (6, 7)), match="distance") == [2, 2, 2, 0]
+
+
+def test_each_threshold_has_a_row():
+    prediction = line((2, 4), value=0.9) + line((8, 10), value=0.4)
+    rows = count_lesions(prediction, line((2, 4)), (0.3, 0.5, 0.95))
+    assert rows.tolist() == [[1, 1, 2, 1], [1, 1, 1, 0], [1, 0, 0, 0]]
+
+
+def test_unknown_rule_is_refused():
+    with pytest.raises(ValueError, match="`match` must be one of 'overlap', 'distance', got 'dice'"):
+        counts(line(), line(), match="dice")
+
+
+def test_distance_must_be_positive():
+    with pytest.raises(ValueError, match="`max_distance_mm` must be above 0, got 0"):
+        counts(line(), line(), max_distance_mm=0)
+
+
+def test_other_shape_is_refused():
+    with pytest.raises(ValueError, match=r"its shape is \(24, 5, 5\), its label's \(24, 5, 4\)"):
+        counts(line(), line()[..., :4])
+
+
+def test_logits_of_two_channels_are_refused():
+    with pytest.raises(ValueError, match=r"its shape is \(2, 24, 5, 5\), it needs to be \(1, H, W, D\)"):
+        counts(torch.zeros(2, 24, 5, 5), line())
+
+
+COHORT = torch.tensor([[4, 2, 3, 1], [0, 0, 2, 2], [1, 1, 1, 0], [1, 0, 0, 0]])
+
+
+def test_pooled_rates_are_those_of_all_lesions_together():
+    rates = {name: rate.item() for name, rate in pooled_rates(COHORT).items()}
+    assert rates == pytest.approx({"tpr": 3 / 6, "fps_per_subject": 3 / 4, "precision": 3 / 6, "f1": 0.5})
+
+
+def test_median_leaves_out_subjects_without_lesions_but_counts_their_false_positives():
+    rates = {name: rate.item() for name, rate in subject_medians(COHORT).items()}
+    # tpr 1/2, 1, 0; false positives 1, 2, 0, 0; precision 2/3, 1; F1 4/7, 1, 0
+    assert rates == pytest.approx({"tpr": 0.5, "fps_per_subject": 0.5, "precision": 5 / 6, "f1": 4 / 7})
+
+
+@pytest.mark.parametrize("reduction", ["pooled", "subject_median"])
+def test_cohort_without_lesions_has_false_positives_but_no_tpr(reduction):
+    summary = summarize_cohort(COHORT[1:2], match="overlap", reduction=reduction)
+    assert math.isnan(summary["tpr"]["value"])
+    assert math.isnan(summary["tpr"]["high"])
+    assert summary["fps_per_subject"] == {"value": 2, "low": 2, "high": 2}
+
+
+def test_summary_names_its_rules_and_is_json():
+    summary = json.loads(json.dumps(summarize_cohort(COHORT, match="distance", reduction="subject_median")))
+    assert (summary["match"], summary["reduction"], summary["level"]) == ("distance", "subject_median", 0.95)
+    assert (summary["subjects"], summary["lesions"]) == (4, 6)
+    assert summary["tpr"]["low"] <= summary["tpr"]["value"] <= summary["tpr"]["high"]
+
+
+def test_summary_refuses_an_unknown_reduction():
+    with pytest.raises(ValueError, match="`reduction` must be one of 'pooled', 'subject_median', got 'mean'"):
+        summarize_cohort(COHORT, match="overlap", reduction="mean")
+
+
+def test_interval_of_a_mean_is_that_of_the_normal_law():
+    rows = torch.randn(400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    low, high = bootstrap_ci(rows, lambda cohorts: cohorts.mean(dim=1))
+    half_width = 1.96 * rows.std().item() / 20
+    assert low.item() == pytest.approx(rows.mean().item() - half_width, abs=0.01)
+    assert high.item() == pytest.approx(rows.mean().item() + half_width, abs=0.01)
+
+
+def test_same_seed_gives_the_same_interval():
+    assert summarize_cohort(COHORT, match="overlap", seed=3) == summarize_cohort(COHORT, match="overlap", seed=3)
+
+
+def test_interval_needs_a_subject():
+    with pytest.raises(ValueError, match="cannot draw from 0 subjects"):
+        bootstrap_ci(COHORT[:0], lambda cohorts: cohorts.sum(dim=(1, 2)))
+
+
+def test_level_is_a_probability():
+    with pytest.raises(ValueError, match="`level` must be between 0 and 1, got 95"):
+        bootstrap_ci(COHORT, lambda cohorts: cohorts.sum(dim=(1, 2)), level=95)
+
+
+def test_knee_is_the_corner_of_the_curve():
+    fps, tpr = torch.tensor([100.0, 50, 10, 2, 0]), torch.tensor([1.0, 0.97, 0.95, 0.3, 0])
+    assert knee_point(fps, tpr) == 2
+
+
+def test_knee_of_a_flat_curve_is_its_highest_point():
+    assert knee_point(torch.zeros(3), torch.tensor([0.2, 0.9, 0.5])) == 1
+
+
+def test_curve_without_lesions_has_no_knee():
+    with pytest.raises(ValueError, match=r"cannot find the knee of a curve with the true positive rates \[nan, nan\]"):
+        knee_point(torch.ones(2), torch.full((2,), torch.nan))
+
+
+def test_tpr_at_fps_is_the_best_point_within_the_limit():
+    # at thresholds 0.2, 0.5, 0.8: 2 subjects of 5 lesions with 3, 1 and 0 false positives each
+    rows = torch.tensor([[5, 5, 8, 3], [5, 4, 5, 1], [5, 2, 2, 0]]).expand(2, 3, 4)
+    curve = froc(rows, (0.2, 0.5, 0.8), match="overlap")
+    assert curve.fps.tolist() == [3, 1, 0]
+    assert [tpr_at_fps(curve, max_fps) for max_fps in (0, 1.5, 100)] == [0.4, 0.8, 1.0]
+    assert tpr_at_fps(froc(rows[:, :1], (0.2,), match="overlap"), max_fps=1) == 0
+
+
+def test_froc_metric_is_the_mean_tpr():
+    metric = FROCMetric(thresholds=(0.3, 0.6), max_fps=(0, 1))
+    prediction = line((2, 4), value=0.9) + line((8, 10), value=0.4) + line((18, 20), value=0.5)
+    metric(prediction[None], line((2, 4), (8, 10))[None])
+    # 0.6: one of two lesions, no false positive; 0.3: both, one false positive
+    assert metric.aggregate().item() == pytest.approx((0.5 + 1) / 2)
+    assert metric.curve().match == "distance"
+
+
+def test_froc_metric_does_not_reward_marking_everything():
+    labels = line((2, 4), (12, 14), (21, 23))[None]
+    everything, right = FROCMetric(), FROCMetric()
+    everything(torch.full_like(labels, 0.9), labels)
+    right(labels * 0.9, labels)
+    assert everything.aggregate() < 0.5
+    assert right.aggregate() == 1
+
+
+def test_metric_sums_over_batches_and_lists():
+    scans = [(line((2, 4)), line((2, 4))), (line(), line((5, 6)))]
+    items = [{"pred": prediction, "label": MetaTensor(label, affine=torch.eye(4))} for prediction, label in scans]
+    batch = next(iter(DataLoader(Dataset(items), batch_size=2)))
+    as_batch, as_list = LesionMetric(metric="tpr", match="distance"), LesionMetric(metric="tpr", match="distance")
+    as_batch(batch["pred"], batch["label"])
+    items = decollate_batch(batch)
+    as_list([item["pred"] for item in items], [item["label"] for item in items])
+    assert as_batch.aggregate() == as_list.aggregate() == 0.5
+
+
+def test_batch_keeps_each_subject_s_voxel_size():
+    labels = [MetaTensor(line((2, 3)), affine=torch.diag(torch.tensor([mm, 1.0, 1, 1]))) for mm in (0.7, 0.73)]
+    batch = next(iter(DataLoader(Dataset([{"label": label} for label in labels]), batch_size=2)))
+    metric = LesionMetric(metric="tpr", match="distance")
+    metric(line((9, 10)).expand(2, *BLANK), batch["label"])
+    assert metric.aggregate() == 0.5
+
+
+def test_metric_forgets_on_reset():
+    metric = LesionMetric()
+    metric(line((2, 4))[None], line((2, 4))[None])
+    metric.reset()
+    with pytest.raises(ValueError, match="counts of 0 subjects"):
+        metric.aggregate()
+
+
+def test_metric_needs_labels():
+    with pytest.raises(ValueError, match="without labels"):
+        LesionMetric()(line()[None])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"metric": "dice"}, "`metric` must be one of 'tpr', 'fps_per_subject', 'precision', 'f1', got 'dice'"),
+        ({"match": "iou"}, "`match` must be one of"),
+        ({"reduction": "mean"}, "`reduction` must be one of"),
+        ({"threshold": 2}, "`threshold` must be between 0 and 1, got 2"),
+        ({"max_distance_mm": -1}, "`max_distance_mm` must be above 0, got -1"),
+    ],
+)
+def test_metric_refuses_what_it_does_not_know(setting, message):
+    with pytest.raises(ValueError, match=message):
+        LesionMetric(**setting)
+
+
+def test_metrics_work_in_an_evaluator_from_a_config():
+    output = {"_target_": "monai.handlers.from_engine", "keys": ["pred", "label"]}
+    metrics = {
+        "froc": {"_target_": "csvd.metrics.FROCMetric"},
+        "f1": {"_target_": "csvd.metrics.LesionMetric", "match": "overlap", "metric": "f1"},
+        "fps": {"_target_": "csvd.metrics.LesionMetric", "match": "overlap", "metric": "fps_per_subject"},
+    }
+    handlers = {
+        name: {"_target_": "IgniteMetricHandler", "metric_fn": metric, "output_transform": output}
+        for name, metric in metrics.items()
+    }
+    parser = ConfigParser({"key": {"froc": handlers.pop("froc")}, "others": handlers})
+    # the image is the prediction: lesion found and one false positive; lesion found
+    scans = [(line((2, 4), (10, 12)), line((2, 4))), (line((5, 6)), line((5, 6)))]
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset([{"image": image, "label": label} for image, label in scans]), batch_size=1),
+        network=torch.nn.Identity(),
+        key_val_metric=parser.get_parsed_content("key"),
+        additional_metrics=parser.get_parsed_content("others"),
+    )
+    evaluator.run()
+    assert evaluator.state.metrics == pytest.approx({"froc": 1, "f1": 0.8, "fps": 0.5})
+    assert evaluator.state.best_metric == 1
