@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -50,25 +51,25 @@ def write_cohort(
         jobs: processes; all cores when not given.
         head: with skull and scalp.
         split: shares of training, validation and test.
-        overwrite: replace subjects that are already in ``out``.
+        overwrite: replace the lists and those subjects that are already in ``out``.
         phenotype: of all subjects; a mix when not given.
         progress: show a bar when run in a terminal.
 
     Raises:
         ValueError: no such preset, no subject, or the shares do not sum to 1.
-        FileExistsError: ``out`` holds something and ``overwrite`` is false.
+        FileExistsError: ``out`` is a file, or holds something and ``overwrite`` is false.
     """
     check_one_of("preset", preset, PROTOCOLS)
     check_positive("subjects", subjects)
     if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"`split` must be three shares that sum to 1, got {split!r}.")
     out = Path(out)
-    if out.exists() and any(out.iterdir()) and not overwrite:
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise FileExistsError(
-            f"cannot write a cohort to '{out}': the folder is not empty. Choose another or overwrite."
+            f"cannot write a cohort to '{out}': it is not an empty folder. Choose another or overwrite it."
         )
     out.mkdir(parents=True, exist_ok=True)
-    jobs = min(jobs or len(os.sched_getaffinity(0)), subjects)
+    jobs = min(jobs or _cores(), subjects)
     work = partial(_write_subject, preset, out, seed, head, phenotype)
     bar = partial(tqdm, total=subjects, desc=f"simulating {preset}", disable=None if progress else True)
     if jobs == 1:
@@ -79,17 +80,22 @@ def write_cohort(
     return _write_lists(preset, rows, out, seed, split)
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _write_subject(preset: str, out: Path, seed: int, head: bool, phenotype: str | None, index: int) -> dict[str, Any]:
     """Simulate and write subject ``index``; return its row of ``participants.tsv``."""
     name = f"sub-{index + 1:03d}"
     subject = simulate_subject(PROTOCOLS[preset], seed, index, phenotype=phenotype, head=head)
-    unfinished = out / f".{name}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    save_subject(subject, unfinished, name)
-    if (out / name).exists():
-        shutil.rmtree(out / name)
-    unfinished.rename(out / name)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        save_subject(subject, folder, name)
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+        folder.rename(out / name)
     return {
         "participant_id": name,
         "age": subject.age,

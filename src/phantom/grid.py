@@ -9,7 +9,8 @@ from torch.nn.functional import avg_pool3d
 from .anatomy import ORIGIN_MM, Warp, tissue_template
 from .protocols import Protocol
 
-FINE_MM = 0.9  # no simulated voxel is longer than this
+BRAIN_MARGIN_MM = 4.0  # what is simulated around a brain without head, for the field there
+SKIN_MM = 13.0  # where the head ends, outside the brain
 
 
 @dataclass
@@ -69,14 +70,14 @@ class Grid:
         return whole
 
 
-def make_grid(protocol: Protocol, warp: Warp, rng: np.random.Generator, margin_mm: float) -> Grid:
+def make_grid(protocol: Protocol, warp: Warp, rng: np.random.Generator, head: bool) -> Grid:
     """Lay the slices over a head and move the head near the middle of the field of view.
 
     Args:
         protocol: geometry. Its slices are tilted by ``oblique_deg`` about a random transverse axis.
         warp: its ``shift`` is set here.
         rng: source of all randomness.
-        margin_mm: what is simulated around the brain.
+        head: simulate the whole field of view, large enough for the scalp, instead of the part that holds the brain.
     """
     azimuth, angle = rng.uniform(0, 2 * np.pi), np.radians(protocol.oblique_deg)
     axis = angle * np.array([np.cos(azimuth), np.sin(azimuth), 0])
@@ -86,7 +87,8 @@ def make_grid(protocol: Protocol, warp: Warp, rng: np.random.Generator, margin_m
     voxel = torch.tensor(protocol.voxel_mm)
     surface = tissue_template()[3, ::4, ::4, ::4].nonzero() * 4.0 + torch.tensor(ORIGIN_MM)
     place = warp.to_world(surface) @ tilt / voxel
-    low, high = place.amin(0) - (2 + margin_mm) / voxel, place.amax(0) + (2 + margin_mm) / voxel
+    margin = (2 + (SKIN_MM if head else BRAIN_MARGIN_MM)) / voxel
+    low, high = place.amin(0) - margin, place.amax(0) + margin
     needed = (high - low).ceil().long()
     shape = protocol.matrix or tuple(int(n) + int(rng.integers(2, 13)) for n in needed)
     middle = (torch.tensor(shape) - 1) / 2
@@ -96,8 +98,9 @@ def make_grid(protocol: Protocol, warp: Warp, rng: np.random.Generator, margin_m
     off_centre = torch.from_numpy(rng.uniform(-2, 2, 3)).float()
     warp.shift = -affine[:3, :3] @ ((low + high) / 2) + off_centre
     first = (middle - needed / 2 + off_centre / voxel).floor().long()
-    box = tuple(
-        slice(max(0, int(a)), min(n, int(a) + int(k) + 2)) for a, k, n in zip(first, needed, shape, strict=True)
-    )
-    factor = tuple(int(np.ceil(h / FINE_MM - 1e-6)) for h in protocol.voxel_mm)
+    last = first + needed + 2
+    if head:
+        first, last = torch.zeros_like(first), torch.tensor(shape)
+    box = tuple(slice(max(0, int(a)), min(n, int(b))) for a, b, n in zip(first, last, shape, strict=True))
+    factor = tuple(int(np.ceil(h / protocol.fine_mm - 1e-6)) for h in protocol.voxel_mm)
     return Grid(affine, shape, box, (factor[0], factor[1], max(2, factor[2])))  # type: ignore[arg-type]

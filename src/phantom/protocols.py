@@ -27,6 +27,7 @@ class Protocol:
         snr: mean brain magnitude over the standard deviation of the noise.
         kspace: share of k-space measured in the slice; the rest is filled with zeros.
         tissue_spread: relative standard deviation of proton density, T1 and R2* of each tissue.
+        fine_mm: no voxel of the simulation is longer than this.
         contrasts: images that the data list names, of ``"swi"``, ``"mag"`` and ``"qsm"``.
         filter_cycles_per_mm: radius of the homodyne low-pass window in k-space.
         phase_power: how often the phase mask multiplies the magnitude in SWI.
@@ -55,6 +56,7 @@ class Protocol:
     snr: float = 28.0
     kspace: float = 1.0
     tissue_spread: float = 0.05
+    fine_mm: float = 0.9
     contrasts: tuple[str, ...] = ("swi",)
     filter_cycles_per_mm: float = 0.16
     phase_power: float = 4.0
@@ -72,7 +74,7 @@ class Protocol:
     def __post_init__(self) -> None:
         for size in self.voxel_mm:
             check_positive("voxel_mm", size)
-        for name in ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "filter_cycles_per_mm", "lesions", "radius_mm"):
+        for name in ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm", "radius_mm"):
             check_positive(name, getattr(self, name))
         check_between("haemorrhage", self.haemorrhage, 0, 1)
 

@@ -7,12 +7,12 @@ import torch
 
 from .anatomy import Warp, iron_template, sample_template, tissue_template
 from .blobs import MIMICS, Blob
-from .grid import Grid
+from .grid import SKIN_MM, Grid
 from .physics import RELAXIVITY, TISSUES, steady_state
 from .protocols import Protocol
 from .vessels import Veins, draw_tubes
 
-SKULL_MM, SCALP_MM, SKIN_MM = 1.5, 7.0, 13.0  # where skull and scalp begin and end, outside the brain mask
+SKULL_MM, SCALP_MM = 1.5, 7.0  # where skull and scalp begin, outside the brain
 
 
 @dataclass
@@ -69,7 +69,7 @@ def build_scene(
     chi += extra
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
     if head:
-        _add_shells(signal, chi, sampled[4], brain, weight)
+        _add_shells(signal, sampled[4], brain, weight)
     return Scene(signal, chi, brain, grid.average(tubes), label, mimics)
 
 
@@ -111,12 +111,11 @@ def _paint_blobs(
     return label, mimics
 
 
-def _add_shells(
-    signal: torch.Tensor, chi: torch.Tensor, outside_mm: torch.Tensor, brain: torch.Tensor, weight: list[float]
-) -> None:
-    """Add fluid, skull and scalp around the brain, in place; beyond them is air without signal."""
-    shells = ((0.0, SKULL_MM, weight[2], 0.0), (SKULL_MM, SCALP_MM, 0.12 * weight[1], -1.0))
-    for start, stop, value, ppm in (*shells, (SCALP_MM, SKIN_MM, 1.2 * weight[1], 0.0)):
-        shell = (brain == 0) & (outside_mm >= start) & (outside_mm < stop)
-        signal[shell] = value
-        chi[shell] = ppm
+def _add_shells(signal: torch.Tensor, outside_mm: torch.Tensor, brain: torch.Tensor, weight: list[float]) -> None:
+    """Add fluid, skull and scalp around the brain, in place; beyond them is air without signal.
+
+    Their own field is left out, as a shim and background removal would leave little of it.
+    """
+    fluid, skull, scalp = weight[2], 0.12 * weight[1], 1.2 * weight[1]
+    for start, stop, value in ((0, SKULL_MM, fluid), (SKULL_MM, SCALP_MM, skull), (SCALP_MM, SKIN_MM, scalp)):
+        signal[(brain == 0) & (outside_mm >= start) & (outside_mm < stop)] = value

@@ -25,10 +25,9 @@ from .physics import (
     zero_filled,
 )
 from .protocols import Protocol
-from .scene import SKIN_MM, Scene, build_scene
+from .scene import Scene, build_scene
 from .vessels import random_veins
 
-BRAIN_MARGIN_MM = 4.0
 VEIN_PPM = 0.06  # mean susceptibility from which a voxel counts as vein: a sixth of it blood
 
 
@@ -89,7 +88,7 @@ def simulate_subject(
         protocol = protocol.vary(protocol, scanner)
         csvd, age, sex = draw_person(who, phenotype)
         warp = random_warp(shape, protocol.pose_deg, age)
-        grid = make_grid(protocol, warp, shape, margin_mm=SKIN_MM if head else BRAIN_MARGIN_MM)
+        grid = make_grid(protocol, warp, shape, head)
         margin_mm = 2 * float(grid.voxel_mm.norm())
         lesions = random_microbleeds(place, protocol, csvd, warp, margin_mm)
         lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
