@@ -1,0 +1,37 @@
+# Every target sets up the virtual environment first; only Python 3.10 to 3.12 and make are needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint bench
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## simulate a scan, find its microbleeds and compare with the truth, in demo/
+	$(BIN)/csvd demo --out demo --overwrite
+
+test: test-fast  ## run all tests
+	$(BIN)/python -m pytest -m slow
+
+test-fast: $(INSTALLED)  ## run the tests that take seconds
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+
+lint: $(INSTALLED)  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## time the steps beside plain NumPy and scikit-image
+	$(BIN)/python benchmarks/steps.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) \
+		else "csvd needs Python 3.10, 3.11 or 3.12, and $(PYTHON) is %d.%d: name another, as in make PYTHON=python3.12" % v)' \
+		&& $(PYTHON) -m venv $(VENV); }
+	@echo "installing csvd and what it needs into $(VENV): a few minutes"
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[dev]"
+	@touch $@

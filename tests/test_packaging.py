@@ -1,0 +1,141 @@
+"""The package, the environments and the archives name the same things and hold what they should."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from csvd.pack import pack_bundle
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
+
+
+def run(*command, cwd):
+    """Run a command without PYTHONPATH and return what it prints."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(command, cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Look-alike of a trained bundle, with the leftovers of its training."""
+    contents = {
+        "LICENSE": "Apache-2.0",
+        "configs/metadata.json": "{}",
+        "configs/inference.json": "{}",
+        "docs/README.md": "# Card",
+        "models/model.pt": "weights",
+        "models/resume.pt": "optimiser",
+        "eval/log.txt": "epoch 1",
+        "runs/events.out.tfevents.1": "loss",
+        "csvd/__init__.py": "an old copy",
+        ".cache": "hidden",
+    }
+    for name, text in contents.items():
+        path = tmp_path / "cmb_tiny" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "cmb_tiny"
+
+
+def test_conda_environment_names_the_dependencies_of_the_package():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip_lines = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert "-e ." in pip_lines
+    assert [line for line in pip_lines if not line.startswith("-")] == PROJECT["dependencies"]
+
+
+def test_constraints_pin_every_dependency_within_its_bounds():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    for requirement in [*DEPENDENCIES, *map(Requirement, PROJECT["optional-dependencies"]["dev"])]:
+        assert requirement.specifier.contains(pins[requirement.name]), requirement
+
+
+def test_every_third_party_import_is_a_dependency():
+    imported = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.split(".")[0])
+    distributions = {"ignite": "pytorch-ignite", "skimage": "scikit-image"}
+    needed = {distributions.get(name, name) for name in imported - sys.stdlib_module_names}
+    assert needed <= {requirement.name for requirement in DEPENDENCIES}
+
+
+def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, tmp_path):
+    with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "tiny.zip")) as archive:
+        names = {name.removeprefix("cmb_tiny/") for name in archive.namelist()}
+    assert {name for name in names if not name.startswith("csvd/")} == {
+        "LICENSE",
+        "configs/metadata.json",
+        "configs/inference.json",
+        "docs/README.md",
+        "models/model.pt",
+    }
+    assert {"csvd/__init__.py", "csvd/transforms/frst.py", "csvd/metrics/froc.py"} <= names
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_unpacked_bundle_imports_its_own_package(bundle, tmp_path):
+    with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "tiny.zip")) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    unpacked = tmp_path / "elsewhere" / "cmb_tiny"
+    where = run(sys.executable, "-c", "import csvd.metrics; print(csvd.metrics.__file__)", cwd=unpacked)
+    assert Path(where.strip()) == unpacked / "csvd" / "metrics" / "__init__.py"
+
+
+def test_same_bundle_gives_the_same_bytes(bundle, tmp_path):
+    first = pack_bundle(bundle, tmp_path / "first.zip").read_bytes()
+    os.utime(bundle / "LICENSE", (0, 0))
+    assert pack_bundle(bundle, tmp_path / "second.zip").read_bytes() == first
+
+
+def test_existing_archive_is_kept_unless_told_otherwise(bundle, tmp_path):
+    archive = tmp_path / "tiny.zip"
+    archive.write_text("precious")
+    with pytest.raises(FileExistsError, match=r"tiny\.zip' exists already: give --overwrite"):
+        pack_bundle(bundle, archive)
+    assert archive.read_text() == "precious"
+    assert zipfile.is_zipfile(pack_bundle(bundle, archive, overwrite=True))
+
+
+def test_bundle_without_weights_is_refused_and_nothing_is_written(bundle, tmp_path):
+    (bundle / "models" / "model.pt").unlink()
+    with pytest.raises(ValueError, match=r"cannot pack bundle '.*cmb_tiny': it has no models/model\.pt"):
+        pack_bundle(bundle, tmp_path / "tiny.zip")
+    assert not list(tmp_path.glob("*.zip"))
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_package_and_no_tests(tmp_path):
+    source = tmp_path / "source"  # a build leaves its traces beside pyproject.toml
+    for folder in ("src", "bundles"):
+        copytree(ROOT / folder, source / folder)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        (source / file).write_bytes((ROOT / file).read_bytes())
+    pip_wheel = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    run(*pip_wheel, "--wheel-dir", str(tmp_path), ".", cwd=source)
+    with zipfile.ZipFile(next(tmp_path.glob("csvd-*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    modules = {f"csvd/{path.relative_to(ROOT / 'src').as_posix()}" for path in (ROOT / "src").rglob("*.py")}
+    data = {name for name in names if ".data/data/" in name}
+    others = {name for name in names - data if ".dist-info/" not in name}
+    assert others == modules
+    assert any(name.endswith("share/csvd/bundles/cmb_detection/configs/inference.json") for name in data)
