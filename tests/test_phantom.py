@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from csvd.phantom import MIMICS, PROTOCOLS, simulate_subject
+from csvd.phantom import MIMICS, PHENOTYPES, PROTOCOLS, simulate_subject
+from csvd.phantom.lesions import draw_person
 
 TINY = replace(
     PROTOCOLS["ukbb"], name="tiny", voxel_mm=(2.0, 2.0, 3.0), matrix=(96, 112, 56), fine_mm=2.0, radius_mm=3.0, snr=40
@@ -13,7 +16,7 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def bleeding():
     """An aSVD subject on a coarse grid, with several microbleeds."""
-    return simulate_subject(replace(TINY, lesions=6), seed=1, phenotype="aSVD")
+    return simulate_subject(replace(TINY, lesions=8), seed=2, phenotype="aSVD")
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +27,7 @@ def healthy():
 def surroundings(subject, lesion_id):
     """Return the mask of a lesion and that of a ring of brain around it, without other lesions, veins or mimics."""
     lesion = subject.label == lesion_id
-    grown = torch.nn.functional.max_pool3d(lesion[None].float(), kernel_size=11, stride=1, padding=5)[0] > 0
-    close = torch.nn.functional.max_pool3d(lesion[None].float(), kernel_size=5, stride=1, padding=2)[0] > 0
+    grown, close = (torch.from_numpy(ndimage.binary_dilation(lesion.numpy(), iterations=n)) for n in (7, 3))
     free = (subject.mask > 0) & (subject.label == 0) & (subject.vessels == 0) & (subject.mimics == 0)
     return lesion, grown & ~close & free
 
@@ -99,9 +101,9 @@ def test_world_coordinates_are_the_centroids_of_labels_within_a_voxel(bleeding):
 
 
 def test_labels_have_the_volume_of_their_lesions(bleeding):
-    for row in bleeding.lesions:
-        drawn_mm3 = float((bleeding.label == row["id"]).sum()) * 12
-        assert 0.5 < drawn_mm3 / (4.19 * row["radius_mm"] ** 3) < 2, row
+    # Together: a single small lesion is a handful of coarse voxels.
+    drawn_mm3 = float((bleeding.label > 0).sum()) * 12
+    assert 0.7 < drawn_mm3 / sum(4.19 * row["radius_mm"] ** 3 for row in bleeding.lesions) < 1.4
 
 
 def test_microbleeds_are_dark_on_swi_and_bright_on_qsm(bleeding):
@@ -155,10 +157,10 @@ def test_a_healthy_subject_has_no_microbleed(healthy):
 
 
 def test_the_default_mix_holds_all_phenotypes():
-    tiny = replace(TINY, voxel_mm=(8.0, 8.0, 8.0), matrix=(24, 28, 24), fine_mm=8.0)
-    kinds = [simulate_subject(tiny, seed=0, index=index).csvd for index in range(25)]
-    assert set(kinds) == {"healthy", "aSVD", "CAA", "CADASIL"}
-    assert 4 <= kinds.count("healthy") <= 14
+    rng = np.random.default_rng(0)
+    kinds = [draw_person(rng, phenotype=None)[0] for _ in range(300)]
+    assert set(kinds) == set(PHENOTYPES)
+    assert 80 < kinds.count("healthy") < 120
 
 
 def test_oblique_slices_keep_world_coordinates():

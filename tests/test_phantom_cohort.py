@@ -19,15 +19,17 @@ TINY = replace(
 )
 
 
-@pytest.fixture(autouse=True)
-def tiny_preset(monkeypatch):
-    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+@pytest.fixture(scope="module", autouse=True)
+def tiny_preset():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "tiny", TINY)
+        yield
 
 
-@pytest.fixture
-def cohort(tmp_path):
-    """Ten subjects on a coarse grid; the folder."""
-    return write_cohort("tiny", 10, tmp_path / "cohort", seed=3, jobs=1).parent
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """The folder of ten subjects on a coarse grid."""
+    return write_cohort("tiny", 10, tmp_path_factory.mktemp("phantom") / "cohort", seed=3, jobs=1).parent
 
 
 def files(folder):
@@ -38,9 +40,9 @@ def table(path):
     return list(csv.DictReader(path.open(), delimiter="\t"))
 
 
-def test_same_seed_gives_the_same_bytes(cohort, tmp_path):
-    again = write_cohort("tiny", 10, tmp_path / "again", seed=3, jobs=1).parent
-    assert files(again) == files(cohort)
+def test_same_seed_gives_the_same_bytes(tmp_path):
+    one, two = (write_cohort("tiny", 2, tmp_path / name, seed=3, jobs=1).parent for name in ("one", "two"))
+    assert files(one) == files(two)
 
 
 def test_a_subject_does_not_depend_on_the_size_of_the_cohort(cohort, tmp_path):
@@ -102,10 +104,11 @@ def test_a_folder_that_holds_something_is_refused(cohort):
     assert files(cohort) == before
 
 
-def test_overwriting_replaces_subjects(cohort):
-    before = files(cohort / "sub-001")
-    write_cohort("tiny", 1, cohort, seed=4, jobs=1, overwrite=True)
-    after = files(cohort / "sub-001")
+def test_overwriting_replaces_subjects(tmp_path):
+    before, after = (
+        files(write_cohort("tiny", 1, tmp_path, seed=seed, jobs=1, overwrite=True).parent / "sub-001")
+        for seed in (3, 4)
+    )
     assert after.keys() == before.keys()
     assert after != before
 

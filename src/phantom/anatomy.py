@@ -29,7 +29,7 @@ NUCLEI: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], 
 
 @lru_cache(maxsize=1)
 def tissue_template() -> torch.Tensor:
-    """Return (5, X, Y, Z) on the 1 mm MNI grid: grey, white, CSF fraction, brain mask, distance outside it in mm.
+    """Return (4, X, Y, Z) on the 1 mm MNI grid: fractions of grey matter, white matter and CSF, and the brain mask.
 
     CSF is the brain without grey and white matter. The probabilities are squared before they are made to sum to 1,
     because an average over people is more blurred than one person.
@@ -39,8 +39,14 @@ def tissue_template() -> torch.Tensor:
     white = np.asarray(datasets.load_mni152_wm_template(resolution=1).dataobj)
     fraction = np.stack([grey, white, np.clip(1 - grey - white, 0, 1)]) ** 2
     fraction /= fraction.sum(axis=0)
-    outside = ndimage.distance_transform_edt(~mask)
-    return torch.from_numpy(np.concatenate([fraction * mask, mask[None], outside[None]]).astype(np.float32))
+    return torch.from_numpy(np.concatenate([fraction * mask, mask[None]]).astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def distance_outside() -> torch.Tensor:
+    """Return the distance from the brain in mm on the 1 mm MNI grid, (X, Y, Z)."""
+    outside = ndimage.distance_transform_edt(tissue_template()[3].numpy() == 0)
+    return torch.from_numpy(outside.astype(np.float32))
 
 
 def iron_template(rng: np.random.Generator, age: float) -> torch.Tensor:

@@ -83,10 +83,9 @@ def is_clear(blob: Blob, others: list[Blob], margin_mm: float) -> bool:
 def parenchyma_mm() -> tuple[np.ndarray, np.ndarray]:
     """Return MNI points in grey or white matter 3 mm inside the brain, (N, 3) mm on a 2 mm grid, and region codes."""
     codes, affine = mni_regions()
-    grey, white, _, mask, _ = tissue_template().numpy()
-    good = (grey + white > 0.7) & (ndimage.distance_transform_edt(mask) > 3)
     # Voxel k of the 2 mm template lies on voxel 2 k of the 1 mm template: both start at the same point.
-    x, y, z = codes.shape
-    voxels = np.argwhere(good[::2, ::2, ::2][:x, :y, :z] & (codes.numpy() > 0))
+    grey, white, _, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
+    depth = ndimage.distance_transform_edt(mask, sampling=2.0)
+    voxels = np.argwhere((grey + white > 0.7) & (depth > 3) & (codes.numpy() > 0))
     points = voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
     return points, codes.numpy()[tuple(voxels.T)]

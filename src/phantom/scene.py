@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .anatomy import Warp, iron_template, sample_template, tissue_template
+from .anatomy import Warp, distance_outside, iron_template, sample_template, tissue_template
 from .blobs import MIMICS, Blob
 from .grid import SKIN_MM, Grid
 from .physics import RELAXIVITY, TISSUES, steady_state
@@ -47,9 +47,9 @@ def build_scene(
     head: bool,
 ) -> Scene:
     """Paint one head on the fine grid."""
-    volumes = torch.cat([tissue_template()[: 5 if head else 4], iron_template(rng, age)[None]])
-    sampled = sample_template(volumes, warp, grid.fine_affine, grid.fine_shape)
-    fraction, brain, iron = sampled[:3], (sampled[3] > 0.5).float(), sampled[-1]
+    volumes = [*tissue_template(), iron_template(rng, age), *([distance_outside()] if head else [])]
+    sampled = sample_template(torch.stack(volumes), warp, grid.fine_affine, grid.fine_shape)
+    fraction, brain, iron = sampled[:3], (sampled[3] > 0.5).float(), sampled[4]
     # The average brain of the template has narrow sulci; an old one has wide ones.
     fraction[2] *= float(np.exp(rng.normal(0.4 + 0.012 * (age - 50), 0.3)))
     fraction /= fraction.sum(dim=0).clamp(min=1e-3)
@@ -69,7 +69,7 @@ def build_scene(
     chi += extra
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
     if head:
-        _add_shells(signal, sampled[4], brain, weight)
+        _add_shells(signal, sampled[5], brain, weight)
     return Scene(signal, chi, brain, grid.average(tubes), label, mimics)
 
 

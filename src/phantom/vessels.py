@@ -10,6 +10,7 @@ from scipy import ndimage
 from .anatomy import ORIGIN_MM, tissue_template
 
 STEP_MM = 0.5
+GRID_MM = 2.0  # of the fields that guide veins
 BLOOD_PPM = 4 * np.pi * 0.27 * 0.42  # susceptibility of deoxygenated against oxygenated blood, times haematocrit
 
 # Large deep veins as polylines in MNI mm, right side, and their radius: internal cerebral, thalamostriate, septal,
@@ -34,37 +35,38 @@ class Veins:
 
 @lru_cache(maxsize=1)
 def _guides() -> dict[str, np.ndarray]:
-    """Return what guides veins: start points (N, 3) and direction fields (3, X, Y, Z) on the 1 mm MNI grid."""
-    _, white, csf, mask, _ = tissue_template().numpy()
-    depth = ndimage.distance_transform_edt(mask > 0)
-    x, y, z = (a + o for a, o in zip(np.indices(mask.shape, sparse=True), ORIGIN_MM, strict=True))
-    body = (abs(x) < 40) & (y > -50) & (y < 36) & (z > -5) & (z < 32)
-    ventricle = (csf > 0.5) & (depth > 15) & body
-    away = ndimage.distance_transform_edt(~ventricle)
-    wall = (away > 1) & (away < 3) & (white > 0.4) & (abs(x) > 6)
+    """Return what guides veins: start points (N, 3) MNI mm, and directions (3, X, Y, Z) on a 2 mm MNI grid."""
+    _, white, csf, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
+    depth = ndimage.distance_transform_edt(mask, sampling=GRID_MM)
+    x, y, z = (GRID_MM * a + o for a, o in zip(np.indices(mask.shape, sparse=True), ORIGIN_MM, strict=True))
+    ventricle = (csf > 0.5) & (depth > 15) & (abs(x) < 40) & (y > -50) & (y < 36) & (z > -5) & (z < 32)
+    away = ndimage.distance_transform_edt(~ventricle, sampling=GRID_MM)
+    wall = (away > 0) & (away < 3.5) & (white > 0.4) & (abs(x) > 6)
     cortex = (depth > 1.5) & (depth < 5) & (csf > 0.15) & (z > -30)
-    sulcus = ndimage.gaussian_filter(csf, 2.0)
+    fields = {"outwards": away, "inwards": depth, "sulcus": 20 * csf}
+    starts = {"wall": wall, "cortex": cortex}
     return {
-        "wall": np.argwhere(wall),
-        "cortex": np.argwhere(cortex),
-        "outwards": np.stack(np.gradient(ndimage.gaussian_filter(away, 2.0))).astype(np.float32),
-        "sulcus": np.stack(np.gradient(sulcus)).astype(np.float32) * 20,
-        "inwards": np.stack(np.gradient(ndimage.gaussian_filter(depth, 2.0))).astype(np.float32),
+        **{name: GRID_MM * np.argwhere(start) + np.array(ORIGIN_MM) for name, start in starts.items()},
+        **{name: np.stack(np.gradient(ndimage.gaussian_filter(f, 1.0), GRID_MM)) for name, f in fields.items()},
     }
+
+
+def _look_up(field: np.ndarray, points_mm: np.ndarray) -> np.ndarray:
+    """Return the vectors of a field (3, X, Y, Z) nearest to (N, 3) MNI mm."""
+    voxels = np.rint((points_mm - np.array(ORIGIN_MM)) / GRID_MM).astype(int)
+    i, j, k = np.clip(voxels, 0, np.array(field.shape[1:]) - 1).T
+    return field[:, i, j, k].T
 
 
 def _walk(
     start: np.ndarray, heading: np.ndarray, pull: np.ndarray, steps: int, wander: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Walk from (N, 3) template voxels; return (N, steps, 3). ``pull`` (3, X, Y, Z) bends the way."""
-    place, track = start.astype(np.float64), []
-    limit = np.array(pull.shape[1:]) - 1
-    turn = np.zeros_like(place)
+    """Walk from (N, 3) MNI mm and return (N, steps, 3). The field ``pull`` (3, X, Y, Z) bends the way."""
+    place, turn, track = start, np.zeros_like(start), []
     for _ in range(steps):
         track.append(place)
-        i, j, k = np.clip(np.rint(place), 0, limit).astype(int).T
         turn = 0.8 * turn + wander * rng.standard_normal(place.shape)
-        heading = heading + 0.04 * pull[:, i, j, k].T + turn
+        heading = heading + 0.04 * _look_up(pull, place) + turn
         heading = heading / np.linalg.norm(heading, axis=1, keepdims=True).clip(1e-6)
         place = place + STEP_MM * heading
     return np.stack(track, axis=1)
@@ -72,7 +74,7 @@ def _walk(
 
 def _polyline(corners: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return points every half millimetre on a smooth curve through the jittered corners."""
-    corners = corners + rng.normal(0, 1.0, corners.shape) * (1, 1, 1)
+    corners = corners + rng.normal(0, 1.0, corners.shape)
     length = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
     fine = np.interp(np.arange(0, length[-1], STEP_MM), length, np.arange(len(corners)))
     line = np.stack([np.interp(fine, np.arange(len(corners)), corners[:, a]) for a in range(3)], axis=1)
@@ -97,10 +99,9 @@ def random_veins(rng: np.random.Generator, density: float) -> Veins:
     )
     for name, number, pull, wander, thin, thick, shortest, longest in groups:
         count = max(1, int(rng.poisson(number * density)))
-        start = guides[name][rng.integers(len(guides[name]), size=count)] + rng.uniform(-0.5, 0.5, (count, 3))
-        i, j, k = np.rint(start).astype(int).T
-        heading = guides["outwards" if name == "wall" else "inwards"][:, i, j, k].T + rng.normal(0, 0.4, (count, 3))
-        walked = _walk(start, heading, guides[pull], longest, wander, rng) + np.array(ORIGIN_MM)
+        start = guides[name][rng.integers(len(guides[name]), size=count)] + rng.uniform(-1, 1, (count, 3))
+        heading = _look_up(guides["outwards" if name == "wall" else "inwards"], start)
+        walked = _walk(start, heading + rng.normal(0, 0.4, (count, 3)), guides[pull], longest, wander, rng)
         radii = thin + (thick - thin) * rng.beta(1.3, 2.5, count)
         lengths = rng.integers(shortest, longest, size=count, endpoint=True)
         tracks += [(track[:n], float(r)) for track, n, r in zip(walked, lengths, radii, strict=True)]
