@@ -97,7 +97,8 @@ def test_unpacked_bundle_imports_its_own_package(bundle, tmp_path):
     with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "tiny.zip")) as archive:
         archive.extractall(tmp_path / "elsewhere")
     unpacked = tmp_path / "elsewhere" / "cmb_tiny"
-    where = run(sys.executable, "-c", "import csvd.metrics; print(csvd.metrics.__file__)", cwd=unpacked)
+    code = "from importlib.util import find_spec; print(find_spec('csvd.metrics').origin)"
+    where = run(sys.executable, "-c", code, cwd=unpacked)
     assert Path(where.strip()) == unpacked / "csvd" / "metrics" / "__init__.py"
 
 
