@@ -96,7 +96,7 @@ def test_world_coordinates_are_the_centroids_of_labels_within_a_voxel(bleeding):
     inverse = torch.linalg.inv(bleeding.affine)
     for row in bleeding.lesions:
         centroid = (bleeding.label == row["id"]).nonzero().double().mean(0)
-        voxel = (inverse @ torch.tensor([row["x"], row["y"], row["z"], 1.0]).double())[:3]
+        voxel = (inverse @ torch.tensor([row["x_mm"], row["y_mm"], row["z_mm"], 1.0]).double())[:3]
         assert float((voxel - centroid).abs().max()) < 1, row
 
 

@@ -21,7 +21,7 @@ from ..checks import check_one_of, check_positive
 from .protocols import PROTOCOLS
 from .subject import Subject, simulate_subject
 
-LESION_COLUMNS = ("id", "x", "y", "z", "radius_mm", "chi_ppm", "region", "side")
+LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side")
 SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
 FOLDS = 5
 

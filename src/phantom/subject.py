@@ -199,9 +199,9 @@ def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
         rows.append(
             {
                 "id": number,
-                "x": x,
-                "y": y,
-                "z": z,
+                "x_mm": x,
+                "y_mm": y,
+                "z_mm": z,
                 "radius_mm": round(lesion.radius_mm, 2),
                 "chi_ppm": round(lesion.chi_ppm, 2),
                 "region": region,
