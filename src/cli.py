@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from .checks import first_cause
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Cerebral microbleeds on MRI. Research use only.")
 console = Console()
+AXES = ("x_mm", "y_mm", "z_mm")
 
 
 class Contrast(str, Enum):
@@ -45,9 +47,7 @@ def detect(
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
     mask: Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
     section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
-    volume: Annotated[
-        int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")
-    ] = None,
+    volume: Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
@@ -112,6 +112,34 @@ def pack(
     from .pack import pack_bundle
 
     console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the simulated scan and of its results.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 2023,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demonstration.")] = False,
+) -> None:
+    """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
+    from .demo import run_demo
+    from .detection import find_bundle
+
+    rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
+    table = Table(title="Simulated lesions (mm, RAS+) and the nearest candidate")
+    for name in ("true x", "y", "z", "radius mm", "region", "found x", "y", "z", "distance mm", "probability"):
+        table.add_column(name, justify="left" if name == "region" else "right")
+    for row in rows:
+        lesion, found = row["truth"], row["found"]
+        right = (
+            [*(found[axis] for axis in AXES), f"{row['distance_mm']:.1f}", found["probability"]]
+            if found
+            else ["missed"]
+        )
+        table.add_row(*(lesion[axis] for axis in AXES), lesion["radius_mm"], lesion["region"], *right)
+    console.print(table)
+    found = sum(row["found"] is not None for row in rows)
+    console.print(f"{found} of {len(rows)} simulated lesions have a candidate within 5 mm. Research use only.")
+    console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
 
 
 def print_rows(rows: list[dict], out: Path) -> None:

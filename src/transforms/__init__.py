@@ -1,0 +1,32 @@
+"""Transforms, one per file: the function, the class and its dictionary version."""
+
+from .brain_mask import BrainMask, BrainMaskd
+from .frst import FastRadialSymmetry, FastRadialSymmetryd
+from .inpaint_mask import InpaintMask, InpaintMaskd
+from .invert_intensity import InvertIntensity, InvertIntensityd
+from .lesion_instances import LesionInstances, LesionInstancesd
+from .lesion_probability import LesionProbability, LesionProbabilityd
+from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
+from .percentile_normalize import PercentileNormalize, PercentileNormalized
+from .select_volume import SelectVolume, SelectVolumed
+
+__all__ = [
+    "BrainMask",
+    "BrainMaskd",
+    "FastRadialSymmetry",
+    "FastRadialSymmetryd",
+    "InpaintMask",
+    "InpaintMaskd",
+    "InvertIntensity",
+    "InvertIntensityd",
+    "LesionInstances",
+    "LesionInstancesd",
+    "LesionProbability",
+    "LesionProbabilityd",
+    "N4BiasCorrection",
+    "N4BiasCorrectiond",
+    "PercentileNormalize",
+    "PercentileNormalized",
+    "SelectVolume",
+    "SelectVolumed",
+]
