@@ -1,0 +1,22 @@
+"""What comes out: lesion table, pictures, page, folder of a case, table of a cohort."""
+
+from .case_writer import CaseWriter
+from .cohort import PARTICIPANT_COLUMNS, write_participants
+from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_lesions
+from .page import write_page
+from .scene import Scene, make_scene
+
+__all__ = [
+    "COLUMNS",
+    "PARTICIPANT_COLUMNS",
+    "CaseWriter",
+    "Lesion",
+    "Scene",
+    "approximate_mni",
+    "count_lesions",
+    "lesion_table",
+    "make_scene",
+    "write_lesions",
+    "write_page",
+    "write_participants",
+]

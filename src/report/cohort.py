@@ -1,0 +1,56 @@
+"""Table of a cohort: one row a scan, also for those that failed."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..files import atomic_path
+from ..regions import REGIONS
+from .lesion_table import UNKNOWN
+
+PARTICIPANT_COLUMNS: dict[str, str] = {
+    "case": "name of the scan and of its folder",
+    "status": "ok or failed",
+    "reason": "why it failed",
+    "n_lesions": "number of candidates",
+    **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
+    "n_no_region": "of them without a region, because the scan does not show a whole brain",
+    "mask_volume_ml": "volume of the brain mask, ml",
+    "median_intensity": "median of the scan in the brain mask, in the file's own unit",
+    "n_warnings": "number of warnings, which the JSON of the scan holds",
+    "seconds": "time from reading the scan to writing its results, s",
+}
+"""Columns of ``participants.tsv``, in order, and what they hold."""
+
+
+def participant(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of one scan.
+
+    Args:
+        row: ``case`` and ``status``, and either ``reason`` or the content of the JSON that :class:`CaseWriter` writes.
+    """
+    if row["status"] != "ok":
+        reason = " ".join(str(row["reason"]).split())  # a row is one line
+        return {"case": row["case"], "status": row["status"], "reason": reason}
+    counts = row["counts"]
+    return {
+        "case": row["case"],
+        "status": row["status"],
+        "n_lesions": counts["total"],
+        **{f"n_{region}": counts[region] for region in REGIONS},
+        "n_no_region": counts[UNKNOWN],
+        "mask_volume_ml": row["quality"]["mask_volume_ml"],
+        "median_intensity": row["quality"]["median_intensity"],
+        "n_warnings": len(row["warnings"]),
+        "seconds": round(sum(row["seconds"].values()), ndigits=1),
+    }
+
+
+def write_participants(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write ``participants.tsv``: :func:`participant` of each row, ``n/a`` for what a scan does not have."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
+        table.writeheader()
+        for row in rows:
+            table.writerow({name: UNKNOWN if value is None else value for name, value in participant(row).items()})

@@ -1,0 +1,212 @@
+"""One self-contained page about one scan: candidates, pictures, brain mask, settings and limits."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+from ..files import atomic_path
+from ..regions import REGIONS
+from .lesion_table import COLUMNS, UNKNOWN, Lesion
+from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
+from .scene import Scene
+from .style import CSS, SCRIPT
+
+MAX_PICTURED = 40
+RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
+LIMITS = (
+    "Candidates are not yet microbleeds: vessels, calcifications, iron, sulci and air fields look alike, and small "
+    "microbleeds are missed.",
+    "Region and side are approximate: the bounding box of the brain mask is aligned with MNI152, without registration.",
+    "A number or a pattern of microbleeds does not diagnose a disease.",
+    "The probability is that of the network's surest voxel; it is not calibrated for other scanners.",
+)
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": "z mm", "volume_mm3": "volume mm³"} | {
+    "diameter_mm": "diameter mm"
+}
+WORDS = ("region", "side")
+
+
+def write_page(
+    path: str | os.PathLike[str], record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene
+) -> None:
+    """Write :func:`page` to a file."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(page(record, lesions, scene), encoding="utf-8")
+
+
+def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> str:
+    """Return the HTML of the page.
+
+    Args:
+        record: what :class:`CaseWriter` writes to the JSON of the case.
+        lesions: in the order of the table; the first 40 are pictured.
+        scene: what the pictures are drawn from.
+    """
+    case = escape(record["case"])
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{case}: microbleed candidates</title>
+<style>{CSS}</style>
+</head>
+<body>
+<div class="research">{RESEARCH_USE}</div>
+<header>
+<p class="kicker">Cerebral microbleed candidates</p>
+<h1>{case}</h1>
+<p class="summary">{summary(record)}</p>
+{_cards(record)}
+</header>
+<main>
+{_warnings(record)}
+{_table(lesions)}
+{_slabs(scene, lesions)}
+{_lesions(scene, lesions)}
+{_masks(scene)}
+{_details(record)}
+<section class="limits"><h2>Limits</h2><ul>{_items(LIMITS)}</ul></section>
+<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>
+</main>
+<footer><p>{RESEARCH_USE}</p></footer>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """Return one line such as ``17 candidates at threshold 0.5``."""
+    total = record["counts"]["total"]
+    return f"{total or 'No'} candidate{'' if total == 1 else 's'} at threshold {record['threshold']:g}"
+
+
+def _cards(record: Mapping[str, Any]) -> str:
+    counts, quality = record["counts"], record["quality"]
+    regions = [(counts[UNKNOWN], "without a region")] if counts[UNKNOWN] else [(counts[name], name) for name in REGIONS]
+    cards = [(counts["total"], "candidate" if counts["total"] == 1 else "candidates"), *regions]
+    if quality["mask_volume_ml"] is not None:
+        cards.append((f"{quality['mask_volume_ml']:.0f} ml", "brain mask"))
+    return (
+        '<div class="cards">'
+        + "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in cards)
+        + ("</div>")
+    )
+
+
+def _warnings(record: Mapping[str, Any]) -> str:
+    if not record["warnings"]:
+        return ""
+    return f'<section class="warnings"><h2>Check before use</h2><ul>{_items(record["warnings"])}</ul></section>'
+
+
+def _table(lesions: Sequence[Lesion]) -> str:
+    if not lesions:
+        return '<section><h2>Candidates</h2><p class="hint">No voxel reaches the threshold.</p></section>'
+    heads = "".join(
+        f'<th{_class(name)} title="{escape(words)}"><button>{TITLES.get(name, name)}</button></th>'
+        for name, words in COLUMNS.items()
+    )
+    rows = "".join(_row(lesion, pictured=n < MAX_PICTURED) for n, lesion in enumerate(lesions))
+    return (
+        '<section><h2>Candidates</h2><p class="hint">World coordinates in mm (RAS+), voxels of the scan as stored, '
+        "from 0. Click a heading to sort, an id to see its picture.</p>"
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
+    )
+
+
+def _row(lesion: Lesion, pictured: bool) -> str:
+    cells = []
+    for name, value in asdict(lesion).items():
+        text = f"{value:.2f}" if name == "probability" else f"{value:.1f}" if isinstance(value, float) else f"{value}"
+        if name == "probability":
+            cells.append(f'<td class="bar" style="--share: {100 * lesion.probability:.0f}%">{text}</td>')
+        elif name == "id" and pictured:
+            cells.append(f'<td><a href="#lesion-{value}">{value}</a></td>')
+        else:
+            cells.append(f"<td{_class(name)}>{text}</td>")
+    return f'<tr id="row-{lesion.id}">{"".join(cells)}</tr>'
+
+
+def _class(name: str) -> str:
+    return ' class="word"' if name in WORDS else ""
+
+
+def _slabs(scene: Scene, lesions: Sequence[Lesion]) -> str:
+    kind = "Maximum" if scene.contrast == "bright" else "Minimum"
+    return (
+        f'<section><h2>Overview</h2><p class="hint">{kind} intensity over slabs of about 10 mm inside the brain mask, '
+        "from bottom to top; a circle and the id mark each candidate. Radiological convention: R, the patient's "
+        f'right, is on the left.</p><div class="film slabs">{_figures(slab_pictures(scene, lesions))}</div></section>'
+    )
+
+
+def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
+    if not lesions:
+        return ""
+    shown = lesions[:MAX_PICTURED]
+    which = f"the first {len(shown)} of {len(lesions)} candidates" if len(shown) < len(lesions) else "each candidate"
+    cards = "".join(
+        f'<div class="lesion-card" id="lesion-{lesion.id}"><div class="film">'
+        f"{_figures(lesion_pictures(scene, lesion))}</div><p><b>{lesion.id}</b> · {_place(lesion)} · "
+        f"{lesion.diameter_mm:.1f} mm · probability {lesion.probability:.2f} <span>x {lesion.x_mm:.1f}, "
+        f"y {lesion.y_mm:.1f}, z {lesion.z_mm:.1f} mm</span></p></div>"
+        for lesion in shown
+    )
+    return (
+        f'<section><h2>Candidates in three planes</h2><p class="hint">30 mm around {which}, in the planes of the scan. '
+        "Voxels are shown as acquired, interpolated by the browser. R and L are the patient's right and left, A and P "
+        f'front and back.</p><div class="lesions">{cards}</div></section>'
+    )
+
+
+def _place(lesion: Lesion) -> str:
+    return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
+
+
+def _masks(scene: Scene) -> str:
+    return (
+        '<section><h2>Brain mask</h2><p class="hint">Outline of the brain mask, with the candidates. Nothing outside '
+        "the mask is searched: a mask that cuts the brain hides microbleeds, one that takes in skull or vessels adds "
+        f'false candidates.</p><div class="film slices">{_figures(mask_pictures(scene))}</div></section>'
+    )
+
+
+def _figures(pictures: Iterable[Picture]) -> str:
+    return "".join(f"<figure>{one.svg}<figcaption>{one.caption}</figcaption></figure>" for one in pictures)
+
+
+def _details(record: Mapping[str, Any]) -> str:
+    groups = {
+        "Scan": record["input"],
+        "Settings": {"threshold": record["threshold"], "contrast": record["contrast"], **record["settings"]},
+        "Seconds": record["seconds"],
+        "Versions": record["versions"],
+    }
+    lists = "".join(
+        f"<div><h3>{title}</h3><dl>"
+        + "".join(f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{_value(value)}</dd>" for name, value in group.items())
+        + "</dl></div>"
+        for title, group in groups.items()
+    )
+    notes = f"<h3>Notes</h3><ul>{_items(record['notes'])}</ul>" if record["notes"] else ""
+    return f'<section><h2>How it was made</h2><div class="details">{lists}</div>{notes}</section>'
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(one) for one in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{escape(str(name))} {_value(one)}" for name, one in value.items())
+    return escape(str(value))
+
+
+def _items(sentences: Iterable[str]) -> str:
+    return "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)

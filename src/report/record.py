@@ -1,0 +1,77 @@
+"""What is known about the making of a result: the content of the JSON of a case."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import torch
+from monai.data import MetaTensor
+
+from .. import __version__
+from .lesion_table import COLUMNS, Lesion, count_lesions
+
+BRAIN_ML = (700.0, 2200.0)
+"""Volumes of a brain mask that raise no warning: adults, brainstem and cerebellum included, with room for bad cuts."""
+
+
+def case_record(
+    case: str, item: Mapping[str, Any], scan: nib.Nifti1Image, image: torch.Tensor, lesions: Sequence[Lesion]
+) -> dict[str, Any]:
+    """Return what can be told from the scan and its results; who runs the detector adds settings and times.
+
+    Args:
+        case: name of the case.
+        item: as :class:`CaseWriter` takes it.
+        scan: the input file.
+        image: (1, H, W, D) volume of the file that was worked on.
+        lesions: the table.
+    """
+    metas = [value.meta for value in item.values() if isinstance(value, MetaTensor)]
+    quality = _quality(image, item.get("mask"), scan)
+    warnings = [warning for meta in metas for warning in meta.get("warnings", [])]
+    return {
+        "case": case,
+        "research_use_only": True,
+        "counts": count_lesions(lesions),
+        "warnings": list(dict.fromkeys([*warnings, *_warnings(quality["mask_volume_ml"])])),
+        "notes": [note for note in [item.get("notes")] if note],
+        "input": _input(scan, metas),
+        "quality": quality,
+        "columns": COLUMNS,
+        "versions": {
+            "csvd": __version__,
+            **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    known = {name: meta[name] for name in ("volume", "brain_mask") for meta in metas if name in meta}
+    return {
+        "file": Path(str(scan.get_filename())).name,
+        "shape": list(scan.shape),
+        "voxel_mm": [round(float(size), ndigits=4) for size in scan.header.get_zooms()[:3]],
+        "axes": "".join(nib.aff2axcodes(scan.affine)),
+        **known,
+    }
+
+
+def _quality(image: torch.Tensor, mask: torch.Tensor | None, scan: nib.Nifti1Image) -> dict[str, float | None]:
+    inside = None if mask is None else image[mask.cpu() > 0.5]
+    if inside is None or not len(inside):
+        return {"mask_volume_ml": 0.0 if inside is not None else None, "median_intensity": None}
+    voxel_ml = abs(float(torch.linalg.det(torch.as_tensor(scan.affine)[:3, :3]))) / 1000
+    return {"mask_volume_ml": round(len(inside) * voxel_ml, ndigits=1), "median_intensity": float(inside.median())}
+
+
+def _warnings(mask_volume_ml: float | None) -> list[str]:
+    if mask_volume_ml is None or BRAIN_ML[0] <= mask_volume_ml <= BRAIN_ML[1]:
+        return []
+    return [
+        f"the brain mask has {mask_volume_ml:.0f} ml, a whole brain {BRAIN_ML[0]:.0f} to {BRAIN_ML[1]:.0f} ml: "
+        "look at its outline, and give a mask if it is wrong"
+    ]
