@@ -115,6 +115,33 @@ def pack(
 
 
 @app.command()
+def evaluate(
+    cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
+    out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Probability of a candidate.")] = 0.5,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(help="Further config, for example configs/no_frst.json.")
+    ] = None,
+    ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
+) -> None:
+    """Lesion-wise rates on labelled cohorts: csvd evaluate cohort_ukbb cohort_qsm --out rates"""
+    from .detection import find_bundle
+    from .experiments import evaluate_cohort, operating_points, write_evaluation
+
+    settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
+    bundle = bundle or find_bundle("cmb_detection")
+    rows: list[dict] = []
+    curves: dict = {}
+    for cohort in cohorts:
+        metrics = evaluate_cohort(bundle, cohort, overlays=overlay or (), settings=settings)
+        rows += operating_points(metrics, threshold, cohort=cohort.name)
+        curves |= {f"{cohort.name}, {match}": metric for match, metric in metrics.items()}
+        write_evaluation(rows, curves, out)
+    console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the simulated scan and of its results.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 2023,
