@@ -60,7 +60,7 @@ def slab_pictures(scene: Scene, lesions: Sequence[Lesion]) -> Iterator[Picture]:
         pixels = _project(scene.grey[..., start:stop], scene.brain[..., start:stop], scene.contrast)
         inside = [start - 0.5 <= centre[2] < stop - 0.5 for centre in centres]
         circles = [
-            _circle(lesion, *plane.page(centre[:2]), letter=0.045 * view.width)
+            _circle(lesion, plane.page(centre[:2]), letter=0.045 * view.width)
             for lesion, centre, here in zip(lesions, centres, inside, strict=True)
             if here
         ]
@@ -96,12 +96,14 @@ def _project(grey: np.ndarray, brain: np.ndarray, contrast: str) -> np.ndarray:
     return np.where(brain, grey, 255).min(axis=2) * brain.any(axis=2)
 
 
-def _circle(lesion: Lesion, x: float, y: float, letter: float) -> str:
+def _circle(lesion: Lesion, centre: np.ndarray, letter: float) -> str:
+    x, y = centre
     radius = lesion.diameter_mm / 2 + 2.5
     words = f"{lesion.id}: {lesion.region}, {lesion.diameter_mm:.1f} mm, probability {lesion.probability:.2f}"
     return (
         f'<a class="overlay" href="#row-{lesion.id}"><title>{words}</title><circle cx="{x:.1f}" cy="{y:.1f}" '
-        f'r="{radius:.1f}"/><text x="{x + radius:.1f}" y="{y - radius + 1:.1f}" font-size="{letter:.1f}">{lesion.id}</text></a>'
+        f'r="{radius:.1f}"/><text x="{x + radius:.1f}" y="{y - radius + 1:.1f}" font-size="{letter:.1f}">{lesion.id}'
+        "</text></a>"
     )
 
 

@@ -31,7 +31,9 @@ def case_record(
     """
     metas = [value.meta for value in item.values() if isinstance(value, MetaTensor)]
     quality = _quality(image, item.get("mask"), scan)
-    warnings = [warning for meta in metas for warning in meta.get("warnings", [])]
+    warnings = [
+        warning for meta in metas for warning in meta.get("warnings") or []
+    ]  # batching turns an empty list into None
     return {
         "case": case,
         "research_use_only": True,

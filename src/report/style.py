@@ -67,7 +67,7 @@ footer { padding-bottom: 2rem; color: var(--soft); font-size: 0.87rem; }
 @media print { @page { margin: 12mm; } body { background: #fff; font-size: 11px; print-color-adjust: exact;
     -webkit-print-color-adjust: exact; } .switch { display: none; } .scroll { max-height: none; overflow: visible; }
   section { border: 0; padding: 0.4rem 0; } th { position: static; } thead { display: table-row-group; }
-  tr, .film, .lesion-card { break-inside: avoid; }
+  tr, .film, .lesion-card { break-inside: avoid; } h2, .hint { break-after: avoid; }
   .slabs { grid-template-columns: repeat(5, 1fr); } .lesions { grid-template-columns: repeat(2, 1fr); } }
 """
 

@@ -1,0 +1,114 @@
+"""The lesion table: a lesion of known place and size is found in it."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fraction
+
+from csvd.regions import mni_regions
+from csvd.report import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_lesions
+
+
+def blocks(*boxes, shape=(20, 20, 20)):
+    """Instance map whose box n, of slices, has label n + 1, and a probability of 0.8 inside."""
+    instances = torch.zeros(1, *shape, dtype=torch.int32)
+    for number, box in enumerate(boxes, start=1):
+        instances[(0, *box)] = number
+    return instances, 0.8 * (instances > 0).float()
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_centroid_is_within_half_a_voxel_of_the_planted_point(stored):
+    scan = planted_scan(**{**STORED[stored], "volumes": 1})
+    fraction = sphere_fraction(scan.image.affine, scan.image.shape, scan.lesion_world_mm, scan.radius_mm)
+    probability = torch.from_numpy(fraction)[None]
+    (lesion,) = lesion_table((probability > 0.1).int(), probability, scan.image.affine)
+    voxel = np.linalg.inv(scan.image.affine) @ (lesion.x_mm, lesion.y_mm, lesion.z_mm, 1)
+    assert np.abs(voxel[:3] - scan.lesion_voxel).max() < 0.5
+    assert np.abs(np.array([lesion.i, lesion.j, lesion.k]) - scan.lesion_voxel).max() <= 0.5 + 1e-6
+
+
+def test_volume_and_diameter_count_voxels_of_an_oblique_grid():
+    instances, probability = blocks((slice(4, 6), slice(4, 7), slice(4, 8)))
+    affine = grid_affine("LPS", (0.5, 0.8, 3.0), 20.0, (20, 20, 20))
+    (lesion,) = lesion_table(instances, probability, affine)
+    assert lesion.volume_mm3 == pytest.approx(24 * 0.5 * 0.8 * 3)
+    assert math.pi / 6 * lesion.diameter_mm**3 == pytest.approx(lesion.volume_mm3)
+
+
+def test_centroid_leans_to_the_probable_side():
+    instances, probability = blocks((slice(4, 6), slice(8, 9), slice(8, 9)))
+    probability[0, 5, 8, 8] = 0.2
+    (lesion,) = lesion_table(instances, probability, np.eye(4))
+    assert (lesion.x_mm, lesion.y_mm, lesion.z_mm) == pytest.approx((4.2, 8, 8))
+    assert lesion.probability == pytest.approx(0.8)
+
+
+def test_drawn_lesion_without_probability_has_the_plain_centroid():
+    instances, probability = blocks((slice(4, 7), slice(8, 9), slice(8, 9)))
+    (lesion,) = lesion_table(instances, 0 * probability, np.eye(4))
+    assert (lesion.x_mm, lesion.probability) == pytest.approx((5, 0))
+
+
+def test_hundred_lesions_keep_their_ids_and_places():
+    instances = torch.zeros(1, 40, 40, 4, dtype=torch.int32)
+    corners = [(4 * n // 40 * 4, 4 * n % 40) for n in range(100)]
+    for number, (x, y) in enumerate(corners, start=1):
+        instances[0, x : x + 2, y : y + 2, 1:3] = number
+    lesions = lesion_table(instances, (instances > 0).float(), np.eye(4))
+    assert [lesion.id for lesion in lesions] == list(range(1, 101))
+    assert [(lesion.x_mm, lesion.y_mm) for lesion in lesions] == [(x + 0.5, y + 0.5) for x, y in corners]
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="cannot tabulate"):
+        lesion_table(torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 5), np.eye(4))
+
+
+def test_brain_of_the_template_is_mapped_to_itself_wherever_it_lies():
+    codes, affine = mni_regions()
+    moved = affine.clone()
+    moved[:3] = torch.diag(torch.tensor([0.9, 1.0, 1.1]).double()) @ affine[:3]
+    moved[:3, 3] += torch.tensor([7.0, -30.0, 12.0])
+    points_mni = torch.tensor([[30.0, -20.0, 40.0], [-25.0, 0.0, 5.0]])
+    points_mm = points_mni * torch.tensor([0.9, 1.0, 1.1]) + torch.tensor([7.0, -30.0, 12.0])
+    found = approximate_mni(points_mm.double(), codes[None] > 0, moved)
+    torch.testing.assert_close(found, points_mni.double(), atol=0.01, rtol=0)
+
+
+def test_lesions_of_a_whole_brain_get_region_and_side():
+    codes, affine = mni_regions()
+    instances = torch.zeros_like(codes, dtype=torch.int32)
+    for number, point in enumerate([(40, -60, 30), (-26, 0, 0), (-20, -60, -40)], start=1):
+        voxel = ((torch.tensor(point) - affine[:3, 3]) / affine.diagonal()[:3]).round().long()
+        instances[tuple(voxel)] = number
+    lesions = lesion_table(instances[None], instances[None].float(), affine, codes[None])
+    places = [(lesion.region, lesion.side) for lesion in lesions]
+    assert places == [("lobar", "right"), ("deep", "left"), ("infratentorial", "left")]
+    assert count_lesions(lesions) == {"total": 3, "lobar": 1, "deep": 1, "infratentorial": 1, "n/a": 0}
+
+
+@pytest.mark.parametrize("mask", [torch.ones(1, 20, 20, 20), torch.zeros(1, 20, 20, 20), None])
+def test_crop_empty_mask_and_no_mask_give_no_region(mask):
+    lesions = lesion_table(*blocks((slice(4, 6),) * 3), np.eye(4), mask)
+    assert [(lesion.region, lesion.side) for lesion in lesions] == [("n/a", "n/a")]
+    assert count_lesions(lesions)["n/a"] == 1
+
+
+def test_table_is_read_back(tmp_path):
+    lesion = Lesion(7, *CENTRE_MM, 1, 2, 3, 14.137, 3.0, 0.91, "deep", "left")
+    write_lesions([lesion], tmp_path / "lesions.tsv")
+    with (tmp_path / "lesions.tsv").open() as file:
+        (row,) = csv.DictReader(file, delimiter="\t")
+    assert list(row) == list(COLUMNS)
+    assert row["x_mm"] == "4.00"
+    assert (row["id"], row["k"], row["volume_mm3"], row["probability"]) == ("7", "3", "14.14", "0.9100")
+
+
+def test_empty_table_keeps_its_header(tmp_path):
+    nothing = torch.zeros(1, 8, 8, 8)
+    write_lesions(lesion_table(nothing, nothing, np.eye(4)), tmp_path / "lesions.tsv")
+    assert (tmp_path / "lesions.tsv").read_text() == "\t".join(COLUMNS) + "\n"
