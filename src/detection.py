@@ -63,6 +63,7 @@ class Detector:
         """
         check_scan(case.image, case.mask)
         self.evaluator.data_loader = DataLoader(Dataset([case.item()], self.preprocessing), batch_size=1)
+        self.evaluator.state.epoch_length = 1
         self.evaluator.run()
         return json.loads((self.output_dir / case.name / f"{case.name}.json").read_text())
 

@@ -5,12 +5,14 @@ from ..files import check_output
 from .cases import Case, find_cases, find_items
 from .datalist import load_datalist
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
+from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 
 __all__ = [
     "Case",
     "Converted",
     "InputError",
+    "NiftiReader",
     "ScanInfo",
     "check_output",
     "check_scan",
