@@ -35,7 +35,8 @@ def lesion_pictures(scene: Scene, lesion: Lesion) -> Iterator[Picture]:
         view = Box(x - CROP_MM / 2, y - CROP_MM / 2, CROP_MM, CROP_MM)
         index = int(centre[plane.axis].round().clip(0, scene.grey.shape[plane.axis] - 1))
         outline = plane.outline(plane.cut(scene.instances, index) == lesion.id, view, "lesion")
-        inner, outer = lesion.diameter_mm / 2 + 2, CROP_MM / 2 - 2
+        outer = CROP_MM / 2 - 2
+        inner = min(lesion.diameter_mm / 2 + 2, outer)
         ticks = "".join(
             f"M{x + a * inner:.1f},{y + b * inner:.1f}L{x + a * outer:.1f},{y + b * outer:.1f}"
             for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))

@@ -52,7 +52,8 @@ def case_record(
 
 
 def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    known = {name: meta[name] for name in ("volume", "brain_mask") for meta in metas if name in meta}
+    told = ("volume", "brain_mask") if len(scan.shape) > 3 else ("brain_mask",)
+    known = {name: meta[name] for name in told for meta in metas if name in meta}
     return {
         "file": Path(str(scan.get_filename())).name,
         "shape": list(scan.shape),
