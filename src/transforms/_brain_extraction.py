@@ -19,6 +19,8 @@ OPEN_MM = (5.0, 12.5)
 STEP_MM = 1.5
 KEEP = 0.95
 """A step of the radius that keeps this share of the volume cuts nothing off the brain any more."""
+EDGE_MM = 3.0
+"""The edge is also at half of the brightest signal this far around it, which may be CSF."""
 CLOSE_MM = 5.0
 """Sulci, veins and bleeds at the surface that are narrower than twice this length belong to the brain."""
 ALL_TISSUE = 0.9
@@ -47,7 +49,7 @@ def extract_brain(volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
     tissue = find_tissue(smooth, size, affine[2, :3] * block)
     if tissue.mean() > ALL_TISSUE:
         return np.ones(volume.shape, bool)
-    brain = fill_slices(close(cut_loose(tissue, size), size))
+    brain = fill_slices(close(trim(cut_loose(tissue, size), smooth, size), size))
     fine = interpolate(torch.from_numpy(brain)[None, None].float(), scale_factor=[*map(float, block)], mode="trilinear")
     return (fine[0, 0] > 0.5).numpy()[tuple(slice(n) for n in volume.shape)]
 
@@ -94,6 +96,12 @@ def cut_loose(tissue: np.ndarray, size: np.ndarray) -> np.ndarray:
             break
         brain = smaller
     return brain
+
+
+def trim(brain: np.ndarray, smooth: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return ``brain`` without the blurred rim of what is brighter than brain, such as CSF."""
+    window = [2 * round(EDGE_MM / edge) + 1 for edge in size]
+    return brain & (smooth > HEIGHT * ndimage.maximum_filter(smooth * brain, size=window))
 
 
 def close(mask: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -45,23 +45,22 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
     if not np.isfinite(volume).all() or volume.min() == volume.max():
         raise ValueError(f"cannot find the brain on {describe(image)}: its voxels must be finite and not all equal.")
     signed = (volume < 0).mean() > MAX_NEGATIVE
-    brain = find_stripped(volume) if method in ("auto", "zeros") else None
-    if brain is not None and method == "auto" and not signed:
-        cover = (extract_brain(np.where(brain, volume, 0).clip(min=0), affine) & brain).sum() / brain.sum()
-        brain = brain if cover > MIN_COVER else None
-    if brain is None and method == "zeros":
+    stripped = find_stripped(volume) if method in ("auto", "zeros") else None
+    if stripped is None and method == "zeros":
         raise ValueError(f"cannot find the brain on {describe(image)}: it has no constant outside. Use another method.")
-    if brain is not None:
-        used = "zeros"
-    elif signed:
+    if signed and stripped is None:
         raise ValueError(
             f"cannot find the brain on {describe(image)}: {(volume < 0).mean():.0%} of its voxels are negative, "
             "so it is no magnitude. Give a mask."
         )
+    if stripped is not None and (signed or method == "zeros"):
+        brain, used = stripped, "zeros"
+    elif method in TOOLS:
+        brain, used = run_tool(method, volume, affine), method
     else:
-        used = "builtin" if method == "auto" else method
-        volume = volume.clip(min=0)
-        brain = extract_brain(volume, affine) if used == "builtin" else run_tool(used, volume, affine)
+        brain, used = extract_brain(volume.clip(min=0), affine), "builtin"
+        if stripped is not None and (brain & stripped).sum() > MIN_COVER * stripped.sum():
+            brain, used = stripped, "zeros"
     mask = torch.from_numpy(brain)[None]
     return convert_to_dst_type(mask, image, dtype=torch.uint8)[0], used
 
