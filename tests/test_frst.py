@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from csvd.transforms.frst import FastRadialSymmetry, FastRadialSymmetryd, fast_radial_symmetry
 from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
+
+from csvd.transforms.frst import FastRadialSymmetry, FastRadialSymmetryd, fast_radial_symmetry
 
 
 def ball(shape, center, radius, spacing=(1, 1, 1)):

@@ -1,13 +1,15 @@
 """Separable Gaussian smoothing and derivatives of volumes, as three products with banded matrices."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 
 
-def gaussian_matrix(size: int, sigma: float, order: int) -> np.ndarray:
+@lru_cache(maxsize=64)
+def gaussian_matrix(size: int, sigma: float, order: int) -> torch.Tensor:
     """Return the (size, size) float32 matrix that smooths a line of voxels and differentiates it ``order`` times.
 
     Edges repeat the last voxel. Differences are taken between neighbours after smoothing, because a sampled
@@ -21,7 +23,7 @@ def gaussian_matrix(size: int, sigma: float, order: int) -> np.ndarray:
     smooth = gaussian_filter1d(np.eye(size), sigma, axis=0, mode="nearest")
     padded = np.pad(smooth, ((1, 1), (0, 0)), mode="edge")
     matrix = (smooth, (padded[2:] - padded[:-2]) / 2, np.diff(padded, n=2, axis=0))[order]
-    return matrix.astype(np.float32)
+    return torch.from_numpy(matrix.astype(np.float32))
 
 
 def gaussian_filter(volumes: torch.Tensor, sigma: Sequence[float], order: Sequence[int] = (0, 0, 0)) -> torch.Tensor:
@@ -35,7 +37,7 @@ def gaussian_filter(volumes: torch.Tensor, sigma: Sequence[float], order: Sequen
         order: derivative along each axis, 0, 1 or 2, per voxel.
     """
     height, width, depth = (
-        torch.from_numpy(gaussian_matrix(size, s, o)).to(volumes.device)
+        gaussian_matrix(size, s, o).to(volumes.device)
         for size, s, o in zip(volumes.shape[-3:], sigma, order, strict=True)
     )
     volumes = (height @ volumes.flatten(-2)).view(volumes.shape)
