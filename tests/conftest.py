@@ -1,10 +1,12 @@
 """Fixtures that several test files share."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from geometry import planted_scan, sphere_fraction
 
 
 @pytest.fixture
@@ -29,3 +31,20 @@ def save_scan(tmp_path):
         return path
 
     return save
+
+
+@pytest.fixture(scope="session")
+def small_cohort(tmp_path_factory):
+    """Folder with ``datalist.json``: small planted scans with labels, one of them without a lesion."""
+    folder = tmp_path_factory.mktemp("cohort")
+    shape, items = (48, 56, 44), []
+    for number in range(4):
+        planted = planted_scan(shape=shape, voxel_mm=(2.0, 2.0, 2.0), radius_mm=4.0, seed=number)
+        label = sphere_fraction(planted.image.affine, shape, planted.lesion_world_mm, 4.0) > 0.5
+        label = label.astype(np.uint8) * (number > 0)
+        nib.save(planted.image, folder / f"sub-{number}_swi.nii.gz")
+        nib.save(nib.Nifti1Image(label, planted.image.affine), folder / f"sub-{number}_label.nii.gz")
+        items.append({"image": f"sub-{number}_swi.nii.gz", "label": f"sub-{number}_label.nii.gz"})
+    sections = {"training": items[:2], "validation": items[2:3], "test": items[3:]}
+    (folder / "datalist.json").write_text(json.dumps(sections))
+    return folder

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,90 @@ def bundle_run(*arguments, cwd):
 
 
 QUICK = ("--patch_size", "[24,24,8]", "--train#trainer#max_epochs", "2", "--network_def#features", "2")
+
+
+def training(dataset_dir, folder, **settings):
+    """Return a parser of train.json for a quick training on this cohort, and its trainer."""
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "train.json"))
+    quick = {"patch_size": [24, 24, 8], "train#trainer#max_epochs": 1, "val_interval": 1, "network_def#features": 2}
+    paths = {"dataset_dir": str(dataset_dir), "ckpt_dir": str(folder), "output_dir": str(folder)}
+    for name, value in {"bundle_root": str(BUNDLE), **paths, **quick, **settings}.items():
+        parser[name] = value
+    return parser, parser.get_parsed_content("train#trainer")
+
+
+def test_patches_of_a_scan_without_lesions_are_fine(small_cohort, tmp_path):
+    parser, _ = training(small_cohort, tmp_path)
+    patches = parser.get_parsed_content("train#dataset")[0]
+    assert {tuple(patch["image"].shape) for patch in patches} == {(2, 24, 24, 8)}
+    assert not any(patch["label"].any() for patch in patches)
+
+
+def test_half_of_the_patches_of_other_scans_hold_a_lesion(small_cohort, tmp_path):
+    parser, _ = training(small_cohort, tmp_path)
+    dataset = parser.get_parsed_content("train#dataset")
+    held = [bool(patch["label"].any()) for _ in range(4) for patch in dataset[1]]
+    assert 0.3 < sum(held) / len(held) < 0.9
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_where_it_was(small_cohort, tmp_path):
+    folders = ("--ckpt_dir", str(tmp_path), "--output_dir", str(tmp_path))
+    arguments = (
+        "training",
+        "--config_file",
+        "configs/train.json",
+        "--dataset_dir",
+        str(small_cohort),
+        *QUICK,
+        *folders,
+    )
+    command = [sys.executable, "-m", "monai.bundle", "run", *arguments, "--train#trainer#max_epochs", "1000"]
+    process = subprocess.Popen(command, cwd=BUNDLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while not (tmp_path / "resume.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+    finally:
+        process.kill()
+        process.wait()
+    reached = torch.load(tmp_path / "resume.pt", weights_only=True)["epoch"]
+    output = bundle_run(*arguments, "--train#trainer#max_epochs", str(reached + 1), cwd=BUNDLE)
+    assert f"after epoch {reached}" in output
+    assert torch.load(tmp_path / "resume.pt", weights_only=True)["epoch"] == reached + 1
+
+
+@pytest.mark.slow
+def test_evaluation_prints_the_rates(small_cohort, tmp_path):
+    configs = "['configs/train.json','configs/evaluate.json']"
+    arguments = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
+    output = bundle_run("evaluating", "--config_file", configs, *arguments, cwd=BUNDLE)
+    assert "tpr" in output
+    assert (tmp_path / "metrics.csv").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_network_gives_the_same_on_cuda(tmp_path):
+    network = ConfigParser(config("inference")).get_parsed_content("network_def").eval()
+    network.load_state_dict(torch.load(BUNDLE / "models" / "model.pt", weights_only=True))
+    image = torch.rand(1, 2, 32, 32, 16)
+    with torch.no_grad():
+        expected, result = network(image).softmax(1), network.cuda()(image.cuda()).softmax(1)
+    torch.testing.assert_close(result.cpu(), expected, atol=2e-3, rtol=0)  # TF32 convolutions keep 10 bits
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_one_epoch_on_cuda_ends_near_the_cpu(small_cohort, tmp_path):
+    losses = {}
+    for device in ("cpu", "cuda"):
+        parser, trainer = training(small_cohort, tmp_path / device, device=torch.device(device), amp=device == "cuda")
+        parser.get_parsed_content("initialize")
+        trainer.run()
+        losses[device] = trainer.state.output[0]["loss"]
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.05)  # half precision, other random numbers
 
 
 @pytest.mark.slow

@@ -1,0 +1,210 @@
+"""The command line: results for good scans, one clear line for bad ones."""
+
+import csv
+import gzip
+import json
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from geometry import STORED, planted_scan
+
+from csvd.cli import main
+
+SMALL = {"shape": (48, 56, 44), "voxel_mm": (2.0, 2.0, 2.0)}
+
+
+@pytest.fixture
+def csvd(monkeypatch, capsys):
+    """Function that runs the command line in this process and returns its exit code, output and error lines."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["csvd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        captured = capsys.readouterr()
+        return exit_info.value.code or 0, captured.out, captured.err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A small good scan."""
+    path = tmp_path / "scans" / "sub-01_swi.nii.gz"
+    path.parent.mkdir()
+    nib.save(planted_scan(**SMALL).image, path)
+    return path
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def spoil(path, voxels=None, patch=None):
+    """Change the voxels of a scan, or bytes of its header, and return its path."""
+    image = nib.load(path)
+    voxels = np.asarray(image.dataobj).astype(np.float32) if voxels is None else voxels
+    nib.save(nib.Nifti1Image(voxels, image.affine), path)
+    if patch is not None:
+        offset, content = patch
+        data = bytearray(gzip.decompress(path.read_bytes()))
+        data[offset : offset + len(content)] = content
+        path.write_bytes(gzip.compress(bytes(data)))
+    return path
+
+
+def with_value(path, value):
+    voxels = np.asarray(nib.load(path).dataobj).astype(np.float32)
+    voxels[3, 4, 5] = value
+    return spoil(path, voxels)
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def not_nifti(path):
+    path.write_bytes(b"this is not a scan" * 100)
+    return path
+
+
+def with_voxel_size(path, size):
+    return spoil(path, patch=(80, np.float32(size).tobytes()))
+
+
+def noise(*shape):
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+BAD = {
+    "missing file": lambda path: path.with_name("none.nii.gz"),
+    "not NIfTI": not_nifti,
+    "truncated gzip": truncated,
+    "all zeros": lambda path: spoil(path, np.zeros((20, 20, 20), np.float32)),
+    "constant": lambda path: spoil(path, np.full((20, 20, 20), 7, np.float32)),
+    "NaN": lambda path: with_value(path, np.nan),
+    "Inf": lambda path: with_value(path, np.inf),
+    "2-D": lambda path: spoil(path, noise(20, 20)),
+    "5-D": lambda path: spoil(path, noise(9, 9, 9, 2, 2)),
+    "4 x 4 x 4": lambda path: spoil(path, noise(4, 4, 4)),
+    "zero voxel size": lambda path: with_voxel_size(path, 0),
+    "negative voxel size": lambda path: with_voxel_size(path, -1),
+    "singular affine": lambda path: spoil(path, patch=(312, bytes(16))),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_scan_is_one_line_and_exit_code_2(csvd, scan, tmp_path, what):
+    path = BAD[what](scan)
+    code, _, errors = csvd("detect", path, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1), errors
+    assert path.name in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_mask_of_other_shape_is_one_line(csvd, scan, tmp_path):
+    mask = tmp_path / "mask.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((20, 20, 20), np.uint8), np.eye(4)), mask)
+    code, _, errors = csvd("detect", scan, "--mask", mask, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert "mask.nii.gz" in errors[0]
+
+
+def test_duplicate_subjects_are_one_line(csvd, scan, tmp_path):
+    item = {"image": str(scan), "subject": "sub-01"}
+    (tmp_path / "list.json").write_text(json.dumps({"test": [item, item]}))
+    code, _, errors = csvd("detect", tmp_path / "list.json", "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert "sub-01" in errors[0]
+
+
+def test_unwritable_output_is_one_line(csvd, scan):
+    code, _, errors = csvd("detect", scan, "--out", scan / "out")
+    assert (code, len(errors)) == (2, 1)
+
+
+def test_incomplete_bundle_is_one_line(csvd, scan, tmp_path):
+    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out", "--bundle", tmp_path)
+    assert (code, len(errors)) == (2, 1)
+    assert "configs/inference.json" in errors[0]
+
+
+def test_existing_output_is_refused_and_replaced_when_asked(csvd, scan, tmp_path):
+    assert csvd("detect", scan, "--out", tmp_path / "out")[0] == 0
+    before = (tmp_path / "out" / "sub-01_swi" / "sub-01_swi.json").stat().st_mtime_ns
+    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert "--overwrite" in errors[0]
+    assert csvd("detect", scan, "--out", tmp_path / "out", "--overwrite")[0] == 0
+    assert (tmp_path / "out" / "sub-01_swi" / "sub-01_swi.json").stat().st_mtime_ns > before
+
+
+def test_bad_scan_of_a_folder_is_a_row_and_the_rest_goes_on(csvd, scan, tmp_path):
+    not_nifti(scan.with_name("sub-02_swi.nii.gz"))
+    code, output, errors = csvd("detect", scan.parent, "--out", tmp_path / "out")
+    rows = {row["case"]: row for row in rows_of(tmp_path / "out" / "participants.tsv")}
+    assert (code, errors) == (0, [])
+    assert [rows[name]["status"] for name in ("sub-01_swi", "sub-02_swi")] == ["ok", "failed"]
+    assert "gzip" in rows["sub-02_swi"]["reason"]
+    assert "sub-02_swi: failed" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stored", STORED)
+def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):
+    planted = planted_scan(**STORED[stored])
+    path = tmp_path / "planted.nii.gz"
+    nib.save(planted.image, path)
+    assert csvd("detect", path, "--out", tmp_path / "out")[0] == 0
+    folder = tmp_path / "out" / "planted"
+    rows = rows_of(folder / "planted_lesions.tsv")
+    points = np.array([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows])
+    nearest = points[np.linalg.norm(points - planted.lesion_world_mm, axis=1).argmin()]
+    voxel = nib.affines.apply_affine(np.linalg.inv(planted.image.affine), nearest)
+    assert np.abs(voxel - planted.lesion_voxel).max() <= 1
+    result = nib.load(folder / "planted_cmb.nii.gz")
+    assert result.shape == planted.image.shape[:3]
+    assert np.array_equal(result.affine, planted.image.affine)
+
+
+@pytest.mark.slow
+def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
+    from csvd.detection import find_bundle
+
+    assert csvd("detect", scan, "--out", tmp_path / "cli")[0] == 0
+    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"]
+    folders = ["--dataset_dir", str(scan.parent), "--output_dir", str(tmp_path / "bundle")]
+    subprocess.run([*command, *folders], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
+    maps = [nib.load(tmp_path / way / "sub-01_swi" / "sub-01_swi_prob.nii.gz") for way in ("cli", "bundle")]
+    np.testing.assert_array_equal(*(np.asarray(image.dataobj) for image in maps))
+
+
+@pytest.mark.slow
+def test_real_t2star_scan_and_its_dicom_agree(csvd, real_scans, tmp_path):
+    folder = real_scans / "siemens-mefmri-t2star-dicom"
+    for source in (folder / "me_fMRI_4_e2.nii", folder / "4_me_fMRI"):
+        assert csvd("detect", source, "--out", tmp_path)[0] == 0
+    tables = [rows_of(tmp_path / name / f"{name}_lesions.tsv") for name in ("me_fMRI_4_e2", "4_me_fMRI")]
+    assert tables[0] == tables[1]
+    record = json.loads((tmp_path / "4_me_fMRI" / "4_me_fMRI.json").read_text())
+    assert "echo 2 of 2" in record["notes"][0]
+    assert record["input"]["volume"]["of"] == 3
+
+
+@pytest.mark.slow
+def test_t1_scan_is_accepted_with_a_warning(csvd, real_scans, tmp_path):
+    path = real_scans / "open-ms-raw-t1-t2-flair" / "patient01_study1_T1W.nii.gz"
+    code, output, _ = csvd("detect", path, "--out", tmp_path)
+    assert code == 0
+    assert "contrast" in output
+
+
+@pytest.mark.slow
+def test_crop_of_a_brain_runs_to_the_end(csvd, real_scans, tmp_path):
+    assert csvd("detect", real_scans / "megre-crop-magphase" / "Mag.nii", "--out", tmp_path)[0] == 0
+    assert (tmp_path / "Mag" / "Mag.html").exists()
