@@ -15,7 +15,12 @@ from rich.table import Table
 
 from .checks import first_cause
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Cerebral microbleeds on MRI. Research use only.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Cerebral microbleeds on MRI. Research use only.",
+)
 console = Console()
 AXES = ("x_mm", "y_mm", "z_mm")
 
@@ -198,3 +203,7 @@ def main() -> None:
             raise
         print(f"csvd: {cause}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
