@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from monai.bundle import ConfigParser
+
+from csvd.pack import pack_bundle
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 SHARED_BLOCKS = ("network_def", "network", "image_transforms", "contrast", "volume", "device")
@@ -128,6 +131,20 @@ def test_evaluation_prints_the_rates(small_cohort, tmp_path):
     output = bundle_run("evaluating", "--config_file", configs, *arguments, cwd=BUNDLE)
     assert "tpr" in output
     assert (tmp_path / "metrics.csv").exists()
+
+
+@pytest.mark.slow
+def test_packed_bundle_runs_by_itself(small_cohort, tmp_path):
+    with zipfile.ZipFile(pack_bundle(BUNDLE, tmp_path / "packed.zip")) as archive:
+        archive.extractall(tmp_path)
+    folder = tmp_path / BUNDLE.name
+    where = subprocess.run(
+        [sys.executable, "-c", "import csvd; print(csvd.__file__)"], cwd=folder, capture_output=True, text=True
+    )
+    assert where.stdout.startswith(str(folder))
+    arguments = ("--dataset_dir", str(small_cohort / "sub-1_swi.nii.gz"), "--output_dir", str(tmp_path / "out"))
+    bundle_run("inferring", "--config_file", "configs/inference.json", *arguments, cwd=folder)
+    assert (tmp_path / "out" / "sub-1_swi" / "sub-1_swi_lesions.tsv").exists()
 
 
 @pytest.mark.gpu
