@@ -1,10 +1,21 @@
-"""Intensity inversion on phantoms."""
+"""Intensity inversion and the check of the contrast, on phantoms and on real scans."""
+
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
 
+from csvd.phantom import PROTOCOLS, simulate_subject
+from csvd.transforms.brain_mask import BrainMaskd
+from csvd.transforms.contrast import contrast_warning
 from csvd.transforms.invert_intensity import InvertIntensity, InvertIntensityd
+from csvd.transforms.n4_bias_correction import N4BiasCorrectiond
+from csvd.transforms.select_volume import SelectVolumed
+
+REAL = Path(__file__).parents[2] / "shared/data"
 
 
 def named(tensor):
@@ -81,3 +92,105 @@ def test_mask_of_other_shape_is_named(scan):
 def test_unknown_contrast_is_refused(transform):
     with pytest.raises(ValueError, match="`contrast` must be one of 'dark', 'bright', got 'light'"):
         transform()
+
+
+def draw_brain(csf):
+    """Ball of folded grey and white matter, 80 and 100, with ventricles of ``csf`` in 6 % of it, and its mask."""
+    x, y, z = torch.meshgrid(*[torch.linspace(-1, 1, 64)] * 3, indexing="ij")
+    mask = x**2 + y**2 + z**2 < 0.9
+    folds = torch.sin(25 * x) * torch.sin(25 * y) * torch.sin(25 * z)
+    image = 90 + 10 * folds.sign() + 3 * torch.randn(mask.shape, generator=torch.Generator().manual_seed(0))
+    image[((x.abs() - 0.25) / 0.15) ** 2 + (y / 0.5) ** 2 + (z / 0.75) ** 2 < 1] = csf
+    return (image * mask)[None], mask[None]
+
+
+@pytest.mark.parametrize(
+    ("csf", "expected"), [(20, "dark, as CSF is on T1"), (250, "bright, as CSF is on T2"), (95, None)]
+)
+def test_csf_tells_other_sequences(csf, expected):
+    message = contrast_warning(*draw_brain(csf), "dark")
+    assert (message is None) if expected is None else (expected in message)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 30])
+def test_the_check_ignores_scale_and_smooth_bias(scale):
+    bias = torch.linspace(-0.3, 0.3, 64).exp()[:, None, None]
+    normal, other = draw_brain(csf=95), draw_brain(csf=20)
+    assert contrast_warning(normal[0] * bias * scale, normal[1], "dark") is None
+    assert contrast_warning(other[0] * bias * scale, other[1], "dark") is not None
+
+
+def test_a_haemorrhage_is_no_csf():
+    image, mask = draw_brain(csf=95)
+    image[:, 5:30, 10:50, 25:45] *= 0.2
+    assert contrast_warning(image, mask, "dark") is None
+
+
+def test_signed_image_is_no_magnitude_and_magnitude_no_qsm():
+    image, mask = draw_brain(csf=95)
+    assert "43% of its brain is below 0, as on QSM" in contrast_warning((image - 90) * mask, mask, "dark")
+    assert contrast_warning((image - 90) * mask, mask, "bright") is None
+    assert "only 0% of its brain is below 0, on QSM about half is" in contrast_warning(image, mask, "bright")
+
+
+def test_unknown_contrast_is_not_checked():
+    with pytest.raises(ValueError, match="`contrast` must be one of"):
+        contrast_warning(*draw_brain(csf=95), "light")
+
+
+def test_warning_names_the_file_and_joins_the_list():
+    image, mask = draw_brain(csf=20)
+    before = MetaTensor(image, meta={"filename_or_obj": "sub-01_T1w.nii.gz", "warnings": ["first"]})
+    with pytest.warns(UserWarning, match="sub-01_T1w.nii.gz.*does not look like SWI"):
+        after = InvertIntensity()(before, mask)
+    assert after.meta["warnings"][0] == "first"
+    assert "sub-01_T1w.nii.gz" in after.meta["warnings"][1]
+    assert before.meta["warnings"] == ["first"]
+
+
+def warnings_of_pipeline(item):
+    steps = [BrainMaskd("image"), N4BiasCorrectiond("image"), InvertIntensityd("image")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Compose(steps)(item)["image"].meta.get("warnings", [])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.exists(), reason="needs the shared scans")
+@pytest.mark.parametrize(
+    ("name", "volume", "warns"),
+    [
+        ("siemens-mefmri-t2star-dicom/me_fMRI_4_e1.nii", "last", False),
+        ("siemens-mefmri-t2star-dicom/me_fMRI_4_e2.nii", "last", False),
+        ("megre-crop-magphase/Mag.nii", 0, False),
+        ("megre-crop-magphase/Mag.nii", 1, False),
+        ("megre-crop-magphase/Mag.nii", 2, False),
+        ("open-ms-raw-t1-t2-flair/patient01_study1_T1W.nii.gz", "last", True),
+        ("open-ms-raw-t1-t2-flair/patient01_study1_T2W.nii.gz", "last", True),
+        ("open-ms-raw-t1-t2-flair/patient01_study1_FLAIR.nii.gz", "last", True),
+        ("flash-gre-t1-pd-mt/mtsat_T1w.nii.gz", "last", True),
+        ("dwi-b0-b1000-philips/dwi_b0.nii.gz", "last", True),
+        ("dwi-b0-b1000-philips/dwi_b1000_geomean32.nii.gz", "last", True),
+    ],
+)
+def test_real_scans_of_other_sequences_are_told(name, volume, warns):
+    load = Compose(
+        [
+            LoadImaged("image"),
+            EnsureChannelFirstd("image"),
+            SelectVolumed("image", volume),
+            Orientationd("image", axcodes="RAS", labels=None),
+        ]
+    )
+    assert bool(warnings_of_pipeline(load({"image": str(REAL / name)}))) == warns
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("preset", "name"), [("ukbb", "swi"), ("oxvasc", "mag"), ("tich2", "swi"), ("random", "mag")])
+@pytest.mark.parametrize("seed", [21, 22])
+def test_simulated_scans_pass(preset, name, seed):
+    subject = simulate_subject(PROTOCOLS[preset], seed=seed)
+    item = {"image": MetaTensor(subject.images[name][None], affine=subject.affine), "mask": subject.mask[None]}
+    assert warnings_of_pipeline(item) == []
+    qsm = {"image": MetaTensor(subject.images["qsm"][None], affine=subject.affine), "contrast": "bright"}
+    assert warnings_of_pipeline(qsm) == []

@@ -66,13 +66,12 @@ class InvertIntensity(Transform):
 
     def __call__(self, image: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map (C, H, W[, D]) to float32 of the same shape; without a mask, the non-zero voxels are the brain."""
-        inside = inside_of(image, mask, "invert")
-        message = contrast_warning(image, mask, self.contrast)
         if self.contrast == "dark":
             result = invert_intensity(image, mask)
         else:
-            masked = convert_to_tensor(image, dtype=torch.float32, track_meta=False).where(inside, 0)
-            result = convert_to_dst_type(masked, image, dtype=torch.float32)[0]
+            values = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
+            result = convert_to_dst_type(values.where(inside_of(image, mask, "mask"), 0), image, dtype=torch.float32)[0]
+        message = contrast_warning(image, mask, self.contrast)
         if message:
             warnings.warn(message, stacklevel=2)
             if isinstance(result, MetaTensor):
