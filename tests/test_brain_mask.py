@@ -1,8 +1,5 @@
-"""Brain masks of drawn and simulated heads, of stripped scans, and of programs that pretend to be installed."""
+"""Brain masks of drawn and simulated heads, of stripped scans and of real ones."""
 
-import os
-import stat
-import sys
 import time
 from pathlib import Path
 
@@ -169,52 +166,6 @@ def test_unknown_method_is_refused(make):
         make("spm")
 
 
-FAKE = """#!{python}
-import sys
-import nibabel as nib
-words = sys.argv[1:]
-scan, brain = (words[words.index(flag) + 1] for flag in ("-i", "-o")) if "-i" in words else words
-image = nib.load(scan)
-voxels = image.get_fdata()
-voxels[:5] = 0
-nib.Nifti1Image(voxels, image.affine).to_filename(brain)
-"""
-PROGRAMS = [("synthstrip", "mri_synthstrip"), ("hd-bet", "hd-bet"), ("bet", "bet"), ("bet", "bet2")]
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Put a script on the PATH, which then holds nothing else."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    def write(name, text):
-        (tmp_path / name).write_text(text.format(python=sys.executable))
-        os.chmod(tmp_path / name, stat.S_IRWXU)
-
-    return write
-
-
-@pytest.mark.parametrize(("method", "program"), PROGRAMS)
-def test_installed_program_is_used_by_name(install, method, program):
-    install(program, FAKE)
-    image = torch.randn(1, 12, 10, 8)
-    mask, used = brain_mask(MetaTensor(image.abs()), method)
-    assert used == method
-    assert torch.equal(mask[0].as_tensor(), (torch.arange(12) >= 5).byte()[:, None, None].expand(12, 10, 8))
-
-
-@pytest.mark.parametrize("method", ["synthstrip", "hd-bet", "bet"])
-def test_missing_program_is_named(install, method):
-    with pytest.raises(ValueError, match=rf"method '{method}' needs the program .*, which is not on the PATH"):
-        brain_mask(torch.rand(1, 12, 10, 8), method)
-
-
-def test_failing_program_is_quoted(install):
-    install("mri_synthstrip", "#!{python}\nraise SystemExit('no licence')\n")
-    with pytest.raises(ValueError, match=r"mri_synthstrip ended with code 1 and no brain: no licence"):
-        brain_mask(torch.rand(1, 12, 10, 8), "synthstrip")
-
-
 @pytest.mark.skipif(not REAL.exists(), reason="needs the shared scans")
 @pytest.mark.parametrize(
     ("name", "low_ml", "high_ml"),
@@ -259,3 +210,12 @@ def test_a_clinical_scan_takes_three_seconds():
     start = time.process_time()
     BrainMask()(image)
     assert time.process_time() - start < 6
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_agrees_with_the_cpu(head):
+    image, _ = head
+    on_cuda = BrainMask()(image.cuda())
+    assert on_cuda.is_cuda
+    assert torch.equal(on_cuda.as_tensor().cpu(), BrainMask()(image).as_tensor())

@@ -194,3 +194,13 @@ def test_simulated_scans_pass(preset, name, seed):
     assert warnings_of_pipeline(item) == []
     qsm = {"image": MetaTensor(subject.images["qsm"][None], affine=subject.affine), "contrast": "bright"}
     assert warnings_of_pipeline(qsm) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_agrees_with_the_cpu():
+    image, mask = draw_brain(csf=20)
+    with pytest.warns(UserWarning, match="does not look like SWI"):
+        on_cuda = InvertIntensity()(image.cuda(), mask.cuda())
+    with pytest.warns(UserWarning, match="does not look like SWI"):
+        torch.testing.assert_close(on_cuda.cpu(), InvertIntensity()(image, mask), rtol=1e-6, atol=1e-6)

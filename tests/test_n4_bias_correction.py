@@ -112,3 +112,11 @@ def test_a_brain_takes_a_few_seconds():
     start = time.process_time()
     N4BiasCorrection()(truth * log_bias.exp(), mask)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_agrees_with_the_cpu(head):
+    image, mask, _ = head
+    on_cuda = N4BiasCorrection()(image.cuda(), mask.cuda())
+    torch.testing.assert_close(on_cuda.cpu(), N4BiasCorrection()(image, mask), rtol=1e-3, atol=1e-3)

@@ -88,3 +88,12 @@ def test_mask_of_other_shape_is_named(ramp):
 def test_bad_percentile_is_refused(lower, upper, message):
     with pytest.raises(ValueError, match=message):
         PercentileNormalize(lower, upper)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_agrees_with_the_cpu(ramp):
+    mask = ramp > 200
+    torch.testing.assert_close(
+        PercentileNormalize()(ramp.cuda(), mask.cuda()).cpu(), PercentileNormalize()(ramp, mask), rtol=1e-6, atol=1e-6
+    )

@@ -28,7 +28,7 @@ def run_tool(method: str, volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
         affine: (4, 4) voxel to RAS mm.
 
     Raises:
-        ValueError: the program is not installed, fails, or writes nothing.
+        ValueError: the program is not installed, fails, or finds nothing.
     """
     names, arguments = TOOLS[method]
     program = next(filter(None, map(shutil.which, names)), None)
@@ -49,4 +49,7 @@ def run_tool(method: str, volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
         if result.returncode != 0 or not brain.exists():
             last = (result.stderr or result.stdout).strip().splitlines()[-1:]
             raise ValueError(f"{program} ended with code {result.returncode} and no brain: {''.join(last)}")
-        return ndimage.binary_fill_holes(nib.load(brain).get_fdata() != 0)  # type: ignore[attr-defined]
+        found = nib.load(brain).get_fdata() != 0  # type: ignore[attr-defined]
+        if not found.any():
+            raise ValueError(f"{program} found no brain: give a mask, or use another method.")
+        return ndimage.binary_fill_holes(found)

@@ -65,7 +65,7 @@ class InvertIntensity(Transform):
         self.contrast = contrast
 
     def __call__(self, image: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (C, H, W[, D]) to float32 of the same shape; without a mask, the non-zero voxels are the brain."""
+        """Map (C, H, W, D) to float32 of the same shape; without a mask, the non-zero voxels are the brain."""
         if self.contrast == "dark":
             result = invert_intensity(image, mask)
         else:
