@@ -87,7 +87,8 @@ def test_patches_of_a_scan_without_lesions_are_fine(small_cohort, tmp_path):
     parser, _ = training(small_cohort, tmp_path)
     patches = parser.get_parsed_content("train#dataset")[0]
     assert {tuple(patch["image"].shape) for patch in patches} == {(2, 24, 24, 8)}
-    assert not any(patch["label"].any() for patch in patches)
+    assert not any(patch["label"].any() for patch in patches)  # `label` is grown, `weight` is not handed on
+    assert set(patches[0]) == {"image", "label"}
 
 
 def test_half_of_the_patches_of_other_scans_hold_a_lesion(small_cohort, tmp_path):

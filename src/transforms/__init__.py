@@ -6,6 +6,7 @@ from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
 from .lesion_instances import LesionInstances, LesionInstancesd
 from .lesion_probability import LesionProbability, LesionProbabilityd
+from .lesion_target import LesionTargetd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
 from .select_volume import SelectVolume, SelectVolumed
@@ -23,6 +24,7 @@ __all__ = [
     "LesionInstancesd",
     "LesionProbability",
     "LesionProbabilityd",
+    "LesionTargetd",
     "N4BiasCorrection",
     "N4BiasCorrectiond",
     "PercentileNormalize",
