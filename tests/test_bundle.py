@@ -87,7 +87,7 @@ def test_patches_of_a_scan_without_lesions_are_fine(small_cohort, tmp_path):
     parser, _ = training(small_cohort, tmp_path)
     patches = parser.get_parsed_content("train#dataset")[0]
     assert {tuple(patch["image"].shape) for patch in patches} == {(2, 24, 24, 8)}
-    assert not any(patch["label"].any() for patch in patches)  # `label` is grown, `weight` is not handed on
+    assert not any(patch["label"].any() for patch in patches)
     assert set(patches[0]) == {"image", "label"}
 
 

@@ -10,6 +10,7 @@ from .lesion_target import LesionTargetd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
 from .select_volume import SelectVolume, SelectVolumed
+from .vessel_mask import VesselMask, VesselMaskd
 
 __all__ = [
     "BrainMask",
@@ -31,4 +32,6 @@ __all__ = [
     "PercentileNormalized",
     "SelectVolume",
     "SelectVolumed",
+    "VesselMask",
+    "VesselMaskd",
 ]
