@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ class Detector:
         Raises:
             InputError: the scan breaks a rule of :func:`csvd.data.check_scan`.
         """
-        check_scan(case.image, case.mask)
+        info = check_scan(case.image, case.mask)
+        case = replace(case, notes=[*case.notes, *info.notes])
         self.evaluator.data_loader = DataLoader(Dataset([case.item()], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()

@@ -1,6 +1,7 @@
 """Writing results: refused before work starts when it cannot end well, and never left half done."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,44 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that becomes ``path`` when the block ends well, and is removed when not.
+
+    Args:
+        path: the folder; those above it are made.
+        overwrite: replace a folder that is there, when the new one is complete.
+
+    Raises:
+        FileExistsError: there is something at ``path`` other than an empty folder, and ``overwrite`` is false or
+            it holds something that the new folder does not, which would be lost.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite and not _is_empty_folder(path):
+        raise FileExistsError(f"output '{path}' exists already: choose to overwrite it, or another output folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = (path.with_name(f".{os.getpid()}-{word}-{path.name}") for word in ("new", "old"))
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            _check_replaceable(path, temporary)
+            path.replace(old)  # a rename replaces empty folders only
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path, new: Path) -> None:
+    others = sorted({*os.listdir(folder)} - {*os.listdir(new)})
+    if others:
+        raise FileExistsError(
+            f"output folder '{folder}' holds '{others[0]}', which is none of the results and would be lost: "
+            "choose another output folder."
+        )
 
 
 def check_output(out: str | os.PathLike[str], names: Collection[str], overwrite: bool = False) -> None:

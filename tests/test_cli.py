@@ -185,6 +185,18 @@ def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
 
 
 @pytest.mark.slow
+def test_scan_without_orientation_says_so(csvd, scan, tmp_path):
+    image = nib.load(scan)
+    image.set_sform(None, code=0)
+    image.set_qform(None, code=0)
+    path = tmp_path / "unoriented.nii.gz"
+    nib.save(image, path)
+    assert csvd("detect", path, "--out", tmp_path)[0] == 0
+    record = json.loads((tmp_path / "unoriented" / "unoriented.json").read_text())
+    assert "states no orientation" in record["notes"][0]
+
+
+@pytest.mark.slow
 def test_real_t2star_scan_and_its_dicom_agree(csvd, real_scans, tmp_path):
     folder = real_scans / "siemens-mefmri-t2star-dicom"
     for source in (folder / "me_fMRI_4_e2.nii", folder / "4_me_fMRI"):

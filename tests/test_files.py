@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from csvd.data import InputError, check_output
-from csvd.files import atomic_path
+from csvd.files import atomic_folder, atomic_path
 
 
 def test_file_appears_when_it_is_complete(tmp_path):
@@ -62,3 +62,22 @@ def test_file_in_the_place_of_results_is_named(tmp_path):
     (tmp_path / "a").write_text("")
     with pytest.raises(InputError, match=r"output '.*a' exists already"):
         check_output(tmp_path, ["a"])
+
+
+def test_folder_is_replaced_by_one_with_the_same_files(tmp_path):
+    for text in ("old", "new"):
+        with atomic_folder(tmp_path / "case", overwrite=True) as folder:
+            (folder / "table.tsv").write_text(text)
+    assert (tmp_path / "case" / "table.tsv").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [tmp_path / "case"]
+
+
+def test_folder_that_holds_a_file_of_the_user_is_never_replaced(tmp_path):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "scan.dcm").write_text("irreplaceable")
+    with (
+        pytest.raises(FileExistsError, match=r"folder '.*case' holds 'scan.dcm', which is none of the results"),
+        atomic_folder(tmp_path / "case", overwrite=True) as folder,
+    ):
+        (folder / "table.tsv").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["case", "scan.dcm"]

@@ -215,12 +215,14 @@ def test_existing_result_is_refused_and_kept(tmp_path, save_scan):
     assert (folder / f"{folder.name}.json").stat().st_mtime_ns == before
 
 
-def test_overwrite_replaces_the_whole_folder(tmp_path, save_scan):
+def test_overwrite_replaces_the_results_and_nothing_else(tmp_path, save_scan):
     folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan()))
-    (folder / "stale.txt").touch()
     CaseWriter(tmp_path / "out", threshold=0.2, overwrite=True).write(item(save_scan()))
     assert read_json(folder)["threshold"] == 0.2
-    assert not (folder / "stale.txt").exists()
+    (folder / "sub-01_T1w.nii.gz").touch()
+    with pytest.raises(FileExistsError, match=r"holds 'sub-01_T1w.nii.gz', which is none of the results"):
+        CaseWriter(tmp_path / "out", threshold=0.3, overwrite=True).write(item(save_scan()))
+    assert read_json(folder)["threshold"] == 0.2
     assert os.listdir(tmp_path / "out") == ["sub-01_swi"]
 
 

@@ -5,8 +5,6 @@ import gzip
 import json
 import multiprocessing
 import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from ..checks import check_one_of, check_positive
+from ..files import atomic_folder
 from .protocols import PROTOCOLS
 from .subject import Subject, simulate_subject
 
@@ -89,13 +88,8 @@ def _write_subject(preset: str, out: Path, seed: int, head: bool, phenotype: str
     """Simulate and write subject ``index``; return its row of ``participants.tsv``."""
     name = f"sub-{index + 1:03d}"
     subject = simulate_subject(PROTOCOLS[preset], seed, index, phenotype=phenotype, head=head)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as scratch:
-        folder = Path(scratch) / name
-        folder.mkdir()
+    with atomic_folder(out / name, overwrite=True) as folder:
         save_subject(subject, folder, name)
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        folder.rename(out / name)
     return {
         "participant_id": name,
         "age": subject.age,

@@ -199,7 +199,7 @@ PROTOCOLS: dict[str, Protocol] = {
         matrix=None,
         contrasts=("swi", "mag", "qsm"),
         pose_deg=12,
-        lesions=5,
+        lesions=25,
         haemorrhage=0.15,
         vary=_randomise,
     ),

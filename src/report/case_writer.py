@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
-from .case_folder import atomic_folder
+from ..files import atomic_folder
 from .lesion_table import lesion_table, write_lesions
 from .page import write_page
 from .record import case_record

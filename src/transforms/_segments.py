@@ -8,12 +8,15 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from ._shape import hessian_eigenvalues
 from .frst import fast_radial_symmetry
 
 # Chosen on simulated scans.
-BLOB_RADII_MM = (1.5, 2, 3, 4)
-BLOB_GRID_MM = 0.8
+BLOB_RADII_MM = (2, 3, 4)
 BLOB_STRENGTH = 0.1
+BLOB_GRID_MM = 0.8
+POINT_SCALE_MM = 1.0
+POINT_STRENGTH = 0.06
 BLOB_REACH_MM = 3.5
 
 
@@ -42,27 +45,31 @@ def two_means(features: torch.Tensor, iterations: int = 100) -> torch.Tensor:
 
 
 def near_blobs(volume: torch.Tensor, candidates: torch.Tensor, spacing: Sequence[float]) -> torch.Tensor:
-    """Return the voxels around candidates that are strong centres of radial symmetry; everything (H, W, D).
+    """Return the voxels around candidates that are centres of something round; everything (H, W, D).
 
-    Strong means a tenth of the contrast of the brightest tenth of the candidates: a line of that contrast stays
-    below. Fine grids are averaged to about 0.8 mm first, because votes scatter over the more voxels the finer they are.
+    Two signs of it, each as a share of the contrast of the brightest tenth of the candidates, of which lines have
+    less: radial symmetry for what spans several voxels, and curvature in all directions for what spans a few.
 
     Args:
-        volume: float32, its median that of the brain.
+        volume: float32, in which the median of the brain is 0.
         candidates: bool, in which centres are sought.
         spacing: voxel size along H, W and D, in mm.
     """
     if not candidates.any():
         return candidates
     bright = volume[candidates]
-    contrast = bright.kthvalue(math.ceil(0.9 * len(bright))).values - volume.median()
+    contrast = bright.kthvalue(math.ceil(0.9 * len(bright))).values
+    curved = -hessian_eigenvalues(volume, candidates.flatten().nonzero()[:, 0], POINT_SCALE_MM, spacing)[0]
+    is_point = curved * POINT_SCALE_MM**2 > POINT_STRENGTH * contrast
+    points = torch.zeros_like(candidates).masked_scatter(candidates, is_point)
+
+    # Fine grids are averaged first, because votes scatter over the more voxels the finer they are.
     pool = [max(1, round(BLOB_GRID_MM / size)) for size in spacing]
     coarse_mm = [size * n for size, n in zip(spacing, pool, strict=True)]
-    coarse = functional.avg_pool3d(volume[None, None], pool, ceil_mode=True)
-    symmetry = fast_radial_symmetry(coarse, BLOB_RADII_MM, spacing=coarse_mm)
-    center = (symmetry > BLOB_STRENGTH * contrast) & (
-        functional.max_pool3d(candidates[None, None].float(), pool, ceil_mode=True) > 0
+    symmetry = fast_radial_symmetry(
+        functional.avg_pool3d(volume[None, None], pool, ceil_mode=True), BLOB_RADII_MM, spacing=coarse_mm
     )
+    center = (symmetry > BLOB_STRENGTH * contrast) & (max_pool(candidates, pool) > 0) | (max_pool(points, pool) > 0)
     near = center.float()
     for axis, size in enumerate(coarse_mm):
         reach = [0, 0, 0]
@@ -70,6 +77,11 @@ def near_blobs(volume: torch.Tensor, candidates: torch.Tensor, spacing: Sequence
         near = functional.max_pool3d(near, [2 * n + 1 for n in reach], stride=1, padding=reach)
     near = functional.interpolate(near, scale_factor=[float(n) for n in pool])
     return near[0, 0, : volume.shape[0], : volume.shape[1], : volume.shape[2]] > 0
+
+
+def max_pool(mask: torch.Tensor, pool: list[int]) -> torch.Tensor:
+    """Return which blocks of ``pool`` voxels of a mask (H, W, D) hold any, (1, 1, H', W', D') float32."""
+    return functional.max_pool3d(mask[None, None].float(), pool, ceil_mode=True)
 
 
 def elongated(

@@ -29,8 +29,8 @@ def vessel_mask(
     """Return a mask of bright thin elongated structures, mostly veins, that leaves round ones out.
 
     As in [1]_: vesselness and structure tensor per voxel, two clusters of which the smaller is vessel, elongated
-    segments only. The authors give no numbers; ours were chosen on simulated scans. Not in [1]_: voxels around a
-    strong centre of radial symmetry are left out, because microbleeds often touch a vein.
+    segments only. The authors give no numbers; ours were chosen on simulated scans. Not in [1]_: voxels around the
+    centre of something round are left out, because microbleeds often touch a vein.
 
     Args:
         image: (1, H, W, D) of any number type, vessels bright, not modified. Scale and offset do not matter.
@@ -64,7 +64,7 @@ def vessel_mask(
     if not values.isfinite().all():
         raise ValueError(f"cannot mask the vessels of {describe(image)}: some of its values are not finite numbers.")
     # The edge of the brain would be the strongest structure of all.
-    volume = torch.where(inside, volume, values.median())
+    volume = torch.where(inside, volume - values.median(), 0)
 
     shape = structure_eigenvalues(volume, voxels, min(scales_mm), WINDOW_MM, spacing)
     features = torch.cat([frangi(volume, voxels, spacing, scales_mm)[None], shape])
