@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import warnings
@@ -123,7 +124,9 @@ def pack(
 def evaluate(
     cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
     out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Probability of a candidate.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Probability of a candidate; the bundle's when not given.")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     overlay: Annotated[
         list[Path] | None, typer.Option(help="Further config, for example configs/no_frst.json.")
@@ -136,6 +139,8 @@ def evaluate(
 
     settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
     bundle = bundle or find_bundle("cmb_detection")
+    if threshold is None:
+        threshold = float(json.loads((bundle / "configs" / "evaluate.json").read_text())["threshold"])
     rows: list[dict] = []
     curves: dict = {}
     for cohort in cohorts:

@@ -69,7 +69,16 @@ def bundle_run(*arguments, cwd):
     return done.stdout + done.stderr
 
 
-QUICK = ("--patch_size", "[24,24,8]", "--train#trainer#max_epochs", "2", "--network_def#features", "2")
+QUICK = (
+    "--patch_size",
+    "[24,24,8]",
+    "--train#trainer#max_epochs",
+    "2",
+    "--network_def#features",
+    "2",
+    "--val_interval",
+    "1",
+)
 
 
 def training(dataset_dir, folder, **settings):

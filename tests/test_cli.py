@@ -185,6 +185,18 @@ def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
 
 
 @pytest.mark.slow
+def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
+    assert csvd("evaluate", small_cohort, "--out", tmp_path / "rates")[0] == 0
+    rows = rows_of(tmp_path / "rates" / "rates.tsv")
+    assert [(row["matching"], row["subjects"], row["lesions"]) for row in rows] == [
+        ("overlap", "1", "1"),
+        ("distance", "1", "1"),
+    ]
+    assert float(rows[0]["threshold"]) == pytest.approx(0.27, abs=0.03)
+    assert (tmp_path / "rates" / "froc.png").exists()
+
+
+@pytest.mark.slow
 def test_scan_without_orientation_says_so(csvd, scan, tmp_path):
     image = nib.load(scan)
     image.set_sform(None, code=0)
