@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -162,21 +163,24 @@ def demo(
     from .detection import find_bundle
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
-    table = Table(title="Simulated lesions (mm, RAS+) and the nearest candidate")
-    for name in ("true x", "y", "z", "radius mm", "region", "found x", "y", "z", "distance mm", "probability"):
-        table.add_column(name, justify="left" if name == "region" else "right")
+    table = Table(title="Simulated lesions and the nearest candidate (mm, RAS+)", box=SIMPLE, collapse_padding=True)
+    for name in ("true x, y, z", "radius", "region", "found x, y, z", "apart", "prob."):
+        table.add_column(name, justify="left" if name == "region" else "right", no_wrap=True)
     for row in rows:
         lesion, found = row["truth"], row["found"]
         right = (
-            [*(found[axis] for axis in AXES), f"{row['distance_mm']:.1f}", found["probability"]]
-            if found
-            else ["missed"]
+            [_point(found), f"{row['distance_mm']:.1f}", f"{float(found['probability']):.2f}"] if found else ["missed"]
         )
-        table.add_row(*(lesion[axis] for axis in AXES), lesion["radius_mm"], lesion["region"], *right)
+        table.add_row(_point(lesion), f"{float(lesion['radius_mm']):.1f}", lesion["region"], *right)
     console.print(table)
     found = sum(row["found"] is not None for row in rows)
     console.print(f"{found} of {len(rows)} simulated lesions have a candidate within 5 mm. Research use only.")
     console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
+
+
+def _point(lesion: dict[str, str]) -> str:
+    """Return the position of a row of a lesion table, in mm, in columns."""
+    return " ".join(f"{float(lesion[axis]):5.1f}" for axis in AXES)
 
 
 def print_rows(rows: list[dict], out: Path) -> None:
