@@ -7,7 +7,7 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.data.utils import affine_to_spacing
-from monai.transforms import MapTransform, Transform
+from monai.transforms import MapTransform, Transform, generate_spatial_bounding_box
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
 
 from ..checks import check_one_of, check_positive, describe
@@ -17,7 +17,7 @@ SIGNS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
 
 
 def find_voters(volumes: torch.Tensor, spacing: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return which voxels of (N, H, W, D) have a gradient, its magnitude (V,) and its direction (3, V) there.
+    """Return flat indices (V,) of the voxels of (N, H, W, D) with a gradient, its magnitude (V,) and direction (3, V).
 
     The gradient is the central difference per unit of ``spacing``, 0 across the faces of the volume.
     """
@@ -27,9 +27,10 @@ def find_voters(volumes: torch.Tensor, spacing: Sequence[float]) -> tuple[torch.
             after = volumes.narrow(axis + 1, 2, size - 2)
             before = volumes.narrow(axis + 1, 0, size - 2)
             gradient[axis].narrow(axis + 1, 1, size - 2).copy_((after - before) / (2 * spacing[axis]))
-    magnitude = gradient.square().sum(dim=0).sqrt()
-    is_voter = magnitude > 0
-    return is_voter, magnitude[is_voter], gradient[:, is_voter] / magnitude[is_voter]
+    magnitude = gradient.square().sum(dim=0).sqrt_().flatten()
+    voters = magnitude.nonzero()[:, 0]
+    magnitude = magnitude[voters]
+    return voters, magnitude, gradient.flatten(1)[:, voters] / magnitude
 
 
 def displacement(direction: torch.Tensor, radius: float, spacing: Sequence[float]) -> torch.Tensor:
@@ -94,31 +95,46 @@ def fast_radial_symmetry(
     volumes = convert_to_tensor(image, dtype=torch.float32, track_meta=False).flatten(0, 1)
     if not volumes.isfinite().all():
         raise ValueError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
-    is_voter, magnitude, direction = find_voters(volumes, spacing)
+    for radius in radii:
+        if sphere_votes(radius, spacing) == 0:
+            raise ValueError(f"`radii` must reach a neighbouring voxel of size {tuple(spacing)}, {radius!r} does not.")
+    # Votes and the Gaussian both reach one radius, so the rest of a scan without skull stays 0.
+    reach = [1 + 2 * math.ceil(max(radii) / size) for size in spacing]
+    start, end = generate_spatial_bounding_box(volumes != volumes[:, :1, :1, :1], margin=reach)
+    box = (slice(None), *(slice(max(0, first), last) for first, last in zip(start, end, strict=True)))
+    result = torch.zeros_like(volumes)
+    if result[box].numel() > 0:
+        result[box] = mean_symmetry(volumes[box], radii, spacing, alpha, SIGNS[polarity])
+    return result.view(image.shape)
+
+
+def mean_symmetry(
+    volumes: torch.Tensor, radii: Sequence[float], spacing: Sequence[float], alpha: float, signs: Sequence[int]
+) -> torch.Tensor:
+    """Return the mean over ``radii`` of F_n of float32 volumes (N, H, W, D); see :func:`fast_radial_symmetry`."""
+    voters, magnitude, direction = find_voters(volumes, spacing)
 
     # A margin takes the votes that leave the volume, so that no vote needs a test.
     margin = [math.ceil(max(radii) / size) for size in spacing]
     padded = [len(volumes), *(size + 2 * m for size, m in zip(volumes.shape[1:], margin, strict=True))]
     inside = (slice(None), *(slice(m, m + size) for size, m in zip(volumes.shape[1:], margin, strict=True)))
     strides = torch.tensor([padded[2] * padded[3], padded[3], 1], device=volumes.device)[:, None]
-    voter = torch.arange(math.prod(padded), device=volumes.device).view(padded)[inside][is_voter]
+    voter = torch.arange(math.prod(padded), device=volumes.device).view(padded)[inside].flatten()[voters]
 
     result = torch.zeros_like(volumes)
     votes = volumes.new_empty(2, *padded)
     for radius in radii:
         clip = sphere_votes(radius, spacing) / 3
-        if clip == 0:
-            raise ValueError(f"`radii` must reach a neighbouring voxel of size {tuple(spacing)}, {radius!r} does not.")
         step = (displacement(direction, radius, spacing) * strides).sum(dim=0)
         count, strength = votes.zero_()  # O_n and M_n
-        for sign in SIGNS[polarity]:
+        for sign in signs:
             target = voter + sign * step
             count.view(-1).index_add_(0, target, torch.full_like(magnitude, sign))
             strength.view(-1).index_add_(0, target, magnitude, alpha=sign)
         symmetry = (count[inside].abs() / clip).clamp(max=1) ** alpha
         symmetry *= strength[inside] * (radius / clip)
         result += gaussian_filter(symmetry, sigma=[0.25 * radius / size for size in spacing])
-    return (result / len(radii)).view(image.shape)
+    return result / len(radii)
 
 
 def check_parameters(radii: Sequence[float], alpha: float, polarity: str) -> None:
