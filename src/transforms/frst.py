@@ -33,10 +33,9 @@ def find_voters(volumes: torch.Tensor, spacing: Sequence[float]) -> tuple[torch.
     return voters, magnitude, gradient.flatten(1)[:, voters] / magnitude
 
 
-def displacement(direction: torch.Tensor, radius: float, spacing: Sequence[float]) -> torch.Tensor:
-    """Return the whole voxels, (3, V) int64, that a step of ``radius`` along unit vectors (3, V) covers."""
-    step = direction * direction.new_tensor([radius / size for size in spacing])[:, None]
-    return step.round().long()
+def displacement(direction: torch.Tensor, voxels: float) -> torch.Tensor:
+    """Return the whole voxels, (V,) int64, that a step covers on one axis, where unit vectors have ``direction``."""
+    return (direction * voxels).round_().long()
 
 
 def sphere_votes(radius: float, spacing: Sequence[float]) -> int:
@@ -46,7 +45,8 @@ def sphere_votes(radius: float, spacing: Sequence[float]) -> int:
     voxels = voxels[:, voxels.any(dim=0)]
     direction = voxels * voxels.new_tensor(spacing)[:, None]
     direction /= torch.linalg.vector_norm(direction, dim=0)
-    return int((displacement(direction, radius, spacing) == voxels).all(dim=0).sum())
+    step = torch.stack([displacement(unit, radius / size) for unit, size in zip(direction, spacing, strict=True)])
+    return int((step == voxels).all(dim=0).sum())
 
 
 def fast_radial_symmetry(
@@ -118,23 +118,26 @@ def mean_symmetry(
     margin = [math.ceil(max(radii) / size) for size in spacing]
     padded = [len(volumes), *(size + 2 * m for size, m in zip(volumes.shape[1:], margin, strict=True))]
     inside = (slice(None), *(slice(m, m + size) for size, m in zip(volumes.shape[1:], margin, strict=True)))
-    strides = torch.tensor([padded[2] * padded[3], padded[3], 1], device=volumes.device)[:, None]
+    strides = (padded[2] * padded[3], padded[3], 1)
     voter = torch.arange(math.prod(padded), device=volumes.device).view(padded)[inside].flatten()[voters]
 
+    # In place where it can be: on a CPU, new memory takes longer than the arithmetic.
     result = torch.zeros_like(volumes)
-    votes = volumes.new_empty(2, *padded)
+    votes, one, step = volumes.new_empty(2, *padded), torch.ones_like(magnitude), torch.empty_like(voter)
     for radius in radii:
-        clip = sphere_votes(radius, spacing) / 3
-        step = (displacement(direction, radius, spacing) * strides).sum(dim=0)
+        step.zero_()
+        for unit, size, stride in zip(direction, spacing, strides, strict=True):
+            step.add_(displacement(unit, radius / size), alpha=stride)
         count, strength = votes.zero_()  # O_n and M_n
         for sign in signs:
-            target = voter + sign * step
-            count.view(-1).index_add_(0, target, torch.full_like(magnitude, sign))
+            target = torch.add(voter, step, alpha=sign)
+            count.view(-1).index_add_(0, target, one, alpha=sign)
             strength.view(-1).index_add_(0, target, magnitude, alpha=sign)
-        symmetry = (count[inside].abs() / clip).clamp(max=1) ** alpha
-        symmetry *= strength[inside] * (radius / clip)
-        result += gaussian_filter(symmetry, sigma=[0.25 * radius / size for size in spacing])
-    return result / len(radii)
+        clip = sphere_votes(radius, spacing) / 3
+        symmetry = count[inside].abs().div_(clip).clamp_(max=1).pow_(alpha).mul_(strength[inside])
+        smooth = gaussian_filter(symmetry, sigma=[0.25 * radius / size for size in spacing])
+        result.add_(smooth, alpha=radius / clip / len(radii))
+    return result
 
 
 def check_parameters(radii: Sequence[float], alpha: float, polarity: str) -> None:
