@@ -15,7 +15,7 @@ def small():
 def test_default_is_the_papers_size():
     network = ShallowUNet()
     assert sum(parameter.numel() for parameter in network.parameters()) == 5_649_355
-    assert [network.project.out_channels, network.classify.in_channels] == [3, 64]
+    assert [network.encoder.project.out_channels, network.classify.in_channels] == [3, 64]
 
 
 @pytest.mark.parametrize("strides", [((2, 2, 2), (2, 2, 2)), ((2, 2, 1), (2, 2, 2))])
@@ -24,7 +24,7 @@ def test_output_has_the_grid_of_the_input(strides):
 
 
 def test_weights_start_as_in_the_paper(small):
-    weight = ShallowUNet(features=16).encode_3.conv_0.conv.weight
+    weight = ShallowUNet(features=16).encoder.level_3.conv_0.conv.weight
     assert weight.std().item() == pytest.approx(0.05, rel=0.05)
     assert (small.classify.bias == 0.1).all()
 
