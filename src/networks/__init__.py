@@ -1,5 +1,9 @@
-"""Networks, one per file."""
+"""Networks."""
 
+from .cascade import CascadeNetwork
+from .classifier_arm import ClassifierArm
 from .shallow_unet import ShallowUNet
+from .student import StudentClassifier
+from .teacher import MultiTaskTeacher
 
-__all__ = ["ShallowUNet"]
+__all__ = ["CascadeNetwork", "ClassifierArm", "MultiTaskTeacher", "ShallowUNet", "StudentClassifier"]

@@ -1,6 +1,7 @@
 """Shallow 3-D U-Net of the first step of the cascade: candidate detection."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from monai.networks.nets.basic_unet import TwoConv
@@ -52,6 +53,8 @@ class ShallowEncoder(nn.Module):
         self.level_2 = two_convolutions(features, 2 * features, act, norm)
         self.level_3 = two_convolutions(2 * features, 4 * features, act, norm)
         self.pool_1, self.pool_2 = (nn.MaxPool3d(tuple(stride)) for stride in strides)
+        self.out_channels = 4 * features
+        self.stride = tuple(prod(factors) for factors in zip(*strides, strict=True))  # voxels per deepest voxel
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the features of the three levels of (B, in_channels, H, W, D), shapes below for strides of 2."""

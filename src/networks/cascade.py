@@ -1,0 +1,24 @@
+"""The networks of the cascade as one, so that one file holds the weights of both."""
+
+import torch
+from torch import nn
+
+
+class CascadeNetwork(nn.Module):
+    """Owns the detector of candidates and the discriminator of their patches.
+
+    Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls the discriminator.
+
+    Args:
+        detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
+        discriminator: logits (N, 2) of patches (N, C, h, w, d), for example :class:`csvd.networks.StudentClassifier`.
+    """
+
+    def __init__(self, detector: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+        self.discriminator = discriminator
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
+        return self.detector(image)

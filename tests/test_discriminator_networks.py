@@ -1,0 +1,54 @@
+"""Teacher, student and the network that owns detector and discriminator."""
+
+import pytest
+import torch
+
+from csvd.networks import CascadeNetwork, ClassifierArm, MultiTaskTeacher, ShallowUNet, StudentClassifier
+
+SMALL = {"features": 2, "strides": ((2, 2, 1), (2, 2, 2))}
+
+
+@pytest.fixture
+def patches():
+    return torch.rand(3, 2, 24, 24, 12, generator=torch.Generator().manual_seed(0))
+
+
+def test_teacher_starts_from_the_detector(patches):
+    detector, teacher = ShallowUNet(**SMALL).eval(), MultiTaskTeacher((24, 24, 12), **SMALL).eval()
+    teacher.segmentor.load_state_dict(detector.state_dict())
+    voxels, classes = teacher(patches)
+    torch.testing.assert_close(voxels, detector(patches))
+    assert classes.shape == (3, 2)
+
+
+def test_student_is_the_teacher_without_its_segmentor(patches):
+    teacher = MultiTaskTeacher((24, 24, 12), act="leakyrelu", **SMALL).eval()
+    student = StudentClassifier(patch_size=(24, 24, 12), act="leakyrelu", **SMALL).eval()
+    student.encoder.load_state_dict(teacher.segmentor.encoder.state_dict())
+    student.classifier.load_state_dict(teacher.classifier.state_dict())
+    torch.testing.assert_close(student(patches), teacher(patches)[1])
+
+
+def test_fully_connected_layers_are_the_papers():
+    student = StudentClassifier(features=4)
+    widths = [layer.out_features for layer in student.modules() if isinstance(layer, torch.nn.Linear)]
+    assert widths == [1024, 128, 32, 2]
+    assert student.embed(torch.zeros(2, 2, 24, 24, 24)).shape == (2, 32)
+    assert sum(p.numel() for p in StudentClassifier().parameters()) == 14_256_811
+
+
+def test_cascade_called_on_a_scan_is_the_detector():
+    detector, image = ShallowUNet(**SMALL).eval(), torch.rand(1, 2, 16, 12, 8)
+    cascade = CascadeNetwork(detector, StudentClassifier(patch_size=(24, 24, 12), **SMALL))
+    torch.testing.assert_close(cascade(image), detector(image))
+    assert {name.split(".")[0] for name in cascade.state_dict()} == {"detector", "discriminator"}
+
+
+def test_patch_must_fit_the_poolings():
+    with pytest.raises(ValueError, match=r"`patch_size` must be divisible by \(4, 4, 2\), got \(24, 24, 11\)"):
+        StudentClassifier(patch_size=(24, 24, 11), **SMALL)
+
+
+def test_patch_must_be_large_enough():
+    with pytest.raises(ValueError, match=r"`spatial_size` must be at least 2 along each axis, got \(6, 6, 1\)"):
+        ClassifierArm(8, (6, 6, 1))
