@@ -7,18 +7,27 @@ from torch import nn
 class CascadeNetwork(nn.Module):
     """Owns the detector of candidates and the discriminator of their patches.
 
-    Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls the discriminator.
+    Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. The buffer
+    ``temperature``, 1 until it is fitted on validation data, divides the discriminator's logits and so calibrates its
+    probabilities.
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
         discriminator: logits (N, 2) of patches (N, C, h, w, d), for example :class:`csvd.networks.StudentClassifier`.
     """
 
+    temperature: torch.Tensor
+
     def __init__(self, detector: nn.Module, discriminator: nn.Module) -> None:
         super().__init__()
         self.detector = detector
         self.discriminator = discriminator
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
+
+    def discriminate(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed."""
+        return (self.discriminator(patches).float() / self.temperature).softmax(dim=1)[:, 1]
