@@ -4,6 +4,7 @@ from .brain_mask import BrainMask, BrainMaskd
 from .frst import FastRadialSymmetry, FastRadialSymmetryd
 from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
+from .lesion_filter import LesionFilter, LesionFilterd
 from .lesion_instances import LesionInstances, LesionInstancesd
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
@@ -21,6 +22,8 @@ __all__ = [
     "InpaintMaskd",
     "InvertIntensity",
     "InvertIntensityd",
+    "LesionFilter",
+    "LesionFilterd",
     "LesionInstances",
     "LesionInstancesd",
     "LesionProbability",
