@@ -1,6 +1,15 @@
-"""From a scan and trained networks to probability maps."""
+"""From a scan and trained networks to candidates and probability maps."""
 
+from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates, gather_patches
 from .cascade import CascadeInferer, infer_slabs
 
-__all__ = ["Candidates", "CascadeInferer", "find_candidates", "gather_patches", "infer_slabs"]
+__all__ = [
+    "CandidateDataset",
+    "Candidates",
+    "CascadeInferer",
+    "ReplaySampler",
+    "find_candidates",
+    "gather_patches",
+    "infer_slabs",
+]

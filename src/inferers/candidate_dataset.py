@@ -1,0 +1,167 @@
+"""Patches around the candidates of many scans, to train and to calibrate the discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
+
+from ..checks import check_between, check_positive
+from .candidates import find_candidates, gather_patches
+from .cascade import infer_slabs
+
+
+class CandidateDataset(Dataset):
+    """Items ``{"image": patch (C, h, w, d), "label": 0 or 1, "index": n}`` of the detector's candidates.
+
+    A candidate is a microbleed when it shares a voxel with one. Candidates are found when the first item is asked for,
+    not before: a config can name this dataset while the detector is still to be trained. Patches are kept in memory,
+    in half precision.
+
+    Args:
+        scans: items with ``image`` (C, H, W, D), ``label`` and ``mask`` (1, H, W, D), as the detector's
+            preprocessing makes them; read once.
+        detector: logits (B, 2, H, W, D) of (B, C, H, W, D).
+        threshold: detector probability from which voxels belong to a candidate.
+        patch_size: voxels. Give more than the discriminator sees where random crops follow.
+        transform: applied to each item.
+        add_missed: also give a patch on each microbleed that the detector missed, as one to learn from.
+        device: where the detector runs.
+        max_voxels: of one pass of the detector, see :func:`infer_slabs`.
+
+    Raises:
+        ValueError: ``threshold`` lies outside [0, 1]; on first use, no scan has a candidate.
+    """
+
+    def __init__(
+        self,
+        scans: Sequence[Mapping[str, torch.Tensor]],
+        detector: torch.nn.Module,
+        threshold: float,
+        patch_size: Sequence[int],
+        transform: Any = None,
+        add_missed: bool = False,
+        device: torch.device | str = "cpu",
+        max_voxels: int = 16_000_000,
+    ) -> None:
+        check_between("threshold", threshold, 0, 1)
+        self.scans = scans
+        self.detector = detector
+        self.threshold = threshold
+        self.patch_size = tuple(patch_size)
+        self.transform = transform
+        self.add_missed = add_missed
+        self.device = torch.device(device)
+        self.max_voxels = max_voxels
+        self._found: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of candidates."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one candidate."""
+        patches, labels = self._find()
+        item = {"image": patches[index].float(), "label": labels[index], "index": index}
+        return item if self.transform is None else self.transform(item)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """1 for a microbleed and 0 for another candidate, (N,) int64."""
+        return self._find()[1]
+
+    def _find(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self._found is None:
+            training = self.detector.training
+            self.detector.eval()
+            with torch.inference_mode():
+                count = len(self.scans)
+                scans = (self.scans[k] for k in range(count))
+                found = [self._of_scan(scan) for scan in tqdm(scans, "candidates", count, unit="scan", disable=None)]
+            self.detector.train(training)
+            patches, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+            if not len(labels):
+                raise ValueError(
+                    f"no candidate in {len(found)} scans at a threshold of {self.threshold}: train the detector first, "
+                    "or lower the threshold."
+                )
+            self._found = patches.clone(), labels.clone()  # out of inference mode
+        return self._found
+
+    def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the patches (N, C, h, w, d) float16 and labels (N,) of a scan."""
+        image = torch.as_tensor(scan["image"]).as_subclass(torch.Tensor).float().to(self.device)
+        lesions, mask = (
+            torch.as_tensor(scan[key]).as_subclass(torch.Tensor).to(self.device) for key in ("label", "mask")
+        )
+        probability = infer_slabs(image[None], self.detector, self.max_voxels)[0].float().softmax(dim=0)[1:]
+        candidates = find_candidates(probability * (mask != 0), self.threshold)
+        true = torch.zeros(len(candidates.centres) + 1, dtype=torch.long)
+        true[candidates.instances[lesions != 0].unique().long().cpu()] = 1
+        labels, centres = true[1:], candidates.centres
+        if self.add_missed:
+            everything = find_candidates((lesions != 0).float(), threshold=0.5)
+            seen = everything.instances[candidates.instances > 0].unique().long()
+            missed = torch.ones(len(everything.centres) + 1, dtype=torch.bool, device=self.device)
+            missed[seen] = False
+            more = everything.centres[missed[1:]]
+            centres = torch.cat([centres, more])
+            labels = torch.cat([labels, torch.ones(len(more), dtype=torch.long)])
+        return gather_patches(image.half(), centres, self.patch_size).cpu(), labels
+
+
+class ReplaySampler(Sampler[int]):
+    """Draw microbleeds and other candidates in a fixed proportion, those that fooled the discriminator more often.
+
+    Every candidate starts as hard. :meth:`update` gives the others, those that are no microbleeds, the probability
+    that the discriminator last saw in them as weight, and never less than ``floor``. Replay starts afresh when a
+    training is resumed.
+
+    Args:
+        dataset: has ``labels``; asked when the first epoch starts.
+        num_samples: draws per epoch, with replacement.
+        lesion_share: share of microbleeds among them. Defaults to 0.5.
+        floor: lowest weight, in 0..1. Defaults to 0.1.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self, dataset: CandidateDataset, num_samples: int, lesion_share: float = 0.5, floor: float = 0.1
+    ) -> None:
+        check_positive("num_samples", num_samples)
+        check_between("lesion_share", lesion_share, 0, 1)
+        check_between("floor", floor, 0, 1)
+        self.dataset = dataset
+        self.num_samples = num_samples
+        self.lesion_share = lesion_share
+        self.floor = floor
+        self._hardness: torch.Tensor | None = None
+
+    @property
+    def hardness(self) -> torch.Tensor:
+        """How hard each candidate is, (N,) in ``floor``..1."""
+        if self._hardness is None:
+            self._hardness = torch.ones(len(self.dataset))
+        return self._hardness
+
+    def __len__(self) -> int:
+        """Return the draws per epoch."""
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        """Draw an epoch."""
+        is_lesion = self.dataset.labels == 1
+        weight = torch.where(is_lesion, 1.0, self.hardness)
+        for kind, share in ((is_lesion, self.lesion_share), (~is_lesion, 1 - self.lesion_share)):
+            if kind.any():
+                weight[kind] *= share / weight[kind].sum()
+        yield from torch.multinomial(weight, self.num_samples, replacement=True).tolist()
+
+    def update(self, index: torch.Tensor, probability: torch.Tensor) -> None:
+        """Take the discriminator's probabilities (B,) of a microbleed in the candidates ``index`` (B,)."""
+        self.hardness[index.cpu()] = probability.detach().float().cpu().clamp(min=self.floor)

@@ -1,0 +1,93 @@
+"""Candidates to train the discriminator on: which there are, what they are called, how often they are drawn."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from csvd.inferers import CandidateDataset, ReplaySampler
+
+
+class BrightIsSuspect(torch.nn.Module):
+    """Detector that takes the image for log-odds."""
+
+    def forward(self, image):
+        return torch.cat([torch.zeros_like(image), image], dim=1)
+
+
+def scan(suspects, lesions):
+    """A scan of 16 x 16 x 8 with one-voxel candidates and microbleeds, and a brain without its first plane."""
+    image, label, mask = torch.full((1, 16, 16, 8), -9.0), torch.zeros(1, 16, 16, 8), torch.ones(1, 16, 16, 8)
+    for point in suspects:
+        image[(0, *point)] = 9
+    for point in lesions:
+        label[(0, *point)] = 1
+    mask[:, 0] = 0
+    return {"image": image, "label": label, "mask": mask}
+
+
+@pytest.fixture
+def scans():
+    """A microbleed that is found, one that is missed, a false candidate, one outside the brain; and an empty scan."""
+    return [scan([(4, 4, 4), (10, 10, 4), (0, 8, 4)], [(4, 4, 4), (14, 4, 4)]), scan([], [])]
+
+
+def test_candidates_are_named_by_the_lesions_they_touch(scans):
+    dataset = CandidateDataset(scans, BrightIsSuspect(), threshold=0.5, patch_size=(4, 4, 2))
+    assert dataset.labels.tolist() == [1, 0]
+    item = dataset[1]
+    assert item["image"].shape == (1, 4, 4, 2)
+    assert item["image"][0, 2, 2, 1] == 9
+    assert (item["label"], item["index"]) == (0, 1)
+
+
+def test_missed_lesions_are_learned_from_too(scans):
+    dataset = CandidateDataset(scans, BrightIsSuspect(), threshold=0.5, patch_size=(4, 4, 2), add_missed=True)
+    assert dataset.labels.tolist() == [1, 0, 1]
+    assert dataset[2]["image"].max() == -9
+
+
+def test_nothing_is_looked_for_before_it_is_needed(scans):
+    detector = BrightIsSuspect()
+    dataset = CandidateDataset(scans, detector, threshold=0.5, patch_size=(4, 4, 2))
+    sampler = ReplaySampler(dataset, num_samples=4)
+    detector.forward = lambda image: torch.cat([image * 0, image * 0 - 9], dim=1)  # trained meanwhile, and badly
+    with pytest.raises(ValueError, match=r"no candidate in 2 scans at a threshold of 0.5"):
+        next(iter(sampler))
+
+
+def test_kinds_are_drawn_by_their_share(scans):
+    dataset = CandidateDataset([*scans * 5, scan([(4, 4, 4)], [])], BrightIsSuspect(), 0.5, (4, 4, 2))
+    torch.manual_seed(0)
+    drawn = list(ReplaySampler(dataset, num_samples=4000, lesion_share=0.25))
+    assert len(drawn) == 4000
+    assert dataset.labels[drawn].float().mean().item() == pytest.approx(0.25, abs=0.03)
+
+
+def test_what_fooled_the_discriminator_is_drawn_again(scans):
+    dataset = CandidateDataset(
+        [scan([(4, 4, 4), (8, 8, 4), (12, 12, 4)], [(12, 12, 4)])], BrightIsSuspect(), 0.5, (4, 4, 2)
+    )
+    sampler = ReplaySampler(dataset, num_samples=6000, floor=0.1)
+    sampler.update(torch.tensor([0, 1]), torch.tensor([0.8, 0.01]))
+    torch.manual_seed(0)
+    drawn = Counter(sampler)
+    assert drawn[0] / drawn[1] == pytest.approx(8, rel=0.15)
+    assert drawn[2] / 6000 == pytest.approx(0.5, abs=0.03)
+
+
+def test_transform_is_applied(scans):
+    dataset = CandidateDataset(scans, BrightIsSuspect(), 0.5, (4, 4, 2), transform=lambda item: item["label"])
+    assert [int(dataset[k]) for k in range(len(dataset))] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CandidateDataset([], BrightIsSuspect(), 2, (4, 4, 2)), "`threshold` must be between 0 and 1, got 2"),
+        (lambda: ReplaySampler(None, 0), "`num_samples` must be above 0, got 0"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
