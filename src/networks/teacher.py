@@ -41,3 +41,7 @@ class MultiTaskTeacher(nn.Module):
         """Return the logits of each voxel (B, 2, H, W, D) and of each patch (B, 2) of (B, C, H, W, D)."""
         fine, middle, coarse = self.segmentor.encoder(patch)
         return self.segmentor.decode(fine, middle, coarse), self.classifier(coarse)[0]
+
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, 2) of patches (B, C, H, W, D) alone."""
+        return self.classifier(self.segmentor.encoder(patch)[-1])[0]

@@ -1,0 +1,79 @@
+"""Trainer and handlers of the discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import default_prepare_batch
+
+from ..inferers import ReplaySampler
+from ..networks import MultiTaskTeacher
+
+
+class DistillationTrainer(SupervisedTrainer):
+    """Supervised trainer whose target is the pair (label, teacher's logits).
+
+    The loop is MONAI's own: only the preparation of a batch differs, so ``loss_function`` is called as
+    ``loss_function(student_logits, (label, teacher_logits))``.
+
+    Args:
+        teacher: trained network, put in evaluation mode and frozen.
+        kwargs: arguments of :class:`monai.engines.SupervisedTrainer`, except ``prepare_batch``.
+    """
+
+    def __init__(self, *, teacher: MultiTaskTeacher, **kwargs: Any) -> None:
+        super().__init__(prepare_batch=self._prepare_batch, **kwargs)
+        self.teacher = teacher.eval().requires_grad_(False)
+
+    def _prepare_batch(self, batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> tuple:
+        image, label = cast(tuple[torch.Tensor, torch.Tensor], default_prepare_batch(batch, *args, **kwargs))
+        with torch.no_grad():
+            return image, (label, self.teacher.classify(image))
+
+
+class HardNegativeReplay:
+    """Tell the sampler after each iteration how the discriminator judged the candidates that it was shown.
+
+    Batches hold ``index``, the outputs ``pred``, the logits (2,) of a candidate.
+
+    Args:
+        sampler: that of the trainer's data loader.
+    """
+
+    def __init__(self, sampler: ReplaySampler) -> None:
+        self.sampler = sampler
+
+    def attach(self, engine: Engine) -> None:
+        """Look on ``ITERATION_COMPLETED``."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Update the weights of the candidates of this iteration."""
+        batch, output = (cast(list[Mapping[str, Any]], items) for items in (engine.state.batch, engine.state.output))
+        logits = torch.stack([item["pred"] for item in output])
+        self.sampler.update(torch.tensor([int(item["index"]) for item in batch]), logits.float().softmax(dim=1)[:, 1])
+
+
+class CopyWeights:
+    """Copy the weights of one network to another when an engine starts, for example the detector's to the teacher.
+
+    Args:
+        source: the network to copy from.
+        target: a network of the same architecture.
+    """
+
+    def __init__(self, source: torch.nn.Module, target: torch.nn.Module) -> None:
+        self.source = source
+        self.target = target
+
+    def attach(self, engine: Engine) -> None:
+        """Copy on ``STARTED``."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Copy."""
+        self.target.load_state_dict(self.source.state_dict())

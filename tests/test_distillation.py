@@ -1,0 +1,88 @@
+"""Training of the discriminator: the teacher's part, and what comes back."""
+
+import copy
+
+import pytest
+import torch
+from monai.data import DataLoader
+
+from csvd.engines import CopyWeights, DistillationTrainer, HardNegativeReplay
+from csvd.inferers import ReplaySampler
+from csvd.losses import DistillationLoss
+from csvd.networks import MultiTaskTeacher, StudentClassifier
+
+SMALL = {"features": 2, "strides": ((2, 2, 1), (2, 2, 2)), "patch_size": (8, 8, 4)}
+
+
+class Patches(torch.utils.data.Dataset):
+    """Patches that are bright when they hold a microbleed."""
+
+    labels = torch.tensor([0, 0, 0, 1, 1])
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        image = torch.rand(2, 8, 8, 4, generator=torch.Generator().manual_seed(index)) + self.labels[index]
+        return {"image": image, "label": self.labels[index], "index": index}
+
+
+def make_trainer(teacher, student, **arguments):
+    sampler = ReplaySampler(Patches(), num_samples=16)
+    trainer = DistillationTrainer(
+        teacher=teacher,
+        device=torch.device("cpu"),
+        max_epochs=20,
+        train_data_loader=DataLoader(Patches(), batch_size=8, sampler=sampler),
+        network=student,
+        optimizer=torch.optim.Adam(student.parameters(), lr=1e-3),
+        **{"loss_function": DistillationLoss(), "train_handlers": [HardNegativeReplay(sampler)], **arguments},
+    )
+    return trainer, sampler
+
+
+@pytest.fixture
+def networks():
+    torch.manual_seed(0)
+    return MultiTaskTeacher(**SMALL), StudentClassifier(**SMALL)
+
+
+def test_student_learns_and_the_teacher_does_not(networks):
+    teacher, student = networks
+    before = copy.deepcopy(teacher.state_dict())
+    trainer, _ = make_trainer(teacher, student)
+    trainer.run()
+    logits = student.eval()(torch.stack([Patches()[k]["image"] for k in range(5)]))
+    margin = logits[:, 1] - logits[:, 0]
+    assert margin[3:].min() > margin[:3].max()
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_loss_is_given_the_label_and_the_teachers_logits(networks):
+    seen = []
+
+    def loss(logits, target):
+        seen.append(target)
+        return DistillationLoss()(logits, target)
+
+    trainer, _ = make_trainer(*networks, loss_function=loss)
+    trainer.run()
+    label, teacher_logits = seen[0]
+    assert (label.shape, teacher_logits.shape) == ((8,), (8, 2))
+    assert not teacher_logits.requires_grad
+
+
+def test_candidates_become_easy_when_they_are_recognised(networks):
+    trainer, sampler = make_trainer(*networks)
+    trainer.run()
+    assert (sampler.hardness[:3] < 0.5).all()
+    assert (sampler.hardness[3:] > 0.5).all()
+
+
+def test_weights_are_copied_when_the_engine_starts(networks):
+    teacher, student = networks
+    copied = StudentClassifier(**SMALL)
+    trainer, _ = make_trainer(teacher, student, train_handlers=[CopyWeights(student, copied)])
+    start = copy.deepcopy(student.state_dict())
+    trainer.run()
+    assert all(torch.equal(start[name], value) for name, value in copied.state_dict().items())
