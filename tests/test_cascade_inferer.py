@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from csvd.inferers import CascadeInferer, find_candidates, gather_patches, infer_slabs
+from csvd.inferers import CascadeInferer, find_candidates, infer_slabs
 from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier
+from csvd.transforms import gather_patches
 
 
 class BrightIsSuspect(torch.nn.Module):

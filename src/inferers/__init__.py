@@ -1,7 +1,7 @@
 """From a scan and trained networks to candidates and probability maps."""
 
 from .candidate_dataset import CandidateDataset, ReplaySampler
-from .candidates import Candidates, find_candidates, gather_patches
+from .candidates import Candidates, find_candidates
 from .cascade import CascadeInferer, infer_slabs
 
 __all__ = [
@@ -10,6 +10,5 @@ __all__ = [
     "CascadeInferer",
     "ReplaySampler",
     "find_candidates",
-    "gather_patches",
     "infer_slabs",
 ]

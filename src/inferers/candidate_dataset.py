@@ -10,7 +10,8 @@ from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
 from ..checks import check_between, check_positive
-from .candidates import find_candidates, gather_patches
+from ..transforms import gather_patches
+from .candidates import find_candidates
 from .cascade import infer_slabs
 
 

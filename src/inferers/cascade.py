@@ -8,7 +8,8 @@ from monai.inferers import Inferer
 
 from ..checks import check_between, check_positive
 from ..networks import CascadeNetwork
-from .candidates import Candidates, find_candidates, gather_patches
+from ..transforms import gather_patches
+from .candidates import Candidates, find_candidates
 
 
 def infer_slabs(image: torch.Tensor, network: torch.nn.Module, max_voxels: int, halo: int = 32) -> torch.Tensor:

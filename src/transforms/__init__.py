@@ -2,6 +2,8 @@
 
 from .brain_mask import BrainMask, BrainMaskd
 from .frst import FastRadialSymmetry, FastRadialSymmetryd
+from .gather_patches import gather_patches
+from .grow_lesions import grow_lesions
 from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
 from .lesion_filter import LesionFilter, LesionFilterd
@@ -37,4 +39,6 @@ __all__ = [
     "SelectVolumed",
     "VesselMask",
     "VesselMaskd",
+    "gather_patches",
+    "grow_lesions",
 ]
