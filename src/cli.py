@@ -109,6 +109,42 @@ def phantom(
     console.print(f"{subjects} simulated subjects: {datalist}")
 
 
+class Layout(str, Enum):
+    """How a data set is laid out."""
+
+    bids = "bids"
+    valdo = "valdo"
+    dou = "dou"
+    aibl = "aibl"
+
+
+@app.command()
+def datalist(
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    layout: Annotated[Layout, typer.Option(help="BIDS, or a public set: VALDO Task 2, Dou (SWI), AIBL (Momeni).")],
+    out: Annotated[Path, typer.Option(help="The data list to write (.json).")],
+    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
+        0.8,
+        0.1,
+        0.1,
+    ),
+    seed: Annotated[int, typer.Option(help="Of the shuffling of subjects.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
+) -> None:
+    """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
+    from .data import InputError, read_layout
+    from .splits import write_datalist
+
+    if out.exists() and not overwrite:
+        raise InputError(f"output '{out}' exists already: choose another name or --overwrite it.")
+    subjects = read_layout(root, layout.value)
+    about = f"{layout.value}: {len(subjects)} subjects, shuffled with seed {seed}. Research use only."
+    write_datalist(out, subjects, split, seed, name=root.absolute().name, description=about)
+    scans = sum(map(len, subjects))
+    labelled = sum("label" in item or "points" in item for items in subjects for item in items)
+    console.print(f"{scans} scans of {len(subjects)} subjects, {labelled} annotated: {out}", soft_wrap=True)
+
+
 @app.command()
 def pack(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],

@@ -196,6 +196,32 @@ def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
     assert (tmp_path / "rates" / "froc.png").exists()
 
 
+def test_bids_folder_becomes_a_data_list_that_can_be_detected(csvd, scan, tmp_path):
+    for subject in ("sub-01", "sub-02"):
+        (tmp_path / "bids" / subject / "anat").mkdir(parents=True)
+        (tmp_path / "bids" / subject / "anat" / f"{subject}_swi.nii.gz").write_bytes(scan.read_bytes())
+    command = (
+        "datalist",
+        tmp_path / "bids",
+        "--layout",
+        "bids",
+        "--split",
+        0.5,
+        0,
+        0.5,
+        "--out",
+        tmp_path / "list.json",
+    )
+    code, out, _ = csvd(*command)
+    assert (code, out.split(":")[0]) == (0, "2 scans of 2 subjects, 0 annotated")
+    lists = json.loads((tmp_path / "list.json").read_text())
+    assert [len(lists[section]) for section in ("training", "validation", "test")] == [1, 0, 1]
+    assert csvd("detect", tmp_path / "list.json", "--out", tmp_path / "out")[0] == 0
+    code, _, err = csvd(*command)
+    assert (code, len(err)) == (2, 1)
+    assert "exists already" in err[0]
+
+
 @pytest.mark.slow
 def test_scan_without_orientation_says_so(csvd, scan, tmp_path):
     image = nib.load(scan)

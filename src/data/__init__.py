@@ -5,10 +5,12 @@ from ..files import check_output
 from .cases import Case, find_cases, find_items
 from .datalist import load_datalist
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
+from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 
 __all__ = [
+    "LAYOUTS",
     "Case",
     "Converted",
     "InputError",
@@ -22,4 +24,5 @@ __all__ = [
     "find_items",
     "is_dicom_folder",
     "load_datalist",
+    "read_layout",
 ]

@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import json
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -11,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import nibabel as nib
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from ..checks import check_one_of, check_positive
 from ..files import atomic_folder
+from ..splits import check_split, write_datalist
 from .protocols import PROTOCOLS
 from .subject import Subject, simulate_subject
 
 LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side")
 SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
-FOLDS = 5
 
 
 def write_cohort(
@@ -60,8 +58,7 @@ def write_cohort(
     """
     check_one_of("preset", preset, PROTOCOLS)
     check_positive("subjects", subjects)
-    if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
-        raise ValueError(f"`split` must be three shares that sum to 1, got {split!r}.")
+    check_split(split)
     out = Path(out)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise FileExistsError(
@@ -134,23 +131,12 @@ def _write_lists(
 ) -> Path:
     """Write ``participants.tsv`` and ``datalist.json``."""
     _write_table(out / "participants.tsv", tuple(rows[0]), rows)
-    order = np.random.default_rng(seed).permutation(len(rows))
-    bounds = np.rint(np.cumsum(split) * len(rows)).astype(int)
-    lists: dict[str, list[dict[str, Any]]] = {"training": [], "validation": [], "test": []}
-    for rank, index in enumerate(order.tolist()):
-        part = list(lists)[int(np.searchsorted(bounds, rank, side="right"))]
-        lists[part] += _items(preset, rows[index], fold=rank % FOLDS)
-    listing: dict[str, Any] = {
-        "name": f"csvd-{preset}-{seed}",
-        "description": f"simulated cohort: preset {preset}, {len(rows)} subjects, seed {seed}. Research use only.",
-        **{part: sorted(items, key=lambda item: item["image"]) for part, items in lists.items()},
-    }
-    path = out / "datalist.json"
-    path.write_text(json.dumps(listing, indent=1) + "\n")
-    return path
+    about = f"simulated cohort: preset {preset}, {len(rows)} subjects, seed {seed}. Research use only."
+    subjects = [_items(preset, row) for row in rows]
+    return write_datalist(out / "datalist.json", subjects, split, seed, name=f"csvd-{preset}-{seed}", description=about)
 
 
-def _items(preset: str, row: dict[str, Any], fold: int) -> list[dict[str, Any]]:
+def _items(preset: str, row: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the data list items of one subject, one per main contrast."""
     name = row["participant_id"]
     return [
@@ -165,7 +151,6 @@ def _items(preset: str, row: dict[str, Any], fold: int) -> list[dict[str, Any]]:
             "age": row["age"],
             "sex": row["sex"],
             "csvd": row["csvd"],
-            "fold": fold,
         }
         for kind in PROTOCOLS[preset].contrasts
     ]

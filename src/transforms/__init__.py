@@ -8,6 +8,7 @@ from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
 from .lesion_filter import LesionFilter, LesionFilterd
 from .lesion_instances import LesionInstances, LesionInstancesd
+from .lesion_label import LesionLabeld
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
@@ -28,6 +29,7 @@ __all__ = [
     "LesionFilterd",
     "LesionInstances",
     "LesionInstancesd",
+    "LesionLabeld",
     "LesionProbability",
     "LesionProbabilityd",
     "LesionTargetd",
