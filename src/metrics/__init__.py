@@ -1,5 +1,6 @@
 """Lesion-wise metrics."""
 
+from .calibration import OPERATING_POINTS, Reliability, fit_temperature, operating_thresholds, reliability
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
@@ -9,14 +10,19 @@ __all__ = [
     "COUNTS",
     "FROC",
     "MATCHES",
+    "OPERATING_POINTS",
     "RATES",
     "FROCMetric",
     "LesionMetric",
+    "Reliability",
     "bootstrap_ci",
     "count_lesions",
+    "fit_temperature",
     "froc",
     "knee_point",
+    "operating_thresholds",
     "pooled_rates",
+    "reliability",
     "subject_medians",
     "summarize_cohort",
     "tpr_at_fps",

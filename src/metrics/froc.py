@@ -66,7 +66,7 @@ class FROCMetric(LesionCounts):
     """Area of the FROC curve as one number to choose weights by: the mean TPR at several rates of false positives.
 
     Args:
-        thresholds: probabilities of the points. Defaults to 31, evenly spaced in log-odds from 0.007 to 0.993,
+        thresholds: probabilities of the points. Defaults to 40, evenly spaced in log-odds from 0.0003 to 0.993,
             because a network's probabilities crowd at both ends.
         match: "overlap" or "distance", see :func:`csvd.metrics.count_lesions`. Defaults to "distance", because by
             overlap a network that marks the whole brain would win.
@@ -86,7 +86,7 @@ class FROCMetric(LesionCounts):
         max_fps: Sequence[float] = (1, 2, 4, 8, 16, 32, 64, 128),
     ) -> None:
         if thresholds is None:
-            thresholds = torch.linspace(-5, 5, 31).sigmoid().tolist()
+            thresholds = torch.linspace(-8, 5, 40).sigmoid().tolist()
         super().__init__(thresholds, match, max_distance_mm)
         self.max_fps = tuple(max_fps)
 

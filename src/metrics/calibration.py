@@ -1,0 +1,101 @@
+"""Calibration of the probabilities of candidates, and the thresholds to work at."""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..checks import check_positive
+from .rates import pooled_rates
+
+OPERATING_POINTS = ("best_f1", "sensitivity_90", "one_fp")
+"""Highest F1; highest threshold that finds 90 % of the lesions; lowest with at most 1 false positive per scan."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What a network said and what was so, in bins of equal width of its probability, empty ones left out.
+
+    ``said`` mean probability, ``so`` share of microbleeds, ``count`` candidates, (B,) each; ``ece`` the expected
+    calibration error, the mean of ``|said - so|`` over candidates [1]_.
+
+    References:
+        .. [1] Guo et al., On Calibration of Modern Neural Networks, ICML 2017. https://arxiv.org/abs/1706.04599
+    """
+
+    said: torch.Tensor
+    so: torch.Tensor
+    count: torch.Tensor
+    ece: float
+
+
+def reliability(probability: torch.Tensor, label: torch.Tensor, bins: int = 15) -> Reliability:
+    """Compare probabilities (N,) with labels (N,) of 0 and 1.
+
+    Raises:
+        ValueError: there is no candidate, or ``bins`` is not positive.
+    """
+    check_positive("bins", bins)
+    if len(probability) == 0:
+        raise ValueError("cannot judge the calibration of 0 candidates: give at least one.")
+    values, truth = probability.double(), label.double()
+    place = (values * bins).long().clamp(max=bins - 1)
+    count = torch.bincount(place, minlength=bins)
+    said, so = (torch.bincount(place, weights=x, minlength=bins)[count > 0] for x in (values, truth))
+    count = count[count > 0]
+    return Reliability(said / count, so / count, count, float((said - so).abs().sum() / count.sum()))
+
+
+def fit_temperature(logits: torch.Tensor, label: torch.Tensor) -> float:
+    """Return the temperature that makes ``logits / temperature`` most likely, as Guo et al. 2017, section 4.2.
+
+    Args:
+        logits: (N, 2).
+        label: (N,) of 0 and 1.
+
+    Raises:
+        ValueError: there is no candidate of one of the classes.
+    """
+    if set(label.unique().tolist()) != {0, 1}:
+        raise ValueError(
+            f"cannot fit a temperature to candidates of the classes {label.unique().tolist()}: needs both."
+        )
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits.double() / log_temperature.exp(), label.long())
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return log_temperature.exp().item()
+
+
+def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict[str, float]:
+    """Return a threshold for each of :data:`OPERATING_POINTS`, chosen on subjects with known lesions.
+
+    Where no threshold fulfils a point, that of "sensitivity_90" finds the most lesions, and that of "one_fp" has the
+    fewest false positives; of equal ones the highest is taken.
+
+    Args:
+        counts: (S, T, 4) from :class:`csvd.metrics.FROCMetric`.
+        thresholds: (T,).
+
+    Raises:
+        ValueError: the subjects have no lesion.
+    """
+    if counts[..., 0].sum() == 0:
+        raise ValueError("cannot choose a threshold on subjects without lesions: add some that have.")
+    order = thresholds.argsort(descending=True)
+    thresholds = thresholds[order]
+    rates = pooled_rates(counts[:, order].transpose(0, 1))
+    f1, tpr, fps = rates["f1"].nan_to_num(0), rates["tpr"], rates["fps_per_subject"]
+    found = tpr >= min(0.9, float(tpr.max()))
+    clean = fps <= max(1.0, float(fps.min()))
+    best = {
+        "best_f1": int(f1.argmax()),
+        "sensitivity_90": int(found.int().argmax()),
+        "one_fp": int(torch.where(clean, tpr, -1).argmax()),
+    }
+    return {name: float(thresholds[index]) for name, index in best.items()}

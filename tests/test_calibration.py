@@ -1,0 +1,56 @@
+"""Calibration and operating points, on candidates whose answer is known."""
+
+import pytest
+import torch
+
+from csvd.metrics import OPERATING_POINTS, fit_temperature, operating_thresholds, reliability
+
+
+def test_honest_probabilities_have_no_error():
+    probability = torch.tensor([0.25, 0.25, 0.25, 0.25, 0.75, 0.75, 0.75, 0.75])
+    label = torch.tensor([1, 0, 0, 0, 1, 1, 1, 0])
+    result = reliability(probability, label, bins=2)
+    assert result.ece == pytest.approx(0)
+    assert (result.said.tolist(), result.so.tolist(), result.count.tolist()) == ([0.25, 0.75], [0.25, 0.75], [4, 4])
+
+
+def test_boasting_is_measured():
+    result = reliability(torch.full((10,), 1.0), torch.tensor([1] * 6 + [0] * 4))
+    assert result.ece == pytest.approx(0.4)
+
+
+def test_temperature_undoes_what_made_the_logits_too_sure():
+    generator = torch.Generator().manual_seed(0)
+    odds = torch.randn(20000, generator=generator) * 2
+    label = (torch.rand(20000, generator=generator) < odds.sigmoid()).long()
+    logits = torch.stack([torch.zeros_like(odds), 3 * odds], dim=1)
+    assert fit_temperature(logits, label) == pytest.approx(3, rel=0.05)
+
+
+def test_operating_points_are_what_they_are_called():
+    # 10 subjects together: lesions, found, detections, false positives, at falling thresholds
+    table = {0.9: (10, 5, 5, 0), 0.7: (10, 8, 10, 2), 0.5: (10, 9, 18, 9), 0.3: (10, 10, 30, 20)}
+    counts = torch.zeros(10, 4, 4, dtype=torch.long)
+    counts[0] = torch.tensor(list(table.values()))
+    points = operating_thresholds(counts, torch.tensor(list(table)))
+    assert tuple(points) == OPERATING_POINTS
+    assert points == pytest.approx({"best_f1": 0.7, "sensitivity_90": 0.5, "one_fp": 0.5})
+
+
+def test_operating_points_that_cannot_be_had_come_closest():
+    counts = torch.tensor([[(10, 3, 9, 6), (10, 5, 25, 20)]])
+    points = operating_thresholds(counts, torch.tensor([0.8, 0.2]))
+    assert points == pytest.approx({"best_f1": 0.8, "sensitivity_90": 0.2, "one_fp": 0.8})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: reliability(torch.zeros(0), torch.zeros(0)), "calibration of 0 candidates"),
+        (lambda: fit_temperature(torch.zeros(3, 2), torch.ones(3)), r"candidates of the classes \[1.0\]"),
+        (lambda: operating_thresholds(torch.zeros(2, 3, 4), torch.rand(3)), "subjects without lesions"),
+    ],
+)
+def test_what_cannot_be_judged_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
