@@ -3,6 +3,7 @@
 import torch
 from monai.losses import DiceLoss
 from torch import nn
+from torch.nn.functional import cross_entropy, kl_div
 
 from .checks import check_positive
 
@@ -26,11 +27,73 @@ class WeightedCEDiceLoss(nn.Module):
     def __init__(self, lesion_weight: float = 10.0) -> None:
         super().__init__()
         check_positive("lesion_weight", lesion_weight)
-        self.cross_entropy = nn.CrossEntropyLoss(weight=torch.tensor([1.0, lesion_weight]))
+        self.lesion_weight = lesion_weight
         self.dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Return the scalar loss of logits (B, 2, H, W, D) against a label (B, 1, H, W, D) of 0 and 1."""
-        logits = logits.float()
-        self.cross_entropy.to(logits.device)
-        return self.cross_entropy(logits, label[:, 0].long()) + self.dice(logits, label)
+        """Return the scalar loss of logits (B, 2, H, W, D) against a label (B, 1, H, W, D), 0 outside microbleeds.
+
+        Inside, the label multiplies the weight of the voxel: 1 is the paper's loss.
+        """
+        logits, target = logits.float(), label > 0
+        weight = torch.where(target, self.lesion_weight * label, 1)[:, 0]
+        errors = cross_entropy(logits, target[:, 0].long(), reduction="none")
+        return (weight * errors).sum() / weight.sum() + self.dice(logits, target)
+
+
+class MultiTaskLoss(nn.Module):
+    """Loss of the teacher: that of the segmentor plus the cross-entropy of the patch classifier [1]_.
+
+    A patch is a microbleed when its label holds one.
+
+    Args:
+        lesion_weight: for :class:`WeightedCEDiceLoss`. Defaults to 10, as in the paper.
+
+    References:
+        .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 2.3.1.
+    """
+
+    def __init__(self, lesion_weight: float = 10.0) -> None:
+        super().__init__()
+        self.segmentation = WeightedCEDiceLoss(lesion_weight)
+
+    def forward(self, logits: tuple[torch.Tensor, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
+        """Return the scalar loss of logits of voxels (B, 2, H, W, D) and patches (B, 2) against (B, 1, H, W, D)."""
+        voxels, patches = logits
+        holds_lesion = (label > 0).flatten(1).any(dim=1).long()
+        return self.segmentation(voxels, label) + cross_entropy(patches.float(), holds_lesion)
+
+
+class DistillationLoss(nn.Module):
+    """Cross-entropy of the student with its labels plus its divergence from the teacher, eq. 1-4 of [1]_.
+
+    The divergence is ``KL(student, teacher)`` as the equation has it, the mean over the batch, and is not multiplied
+    by the square of the temperature, as Hinton et al. do.
+
+    Args:
+        alpha: weight of the cross-entropy. Defaults to 0.4, as in the paper.
+        beta: weight of the divergence. Defaults to 0.6, as in the paper.
+        temperature: by which both logits are divided for the divergence. Defaults to 4, as in the paper.
+
+    Raises:
+        ValueError: a weight or the temperature is not positive.
+
+    References:
+        .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 2.3.2.
+    """
+
+    def __init__(self, alpha: float = 0.4, beta: float = 0.6, temperature: float = 4.0) -> None:
+        super().__init__()
+        for name, value in {"alpha": alpha, "beta": beta, "temperature": temperature}.items():
+            check_positive(name, value)
+        self.alpha = alpha
+        self.beta = beta
+        self.temperature = temperature
+
+    def forward(self, logits: torch.Tensor, target: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Return the scalar loss of the student's logits (B, N) against labels (B,) and the teacher's logits (B, N)."""
+        label, teacher_logits = target
+        student = (logits.float() / self.temperature).log_softmax(dim=1)  # eq. 2
+        teacher = (teacher_logits.float() / self.temperature).log_softmax(dim=1)
+        divergence = kl_div(teacher, student, reduction="batchmean", log_target=True)  # eq. 3; torch swaps the order
+        return self.alpha * cross_entropy(logits.float(), label.long()) + self.beta * divergence  # eq. 4

@@ -72,6 +72,8 @@ def bundle_run(*arguments, cwd):
 QUICK = (
     "--patch_size",
     "[24,24,8]",
+    "--margin_size",
+    "[30,30,10]",
     "--train#trainer#max_epochs",
     "2",
     "--network_def#features",
@@ -85,7 +87,8 @@ def training(dataset_dir, folder, **settings):
     """Return a parser of train.json for a quick training on this cohort, and its trainer."""
     parser = ConfigParser()
     parser.read_config(str(BUNDLE / "configs" / "train.json"))
-    quick = {"patch_size": [24, 24, 8], "train#trainer#max_epochs": 1, "val_interval": 1, "network_def#features": 2}
+    size = {"patch_size": [24, 24, 8], "margin_size": [30, 30, 10], "network_def#features": 2}
+    quick = {**size, "train#trainer#max_epochs": 1, "val_interval": 1}
     paths = {"dataset_dir": str(dataset_dir), "ckpt_dir": str(folder), "output_dir": str(folder)}
     for name, value in {"bundle_root": str(BUNDLE), **paths, **quick, **settings}.items():
         parser[name] = value
@@ -105,6 +108,19 @@ def test_half_of_the_patches_of_other_scans_hold_a_lesion(small_cohort, tmp_path
     dataset = parser.get_parsed_content("train#dataset")
     held = [bool(patch["label"].any()) for _ in range(4) for patch in dataset[1]]
     assert 0.3 < sum(held) / len(held) < 0.9
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [{"points": [[24.0, 8.0, 30.0]]}, {"box": [[-24.0, -8.0, 30.0, 10.0, 10.0, 10.0]], "label": [0]}],
+    ids=["point", "box of Slicer"],
+)
+def test_points_and_boxes_train_like_masks(small_cohort, tmp_path, annotation):
+    items = [{"image": str(small_cohort / "sub-1_swi.nii.gz"), **annotation}]
+    parser, _ = training(small_cohort, tmp_path, **{"train#dataset#data": items})
+    patches = [patch for _ in range(4) for patch in parser.get_parsed_content("train#dataset")[0]]
+    assert any(patch["label"].any() for patch in patches)
+    assert set(patches[0]) == {"image", "label"}
 
 
 @pytest.mark.slow

@@ -192,7 +192,7 @@ def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
         ("overlap", "1", "1"),
         ("distance", "1", "1"),
     ]
-    assert float(rows[0]["threshold"]) == pytest.approx(0.27, abs=0.03)
+    assert float(rows[0]["threshold"]) == pytest.approx(0.0018, abs=0.0005)
     assert (tmp_path / "rates" / "froc.png").exists()
 
 

@@ -1,10 +1,10 @@
-"""Training targets: lesions that count, drawn equally often."""
+"""Training targets: lesions that count the same, drawn equally often."""
 
 import pytest
 import torch
 
 from csvd.transforms import LesionTargetd
-from csvd.transforms.lesion_target import grow_in_plane, sampling_weight
+from csvd.transforms.lesion_target import equal_lesions, grow_in_plane
 
 
 @pytest.fixture
@@ -23,33 +23,33 @@ def test_lesions_grow_in_plane_only(label):
     assert grown.unique().tolist() == [0, 1]
 
 
-def test_every_lesion_is_drawn_equally_often(label):
-    weight = sampling_weight(label, torch.ones_like(label), lesion_share=0.5)
-    shares = [weight[label == number].sum().item() for number in (1, 2, 0)]
-    assert shares == pytest.approx([0.25, 0.25, 0.5], rel=1e-4)
+def test_every_lesion_counts_the_same(label):
+    share, _ = equal_lesions(label, lesion_voxels=30)
+    assert [share[label == number].sum().item() for number in (1, 2, 0)] == pytest.approx([30, 30, 0])
 
 
-def test_outside_the_brain_nothing_is_drawn(label):
+def test_crops_are_centred_on_lesions_or_the_rest_of_the_brain(label):
     mask = torch.ones_like(label)
     mask[0, :, 9:] = 0
-    assert sampling_weight(label, mask, lesion_share=0.5)[mask == 0].sum() == 0
+    out = LesionTargetd(keys="label")({"label": label, "mask": mask})
+    centres = torch.stack(torch.unravel_index(out["label_fg_indices"], label.shape[1:]), dim=1).tolist()
+    assert centres == [[2, 2, 2], [6, 6, 4]]
+    rest = out["label_bg_indices"]
+    assert len(rest) > 30
+    assert (mask.flatten()[rest] == 1).all()
+    assert (out["label"].flatten()[rest] == 0).all()
 
 
 def test_scan_without_lesions_gives_brain(label):
-    weight = sampling_weight(torch.zeros_like(label), torch.ones_like(label), lesion_share=0.5)
-    assert weight.sum().item() == pytest.approx(1, rel=1e-4)
-    assert weight.min() == weight.max()
+    out = LesionTargetd(keys="label")({"label": torch.zeros_like(label), "mask": torch.ones_like(label)})
+    assert len(out["label_fg_indices"]) == 0
+    assert len(out["label_bg_indices"]) == label.numel() / 16
+    assert out["label"].dtype == torch.float32
 
 
-def test_target_and_weight_are_added(label):
-    out = LesionTargetd(keys="label")({"label": label, "mask": torch.ones_like(label)})
-    assert (out["label"].dtype, out["weight"].dtype) == (torch.uint8, torch.float32)
-    assert out["label"].shape == out["weight"].shape == label.shape
-
-
-def test_share_must_be_a_share():
-    with pytest.raises(ValueError, match="`lesion_share` must be between 0 and 1, got 2"):
-        LesionTargetd(keys="label", lesion_share=2)
+def test_lesions_must_count():
+    with pytest.raises(ValueError, match="`lesion_voxels` must be above 0, got 0"):
+        LesionTargetd(keys="label", lesion_voxels=0)
 
 
 def test_mask_of_other_shape_is_named(label):

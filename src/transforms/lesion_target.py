@@ -1,4 +1,4 @@
-"""What the detector learns from a label: lesions that are large enough to count, and where to look for them."""
+"""What the detector learns from a label: lesions that count the same, and where to look for them."""
 
 from collections.abc import Hashable, Mapping
 
@@ -10,7 +10,9 @@ from monai.utils import TransformBackends, convert_to_dst_type
 from scipy import ndimage
 from torch.nn.functional import max_pool3d
 
-from ..checks import check_between, check_same_shape
+from ..checks import check_positive, check_same_shape
+
+BACKGROUND_STEP = 16
 
 
 def grow_in_plane(label: torch.Tensor) -> torch.Tensor:
@@ -18,43 +20,42 @@ def grow_in_plane(label: torch.Tensor) -> torch.Tensor:
     return max_pool3d((label != 0).float()[None], kernel_size=(3, 3, 1), stride=1, padding=(1, 1, 0))[0]
 
 
-def sampling_weight(target: torch.Tensor, mask: torch.Tensor, lesion_share: float) -> torch.Tensor:
-    """Return the probability density, (1, H, W, D) float32, of the centres of training patches.
-
-    Every lesion has the same share whatever its size; all of them together have ``lesion_share``, and the rest of the
-    brain has the rest, uniformly. Without a lesion the brain has all.
+def equal_lesions(target: torch.Tensor, lesion_voxels: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return how much each voxel counts, and the voxel nearest to the centre of each lesion.
 
     Args:
-        target: (1, H, W, D), non-zero in lesions.
-        mask: (1, H, W, D), non-zero in the brain.
-        lesion_share: between 0 and 1.
+        target: (1, H, W, D), non-zero in lesions, which are its 26-connected clusters.
+        lesion_voxels: what the voxels of one lesion count together.
+
+    Returns:
+        (1, H, W, D) float32, 0 outside lesions, and flat indices (N,) int64 of the centres.
     """
     # NumPy, because torch has no connected components.
     clusters, count = ndimage.label(target[0].numpy(force=True) != 0, structure=np.ones((3, 3, 3)))
-    sizes = np.bincount(clusters.ravel(), minlength=count + 1)
-    sizes[0] = 1
-    share = np.where(clusters > 0, lesion_share / (max(count, 1) * sizes[clusters]), 0)
-    lesions = torch.from_numpy(share[None]).to(target.device)
-    brain = ((mask != 0) & (target == 0)).double()
-    rest = (1 - lesion_share if count else 1) / brain.sum().clamp(min=1)
-    return (lesions + brain * rest).float()
+    share = lesion_voxels / np.bincount(clusters.ravel(), minlength=count + 1).astype(np.float32)
+    share[0] = 0
+    centres = ndimage.center_of_mass(clusters > 0, clusters, range(1, count + 1))
+    index = np.rint(np.reshape(centres, (-1, 3))).astype(np.int64)
+    flat = np.ravel_multi_index(tuple(index.T), clusters.shape)
+    return torch.from_numpy(share[clusters])[None], torch.from_numpy(flat)
 
 
 class LesionTargetd(MapTransform):
-    """Grow the lesions of a label by one voxel in plane, and add the weights by which patches are drawn.
+    """Turn a label into a target in which every lesion counts the same, and add the places to crop from.
 
-    A lesion of two voxels would hardly count in the loss beside one of thirty, and a crop around a random voxel of
-    the label would hardly ever meet it; both are made more equal here. Feed the weights to MONAI's
-    ``RandWeightedCropd``.
+    A lesion of two voxels would hardly count in the loss beside one of fifty, and a crop around a random voxel of
+    the label would hardly ever meet it. So lesions grow by one voxel in plane, the values of one lesion's voxels sum
+    to ``lesion_voxels``, which :class:`csvd.losses.WeightedCEDiceLoss` reads as weights, and the centre of each
+    lesion and every 16th voxel of the rest of the brain are listed for MONAI's ``RandCropByPosNegLabeld``, under the
+    names that ``FgBgToIndicesd`` uses: ``<key>_fg_indices`` and ``<key>_bg_indices``.
 
     Args:
         keys: labels, (1, H, W, D), non-zero in lesions.
         mask_key: brain mask.
-        weight_key: where the weights go.
-        lesion_share: share of patches that are centred on a lesion. Defaults to 0.5.
+        lesion_voxels: what the voxels of one lesion count together. Defaults to 30.
 
     Raises:
-        ValueError: ``lesion_share`` lies outside [0, 1]; on call, label and mask have different shapes.
+        ValueError: ``lesion_voxels`` is not positive; on call, label and mask have different shapes.
     """
 
     backend = [TransformBackends.TORCH]
@@ -63,22 +64,22 @@ class LesionTargetd(MapTransform):
         self,
         keys: KeysCollection,
         mask_key: Hashable = "mask",
-        weight_key: Hashable = "weight",
-        lesion_share: float = 0.5,
+        lesion_voxels: float = 30,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        check_between("lesion_share", lesion_share, 0, 1)
+        check_positive("lesion_voxels", lesion_voxels)
         self.mask_key = mask_key
-        self.weight_key = weight_key
-        self.lesion_share = lesion_share
+        self.lesion_voxels = lesion_voxels
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        """Replace the label and add the weights."""
+        """Replace the label, and add the indices."""
         out = dict(data)
         for key in self.key_iterator(out):
             check_same_shape(out[key], out[self.mask_key], "make a target of")
-            out[key] = convert_to_dst_type(grow_in_plane(out[key]), out[key], dtype=torch.uint8)[0]
-            weight = sampling_weight(out[key], out[self.mask_key], self.lesion_share)
-            out[self.weight_key] = convert_to_dst_type(weight, out[key], dtype=torch.float32)[0]
+            target = grow_in_plane(out[key])
+            share, centres = equal_lesions(target, self.lesion_voxels)
+            brain = ((out[self.mask_key] != 0) & (target == 0)).flatten().nonzero()[::BACKGROUND_STEP, 0]
+            out[key] = convert_to_dst_type(share, out[key], dtype=torch.float32)[0]
+            out[f"{key}_fg_indices"], out[f"{key}_bg_indices"] = centres, brain.as_subclass(torch.Tensor)
         return out
