@@ -1,11 +1,13 @@
 """Losses of the cascade."""
 
+import math
+
 import torch
 from monai.losses import DiceLoss
 from torch import nn
 from torch.nn.functional import cross_entropy, kl_div
 
-from .checks import check_positive
+from .checks import check_between, check_positive
 
 
 class WeightedCEDiceLoss(nn.Module):
@@ -16,18 +18,22 @@ class WeightedCEDiceLoss(nn.Module):
 
     Args:
         lesion_weight: weight of a microbleed voxel in the cross-entropy; background has 1. Defaults to 10 [1]_.
+        dice_weight: weight of the Dice term. Defaults to 1 [1]_. It pays for certainty: the higher it is, the fewer
+            voxels have a probability between 0 and 1 by which candidates could be ranked.
 
     Raises:
-        ValueError: ``lesion_weight`` is not positive.
+        ValueError: ``lesion_weight`` is not positive, or ``dice_weight`` is negative.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 2.2.
     """
 
-    def __init__(self, lesion_weight: float = 10.0) -> None:
+    def __init__(self, lesion_weight: float = 10.0, dice_weight: float = 1.0) -> None:
         super().__init__()
         check_positive("lesion_weight", lesion_weight)
+        check_between("dice_weight", dice_weight, 0, math.inf)
         self.lesion_weight = lesion_weight
+        self.dice_weight = dice_weight
         self.dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -38,7 +44,7 @@ class WeightedCEDiceLoss(nn.Module):
         logits, target = logits.float(), label > 0
         weight = torch.where(target, self.lesion_weight * label, 1)[:, 0]
         errors = cross_entropy(logits, target[:, 0].long(), reduction="none")
-        return (weight * errors).sum() / weight.sum() + self.dice(logits, target)
+        return (weight * errors).sum() / weight.sum() + self.dice_weight * self.dice(logits, target)
 
 
 class MultiTaskLoss(nn.Module):
@@ -48,14 +54,15 @@ class MultiTaskLoss(nn.Module):
 
     Args:
         lesion_weight: for :class:`WeightedCEDiceLoss`. Defaults to 10, as in the paper.
+        dice_weight: for :class:`WeightedCEDiceLoss`. Defaults to 1, as in the paper.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 2.3.1.
     """
 
-    def __init__(self, lesion_weight: float = 10.0) -> None:
+    def __init__(self, lesion_weight: float = 10.0, dice_weight: float = 1.0) -> None:
         super().__init__()
-        self.segmentation = WeightedCEDiceLoss(lesion_weight)
+        self.segmentation = WeightedCEDiceLoss(lesion_weight, dice_weight)
 
     def forward(self, logits: tuple[torch.Tensor, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         """Return the scalar loss of logits of voxels (B, 2, H, W, D) and patches (B, 2) against (B, 1, H, W, D)."""

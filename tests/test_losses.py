@@ -37,9 +37,15 @@ def test_perfect_network_pays_nothing(label):
     assert WeightedCEDiceLoss()(logits, label).item() == pytest.approx(0, abs=1e-4)
 
 
-def test_weight_must_be_positive():
+def test_without_dice_an_undecided_network_pays_ln2(label):
+    assert WeightedCEDiceLoss(dice_weight=0)(torch.zeros(1, 2, 4, 1, 1), label).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_weights_must_make_sense():
     with pytest.raises(ValueError, match="`lesion_weight` must be above 0, got 0"):
         WeightedCEDiceLoss(lesion_weight=0)
+    with pytest.raises(ValueError, match="`dice_weight` must be between 0 and inf, got -1"):
+        WeightedCEDiceLoss(dice_weight=-1)
 
 
 @pytest.mark.parametrize("holds", [True, False])
