@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import warnings
@@ -51,7 +50,12 @@ def detect(
     contrast: Annotated[
         Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")
     ] = Contrast.dark,
-    threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Probability of a candidate.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest probability; else that of the operating point.")
+    ] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
+    ] = None,
     mask: Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
     section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
     volume: Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
@@ -59,13 +63,15 @@ def detect(
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
 ) -> None:
-    """Find microbleed candidates: csvd detect sub-01_swi.nii.gz --out results"""
+    """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from .detection import detect as detect_scans
     from .detection import find_bundle
 
     settings: dict[str, object] = {"contrast": contrast.value}
     if threshold is not None:
         settings["threshold"] = threshold
+    if operating_point is not None:
+        settings["operating_point"] = operating_point
     if volume is not None:
         settings["volume"] = volume
     if device is not Device.auto:
@@ -162,7 +168,7 @@ def evaluate(
     cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
     out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability of a candidate; the bundle's when not given.")
+        float | None, typer.Option(min=0, max=1, help="Lowest probability; the bundle's when not given.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     overlay: Annotated[
@@ -176,13 +182,11 @@ def evaluate(
 
     settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
     bundle = bundle or find_bundle("cmb_detection")
-    if threshold is None:
-        threshold = float(json.loads((bundle / "configs" / "evaluate.json").read_text())["threshold"])
     rows: list[dict] = []
     curves: dict = {}
     for cohort in cohorts:
-        metrics = evaluate_cohort(bundle, cohort, overlays=overlay or (), settings=settings)
-        rows += operating_points(metrics, threshold, cohort=cohort.name)
+        metrics, default = evaluate_cohort(bundle, cohort, overlays=overlay or (), settings=settings)
+        rows += operating_points(metrics, default if threshold is None else threshold, cohort=cohort.name)
         curves |= {f"{cohort.name}, {match}": metric for match, metric in metrics.items()}
         write_evaluation(rows, curves, out)
     console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
@@ -229,7 +233,7 @@ def print_rows(rows: list[dict], out: Path) -> None:
         for warning in row["warnings"]:
             console.print(f"{row['case']}: warning: {warning}", soft_wrap=True, markup=False)
         console.print(
-            f"{row['case']}: {row['counts']['total']} candidates, see {where / (row['case'] + '.html')}",
+            f"{row['case']}: {row['counts']['total']} suspected microbleeds, see {where / (row['case'] + '.html')}",
             soft_wrap=True,
             markup=False,
         )

@@ -14,7 +14,16 @@ from monai.bundle import ConfigParser
 from csvd.pack import pack_bundle
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
-SHARED_BLOCKS = ("network_def", "network", "image_transforms", "contrast", "volume", "device")
+SHARED_BLOCKS = (
+    "network_def",
+    "network",
+    "image_transforms",
+    "contrast",
+    "volume",
+    "device",
+    "patch_size",
+    "candidate_threshold",
+)
 
 
 def config(name):
@@ -37,9 +46,13 @@ def test_training_and_inference_share(block):
     assert config("train")[block] == config("inference")[block]
 
 
-@pytest.mark.parametrize("name", ["train", "inference", "evaluate", "no_frst"])
-def test_configs_hold_no_logic(name):
-    for text in every_string(config(name)):
+def test_training_and_inference_clean_up_alike():
+    assert {**config("train")["clean_up"], "keys": "pred"} == config("inference")["clean_up"]
+
+
+@pytest.mark.parametrize("path", sorted((BUNDLE / "configs").glob("*.json")), ids=lambda path: path.stem)
+def test_configs_hold_no_logic(path):
+    for text in every_string(json.loads(path.read_text())):
         assert not (text.startswith("$") and ("lambda" in text or " for " in text))
         assert "%" not in text
 
@@ -76,10 +89,14 @@ QUICK = (
     "[30,30,10]",
     "--train#trainer#max_epochs",
     "2",
-    "--network_def#features",
+    "--network_def#detector#features",
+    "2",
+    "--network_def#discriminator#features",
     "2",
     "--val_interval",
     "1",
+    "--student#sampler#num_samples",
+    "32",
 )
 
 
@@ -87,8 +104,9 @@ def training(dataset_dir, folder, **settings):
     """Return a parser of train.json for a quick training on this cohort, and its trainer."""
     parser = ConfigParser()
     parser.read_config(str(BUNDLE / "configs" / "train.json"))
-    size = {"patch_size": [24, 24, 8], "margin_size": [30, 30, 10], "network_def#features": 2}
-    quick = {**size, "train#trainer#max_epochs": 1, "val_interval": 1}
+    size = {"patch_size": [24, 24, 8], "margin_size": [30, 30, 10], "student#sampler#num_samples": 32}
+    features = {"network_def#detector#features": 2, "network_def#discriminator#features": 2}
+    quick = {**size, **features, "train#trainer#max_epochs": 1, "val_interval": 1}
     paths = {"dataset_dir": str(dataset_dir), "ckpt_dir": str(folder), "output_dir": str(folder)}
     for name, value in {"bundle_root": str(BUNDLE), **paths, **quick, **settings}.items():
         parser[name] = value
@@ -123,31 +141,64 @@ def test_points_and_boxes_train_like_masks(small_cohort, tmp_path, annotation):
     assert set(patches[0]) == {"image", "label"}
 
 
-@pytest.mark.slow
-def test_killed_training_goes_on_where_it_was(small_cohort, tmp_path):
-    folders = ("--ckpt_dir", str(tmp_path), "--output_dir", str(tmp_path))
-    arguments = (
-        "training",
-        "--config_file",
-        "configs/train.json",
-        "--dataset_dir",
-        str(small_cohort),
-        *QUICK,
-        *folders,
+def train_in(folder, dataset_dir, *more, run="training", kill_when=None):
+    """Run a quick training as the documentation says; kill it when the file ``kill_when`` appears in ``folder``."""
+    folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
+    arguments = (run, "--config_file", "configs/train.json", *folders, *QUICK, *more)
+    if kill_when is None:
+        return bundle_run(*arguments, cwd=BUNDLE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "monai.bundle", "run", *arguments],
+        cwd=BUNDLE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-    command = [sys.executable, "-m", "monai.bundle", "run", *arguments, "--train#trainer#max_epochs", "1000"]
-    process = subprocess.Popen(command, cwd=BUNDLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 300
-        while not (tmp_path / "resume.pt").exists() and time.monotonic() < deadline:
-            time.sleep(0.2)
+        while not (folder / kill_when).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
     finally:
         process.kill()
         process.wait()
-    reached = torch.load(tmp_path / "resume.pt", weights_only=True)["epoch"]
-    output = bundle_run(*arguments, "--train#trainer#max_epochs", str(reached + 1), cwd=BUNDLE)
-    assert f"after epoch {reached}" in output
-    assert torch.load(tmp_path / "resume.pt", weights_only=True)["epoch"] == reached + 1
+    return (folder / kill_when).exists()
+
+
+@pytest.mark.slow
+def test_training_killed_in_each_stage_ends_like_one_left_alone(small_cohort, tmp_path):
+    epochs = ("--train#trainer#max_epochs", "4", "--candidate_threshold", "0.1")
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    train_in(whole, small_cohort, *epochs)
+    for stage in ("detector", "teacher", "student"):
+        assert train_in(broken, small_cohort, *epochs, kill_when=f"resume_{stage}.pt")
+        assert not (broken / "model.pt").exists()
+    assert "resumed from" in train_in(broken, small_cohort, *epochs)
+    one, other = (torch.load(folder / "model.pt", weights_only=True) for folder in (broken, whole))
+    for name, value in one.items():
+        torch.testing.assert_close(
+            value, other[name], atol=1e-4, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    assert not list(broken.glob("resume_*"))
+
+
+@pytest.mark.slow
+def test_stages_run_by_themselves_and_given_weights_are_not_trained(small_cohort, tmp_path):
+    for stage in ("train_detector", "train_teacher", "train_student"):
+        train_in(tmp_path / "a", small_cohort, "--candidate_threshold", "0.1", run=stage)
+    assert (tmp_path / "a" / "model.pt").exists()
+    given = [(f"--{name}_weights", str(tmp_path / "a" / f"{name}.pt")) for name in ("detector", "teacher", "student")]
+    output = train_in(tmp_path / "b", small_cohort, *sum(given, ()), "--candidate_threshold", "0.1")
+    assert output.count("not trained") == 3
+    one, other = (torch.load(tmp_path / run / "model.pt", weights_only=True) for run in ("a", "b"))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.slow
+def test_student_trains_without_its_teacher(small_cohort, tmp_path):
+    train_in(tmp_path, small_cohort, run="train_detector")
+    overlay = ("--config_file", "['configs/train.json','configs/train_student_no_kd.json']")
+    output = train_in(tmp_path, small_cohort, *overlay, "--candidate_threshold", "0.1", run="train_student_no_kd")
+    assert "student_loss" in output
+    assert (tmp_path / "model.pt").exists()
 
 
 @pytest.mark.slow
@@ -198,12 +249,10 @@ def test_one_epoch_on_cuda_ends_near_the_cpu(small_cohort, tmp_path):
 
 @pytest.mark.slow
 def test_training_from_the_bundle_folder_and_from_elsewhere(small_cohort, tmp_path):
-    arguments = ("--dataset_dir", str(small_cohort), *QUICK)
-    folders = ("--ckpt_dir", str(tmp_path / "a"), "--output_dir", str(tmp_path / "a"))
-    bundle_run("training", "--config_file", "configs/train.json", *arguments, *folders, cwd=BUNDLE)
+    train_in(tmp_path / "a", small_cohort)
     elsewhere = ("--bundle_root", str(BUNDLE), "--config_file", str(BUNDLE / "configs" / "train.json"))
     folders = ("--ckpt_dir", str(tmp_path / "b"), "--output_dir", str(tmp_path / "b"))
-    bundle_run("training", *elsewhere, *arguments, *folders, cwd=tmp_path)
+    bundle_run("training", *elsewhere, "--dataset_dir", str(small_cohort), *QUICK, *folders, cwd=tmp_path)
     for run in ("a", "b"):
-        assert {"model.pt", "resume.pt"} <= {path.name for path in (tmp_path / run).iterdir()}
+        assert {"model.pt", "operating_points.json"} <= {path.name for path in (tmp_path / run).iterdir()}
         assert list((tmp_path / run).glob("events.out.tfevents*"))

@@ -18,7 +18,7 @@ class BrightIsSuspect(torch.nn.Module):
 class CentreDecides(torch.nn.Module):
     """Discriminator that takes the second channel at the centre of the patch for log-odds."""
 
-    def forward(self, patches):
+    def classify(self, patches):
         odds = patches[(slice(None), 1, *(size // 2 for size in patches.shape[2:]))]
         return torch.stack([torch.zeros_like(odds), odds], dim=1)
 

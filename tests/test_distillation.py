@@ -6,7 +6,7 @@ import pytest
 import torch
 from monai.data import DataLoader
 
-from csvd.engines import CopyWeights, DistillationTrainer, HardNegativeReplay
+from csvd.engines import DistillationTrainer, HardNegativeReplay
 from csvd.inferers import ReplaySampler
 from csvd.losses import DistillationLoss
 from csvd.networks import MultiTaskTeacher, StudentClassifier
@@ -77,12 +77,3 @@ def test_candidates_become_easy_when_they_are_recognised(networks):
     trainer.run()
     assert (sampler.hardness[:3] < 0.5).all()
     assert (sampler.hardness[3:] > 0.5).all()
-
-
-def test_weights_are_copied_when_the_engine_starts(networks):
-    teacher, student = networks
-    copied = StudentClassifier(**SMALL)
-    trainer, _ = make_trainer(teacher, student, train_handlers=[CopyWeights(student, copied)])
-    start = copy.deepcopy(student.state_dict())
-    trainer.run()
-    assert all(torch.equal(start[name], value) for name, value in copied.state_dict().items())

@@ -38,7 +38,9 @@ def test_perfect_network_pays_nothing(label):
 
 
 def test_without_dice_an_undecided_network_pays_ln2(label):
-    assert WeightedCEDiceLoss(dice_weight=0)(torch.zeros(1, 2, 4, 1, 1), label).item() == pytest.approx(math.log(2), abs=1e-6)
+    assert WeightedCEDiceLoss(dice_weight=0)(torch.zeros(1, 2, 4, 1, 1), label).item() == pytest.approx(
+        math.log(2), abs=1e-6
+    )
 
 
 def test_weights_must_make_sense():

@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from ..checks import check_positive
-from ..files import atomic_path
+from .weights import save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,13 @@ class SaveBest:
         """Save if this epoch is the best: MONAI's evaluator has already compared."""
         if self.state.best_metric_epoch != self.state.epoch:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary:
-            torch.save(self.network.state_dict(), temporary)
+        save_weights(self.network, self.path)
         logger.info("best %s so far, %.4f: saved %s", self.state.key_metric_name, self.state.best_metric, self.path)
+
+    @property
+    def validated(self) -> bool:
+        """Whether there has been a best epoch: its weights are in the file."""
+        return self.state.best_metric_epoch > 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far and its epoch."""

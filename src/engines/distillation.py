@@ -21,13 +21,14 @@ class DistillationTrainer(SupervisedTrainer):
     ``loss_function(student_logits, (label, teacher_logits))``.
 
     Args:
-        teacher: trained network, put in evaluation mode and frozen.
+        teacher: trained network, put in evaluation mode when the training starts; it does not learn.
         kwargs: arguments of :class:`monai.engines.SupervisedTrainer`, except ``prepare_batch``.
     """
 
     def __init__(self, *, teacher: MultiTaskTeacher, **kwargs: Any) -> None:
         super().__init__(prepare_batch=self._prepare_batch, **kwargs)
-        self.teacher = teacher.eval().requires_grad_(False)
+        self.teacher = teacher
+        self.add_event_handler(Events.STARTED, lambda: teacher.eval())
 
     def _prepare_batch(self, batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> tuple:
         image, label = cast(tuple[torch.Tensor, torch.Tensor], default_prepare_batch(batch, *args, **kwargs))
@@ -56,24 +57,3 @@ class HardNegativeReplay:
         batch, output = (cast(list[Mapping[str, Any]], items) for items in (engine.state.batch, engine.state.output))
         logits = torch.stack([item["pred"] for item in output])
         self.sampler.update(torch.tensor([int(item["index"]) for item in batch]), logits.float().softmax(dim=1)[:, 1])
-
-
-class CopyWeights:
-    """Copy the weights of one network to another when an engine starts, for example the detector's to the teacher.
-
-    Args:
-        source: the network to copy from.
-        target: a network of the same architecture.
-    """
-
-    def __init__(self, source: torch.nn.Module, target: torch.nn.Module) -> None:
-        self.source = source
-        self.target = target
-
-    def attach(self, engine: Engine) -> None:
-        """Copy on ``STARTED``."""
-        engine.add_event_handler(Events.STARTED, self)
-
-    def __call__(self, engine: Engine) -> None:
-        """Copy."""
-        self.target.load_state_dict(self.source.state_dict())

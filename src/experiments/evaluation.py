@@ -19,7 +19,7 @@ RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "preci
 
 def evaluate_cohort(
     bundle: Path, dataset_dir: Path, *, overlays: Sequence[Path] = (), settings: Mapping[str, Any] | None = None
-) -> dict[str, FROCMetric]:
+) -> tuple[dict[str, FROCMetric], float]:
     """Run the bundle's ``evaluate.json`` on the section "test" of a data list.
 
     Args:
@@ -29,7 +29,8 @@ def evaluate_cohort(
         settings: further values, by config id.
 
     Returns:
-        The metric of each matching rule, "overlap" and "distance", holding the counts of all subjects.
+        The metric of each matching rule, "overlap" and "distance", holding the counts of all subjects; and the
+        config's threshold.
     """
     configs = [bundle / "configs" / "train.json", bundle / "configs" / "evaluate.json", *overlays]
     parser = ConfigParser()
@@ -37,7 +38,7 @@ def evaluate_cohort(
     for name, value in {"bundle_root": str(bundle), "dataset_dir": str(dataset_dir), **(settings or {})}.items():
         parser[name] = value
     parser.get_parsed_content("validate#evaluator").run()
-    return {match: parser.get_parsed_content(match) for match in MATCHES}
+    return {match: parser.get_parsed_content(match) for match in MATCHES}, parser.get_parsed_content("threshold")
 
 
 def operating_points(metrics: Mapping[str, FROCMetric], threshold: float, **row: Any) -> list[dict[str, Any]]:

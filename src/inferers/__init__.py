@@ -2,12 +2,13 @@
 
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates
-from .cascade import CascadeInferer, infer_slabs
+from .cascade import CascadeInferer, LabelDetector, infer_slabs
 
 __all__ = [
     "CandidateDataset",
     "Candidates",
     "CascadeInferer",
+    "LabelDetector",
     "ReplaySampler",
     "find_candidates",
     "infer_slabs",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
 from ..checks import check_between, check_positive
@@ -32,9 +32,10 @@ class CandidateDataset(Dataset):
         add_missed: also give a patch on each microbleed that the detector missed, as one to learn from.
         device: where the detector runs.
         max_voxels: of one pass of the detector, see :func:`infer_slabs`.
+        num_workers: processes that read and preprocess the scans.
 
     Raises:
-        ValueError: ``threshold`` lies outside [0, 1]; on first use, no scan has a candidate.
+        ValueError: ``threshold`` lies outside [0, 1].
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class CandidateDataset(Dataset):
         add_missed: bool = False,
         device: torch.device | str = "cpu",
         max_voxels: int = 16_000_000,
+        num_workers: int = 0,
     ) -> None:
         check_between("threshold", threshold, 0, 1)
         self.scans = scans
@@ -57,7 +59,8 @@ class CandidateDataset(Dataset):
         self.add_missed = add_missed
         self.device = torch.device(device)
         self.max_voxels = max_voxels
-        self._found: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.num_workers = num_workers
+        self._found: tuple[list[torch.Tensor], torch.Tensor] | None = None
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -74,22 +77,16 @@ class CandidateDataset(Dataset):
         """1 for a microbleed and 0 for another candidate, (N,) int64."""
         return self._find()[1]
 
-    def _find(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _find(self) -> tuple[list[torch.Tensor], torch.Tensor]:
         if self._found is None:
             training = self.detector.training
             self.detector.eval()
+            scans: DataLoader = DataLoader(cast(Dataset, self.scans), batch_size=None, num_workers=self.num_workers)
             with torch.inference_mode():
-                count = len(self.scans)
-                scans = (self.scans[k] for k in range(count))
-                found = [self._of_scan(scan) for scan in tqdm(scans, "candidates", count, unit="scan", disable=None)]
+                found = [self._of_scan(scan) for scan in tqdm(scans, "candidates", unit="scan", disable=None)]
             self.detector.train(training)
-            patches, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
-            if not len(labels):
-                raise ValueError(
-                    f"no candidate in {len(found)} scans at a threshold of {self.threshold}: train the detector first, "
-                    "or lower the threshold."
-                )
-            self._found = patches.clone(), labels.clone()  # out of inference mode
+            patches = [patch.clone() for part, _ in found for patch in part]  # out of inference mode
+            self._found = patches, torch.tensor([int(label) for _, part in found for label in part], dtype=torch.long)
         return self._found
 
     def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,8 +115,7 @@ class ReplaySampler(Sampler[int]):
     """Draw microbleeds and other candidates in a fixed proportion, those that fooled the discriminator more often.
 
     Every candidate starts as hard. :meth:`update` gives the others, those that are no microbleeds, the probability
-    that the discriminator last saw in them as weight, and never less than ``floor``. Replay starts afresh when a
-    training is resumed.
+    that the discriminator last saw in them as weight, and never less than ``floor``.
 
     Args:
         dataset: has ``labels``; asked when the first epoch starts.
@@ -155,7 +151,16 @@ class ReplaySampler(Sampler[int]):
         return self.num_samples
 
     def __iter__(self) -> Iterator[int]:
-        """Draw an epoch."""
+        """Draw an epoch.
+
+        Raises:
+            ValueError: there is no candidate.
+        """
+        if not len(self.dataset):
+            raise ValueError(
+                f"no candidate at a threshold of {self.dataset.threshold}: train the detector longer, or lower "
+                "`candidate_threshold`."
+            )
         is_lesion = self.dataset.labels == 1
         weight = torch.where(is_lesion, 1.0, self.hardness)
         for kind, share in ((is_lesion, self.lesion_share), (~is_lesion, 1 - self.lesion_share)):
@@ -166,3 +171,11 @@ class ReplaySampler(Sampler[int]):
     def update(self, index: torch.Tensor, probability: torch.Tensor) -> None:
         """Take the discriminator's probabilities (B,) of a microbleed in the candidates ``index`` (B,)."""
         self.hardness[index.cpu()] = probability.detach().float().cpu().clamp(min=self.floor)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return how hard each candidate is, for :class:`csvd.engines.Resume`."""
+        return {"hardness": self.hardness}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take how hard each candidate was."""
+        self._hardness = state["hardness"]

@@ -5,11 +5,15 @@ from typing import Any, cast
 
 import torch
 from monai.inferers import Inferer
+from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_between, check_positive
 from ..networks import CascadeNetwork
 from ..transforms import gather_patches
 from .candidates import Candidates, find_candidates
+
+LOWEST = 1e-6
+"""Probability that the discriminator gives a candidate at least, so that a map of them tells it from no candidate."""
 
 
 def infer_slabs(image: torch.Tensor, network: torch.nn.Module, max_voxels: int, halo: int = 32) -> torch.Tensor:
@@ -75,16 +79,18 @@ class CascadeInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return (B, 2, H, W, D) of scans (B, C, H, W, D): the probability of the detector, and of the discriminator.
 
-        The second is one value per candidate, in all of its voxels, and 0 outside candidates.
+        The second is one value per candidate, in all of its voxels, at least :data:`LOWEST`, and 0 outside candidates.
         """
         network = cast(CascadeNetwork, network)
-        detected = infer_slabs(inputs, network, self.max_voxels).float().softmax(dim=1)[:, 1:]
-        return torch.stack([self._discriminate(*pair, network) for pair in zip(inputs, detected, strict=True)])
+        images = convert_to_tensor(inputs, track_meta=False)
+        detected = infer_slabs(images, network, self.max_voxels).float().softmax(dim=1)[:, 1:]
+        maps = torch.stack([self._discriminate(*pair, network) for pair in zip(images, detected, strict=True)])
+        return convert_to_dst_type(maps, inputs, dtype=torch.float32)[0]
 
     def _discriminate(self, image: torch.Tensor, detected: torch.Tensor, network: CascadeNetwork) -> torch.Tensor:
         candidates = find_candidates(detected, self.threshold)
         probability = self.classify(image, candidates, network)
-        value = torch.cat([probability.new_zeros(1), probability])
+        value = torch.cat([probability.new_zeros(1), probability.clamp(min=LOWEST)])
         return torch.cat([detected, value[candidates.instances.long()]])
 
     def classify(self, image: torch.Tensor, candidates: Candidates, network: CascadeNetwork) -> torch.Tensor:
@@ -92,3 +98,24 @@ class CascadeInferer(Inferer):
         batches = candidates.centres.split(self.batch_size) if len(candidates.centres) else ()
         results = [network.discriminate(gather_patches(image, centres, self.patch_size)) for centres in batches]
         return torch.cat([candidates.probability.new_zeros(0), *results])
+
+
+class LabelDetector:
+    """The cascade as MONAI Label calls the ``detector`` of a bundle: a map, of which ``postprocessing`` makes boxes.
+
+    Args:
+        network: the cascade; MONAI Label loads its weights.
+        inferer: gives the probability maps.
+    """
+
+    def __init__(self, network: CascadeNetwork, inferer: CascadeInferer) -> None:
+        self.network = network
+        self.inferer = inferer
+
+    def eval(self) -> None:
+        """Put the network in evaluation mode."""
+        self.network.eval()
+
+    def __call__(self, inputs: torch.Tensor, use_inferer: bool = True) -> list[dict[str, torch.Tensor]]:
+        """Return ``{"pred": (2, H, W, D)}`` of each scan of (B, C, H, W, D)."""
+        return [{"pred": maps} for maps in self.inferer(inputs, self.network)]

@@ -1,6 +1,13 @@
 """Lesion-wise metrics."""
 
-from .calibration import OPERATING_POINTS, Reliability, fit_temperature, operating_thresholds, reliability
+from .calibration import (
+    OPERATING_POINTS,
+    Reliability,
+    fit_temperature,
+    operating_threshold,
+    operating_thresholds,
+    reliability,
+)
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
@@ -20,6 +27,7 @@ __all__ = [
     "fit_temperature",
     "froc",
     "knee_point",
+    "operating_threshold",
     "operating_thresholds",
     "pooled_rates",
     "reliability",

@@ -1,10 +1,13 @@
 """Calibration of the probabilities of candidates, and the thresholds to work at."""
 
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from ..checks import check_positive
+from ..checks import check_one_of, check_positive
 from .rates import pooled_rates
 
 OPERATING_POINTS = ("best_f1", "sensitivity_90", "one_fp")
@@ -99,3 +102,18 @@ def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict
         "one_fp": int(torch.where(clean, tpr, -1).argmax()),
     }
     return {name: float(thresholds[index]) for name, index in best.items()}
+
+
+def operating_threshold(path: str | os.PathLike[str], name: str) -> float:
+    """Return the threshold of an operating point that :class:`csvd.engines.Calibration` wrote.
+
+    Args:
+        path: the JSON.
+        name: one of :data:`OPERATING_POINTS`.
+
+    Raises:
+        ValueError: ``name`` is none of them.
+        FileNotFoundError: there is no such file.
+    """
+    check_one_of("operating_point", name, OPERATING_POINTS)
+    return float(json.loads(Path(path).read_text(encoding="utf-8"))["operating_points"][name]["threshold"])

@@ -3,6 +3,9 @@
 import torch
 from torch import nn
 
+from .student import StudentClassifier
+from .teacher import MultiTaskTeacher
+
 
 class CascadeNetwork(nn.Module):
     """Owns the detector of candidates and the discriminator of their patches.
@@ -13,12 +16,13 @@ class CascadeNetwork(nn.Module):
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
-        discriminator: logits (N, 2) of patches (N, C, h, w, d), for example :class:`csvd.networks.StudentClassifier`.
+        discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d): a
+            :class:`csvd.networks.StudentClassifier` or :class:`csvd.networks.MultiTaskTeacher`.
     """
 
     temperature: torch.Tensor
 
-    def __init__(self, detector: nn.Module, discriminator: nn.Module) -> None:
+    def __init__(self, detector: nn.Module, discriminator: StudentClassifier | MultiTaskTeacher) -> None:
         super().__init__()
         self.detector = detector
         self.discriminator = discriminator
@@ -30,4 +34,4 @@ class CascadeNetwork(nn.Module):
 
     def discriminate(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed."""
-        return (self.discriminator(patches).float() / self.temperature).softmax(dim=1)[:, 1]
+        return (self.discriminator.classify(patches).float() / self.temperature).softmax(dim=1)[:, 1]

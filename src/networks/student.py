@@ -57,6 +57,10 @@ class StudentClassifier(nn.Module):
 
     def forward(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, 2), not a microbleed and microbleed, of patches (B, in_channels, H, W, D)."""
+        return self.classify(patch)
+
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
+        """Return the same: the name that the discriminators of the cascade share."""
         return self.classifier(self.encoder(patch)[-1])[0]
 
     def embed(self, patch: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,15 @@
 
 from .case_writer import CaseWriter
 from .cohort import PARTICIPANT_COLUMNS, write_participants
-from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_lesions
+from .lesion_table import (
+    COLUMNS,
+    Lesion,
+    approximate_mni,
+    count_lesions,
+    lesion_table,
+    write_candidates,
+    write_lesions,
+)
 from .page import write_page
 from .scene import Scene, make_scene
 
@@ -16,6 +24,7 @@ __all__ = [
     "count_lesions",
     "lesion_table",
     "make_scene",
+    "write_candidates",
     "write_lesions",
     "write_page",
     "write_participants",

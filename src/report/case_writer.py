@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
 from ..files import atomic_folder
-from .lesion_table import lesion_table, write_lesions
+from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .record import case_record
 from .scene import make_scene
@@ -24,12 +24,14 @@ AFFINE_TOLERANCE = 1e-3
 
 
 class CaseWriter:
-    """Write ``<output_dir>/<case>/``: instance map, probability map, lesion table, JSON and HTML page.
+    """Write ``<output_dir>/<case>/``: instance map, probability map, tables of lesions and candidates, JSON, HTML page.
 
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
-    (brain mask on that grid), ``subject`` (name of the case, else that of the file), ``contrast`` and ``notes``. Maps
-    get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or not at all.
+    (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
+    candidates, whose numbers ``pred`` keeps), ``subject`` (name of the case, else that of the file), ``contrast`` and
+    ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
+    not at all.
 
     Args:
         output_dir: folder of the results.
@@ -89,18 +91,22 @@ class CaseWriter:
         _check_grid(pred, scan, case)
         mask = None if mask is None else mask.cpu() > 0.5  # resampled back to the file's grid, it has soft edges
         image = _volume(scan, pred)
-        lesions = lesion_table(pred, prob, scan.affine, mask)
+        everything = lesion_table(item.get("candidates", pred), prob, scan.affine, mask, item.get("detector"))
+        kept = set(pred.unique().tolist())
+        lesions = [lesion for lesion in everything if lesion.id in kept]
         record = {
             **case_record(case, item, scan, image, lesions),
+            "candidates": len(everything),
             "threshold": self.threshold,
             "contrast": item.get("contrast", self.contrast),
             "settings": self.settings,
             "seconds": dict(self.seconds),
         }
         with atomic_folder(self.output_dir / case, self.overwrite) as folder:
-            _save(pred, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: microbleed candidates")
+            _save(pred, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: suspected microbleeds")
             _save(prob, np.float32, scan, folder / f"{case}_prob.nii.gz", "csvd: microbleed probability")
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
+            write_candidates(everything, kept, folder / f"{case}_candidates.tsv")
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
             write_page(folder / f"{case}.html", record, lesions, scene)
             record["seconds"]["outputs"] = round(time.perf_counter() - started, ndigits=2)

@@ -13,7 +13,7 @@ PARTICIPANT_COLUMNS: dict[str, str] = {
     "case": "name of the scan and of its folder",
     "status": "ok or failed",
     "reason": "why it failed",
-    "n_lesions": "number of candidates",
+    "n_lesions": "number of suspected microbleeds",
     **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
     "n_no_region": "of them without a region, because the scan does not show a whole brain",
     "mask_volume_ml": "volume of the brain mask, ml",

@@ -3,8 +3,9 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from monai.utils import convert_to_tensor
 from ..checks import check_same_shape
 from ..files import atomic_path
 from ..regions import REGIONS, mni_regions, region_at
+from ..transforms.lesion_filter import lesion_shapes
 
 COLUMNS: dict[str, str] = {
     "id": "value of the lesion in the instance map",
@@ -24,11 +26,17 @@ COLUMNS: dict[str, str] = {
     "k": "voxel along the third axis",
     "volume_mm3": "volume of the voxels, mm3",
     "diameter_mm": "diameter of the sphere of that volume, mm",
-    "probability": "highest probability of a voxel",
+    "probability": "that it is a microbleed, calibrated on simulated scans",
+    "detector_probability": "highest probability of a voxel in the first step, where candidates are found",
+    "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
+    "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
     "region": "lobar, deep or infratentorial, approximate (bounding-box alignment with MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
 }
 """Columns of the table, in order, and what they hold."""
+
+KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, for its probability or by the clean-up"}
+"""Last column of the table of candidates."""
 
 UNKNOWN = "n/a"
 EXTENT_PERCENTILES = (0.5, 99.5)
@@ -49,6 +57,9 @@ class Lesion:
     volume_mm3: float
     diameter_mm: float
     probability: float
+    detector_probability: float
+    ellipticity: float
+    edge_mm: float
     region: str = UNKNOWN
     side: str = UNKNOWN
 
@@ -58,37 +69,47 @@ def lesion_table(
     probability: torch.Tensor,
     affine: torch.Tensor | np.ndarray,
     brain_mask: torch.Tensor | None = None,
+    detector_probability: torch.Tensor | None = None,
 ) -> list[Lesion]:
     """Return the lesions of an instance map in the order of their ids.
 
     Args:
         instances: (1, H, W, D) whole numbers, 0 outside lesions.
-        probability: (1, H, W, D), weights the centroids.
+        probability: (1, H, W, D).
         affine: (4, 4), voxel to RAS+ mm.
-        brain_mask: (1, H, W, D), non-zero in the brain. Without it no region is given.
+        brain_mask: (1, H, W, D), non-zero in the brain. Without it no region and no distance to the edge is given.
+        detector_probability: (1, H, W, D) of the first step, weights the centroids. Defaults to ``probability``.
 
     Raises:
         ValueError: the spatial shapes differ.
     """
     check_same_shape(instances, probability, "tabulate")
+    detected = probability if detector_probability is None else detector_probability
     labels = convert_to_tensor(instances, track_meta=False)[0].cpu()
     affine = torch.as_tensor(affine, dtype=torch.float64).cpu()
     index = labels.nonzero()  # (V, 3)
-    ids, lesion, voxels = labels[tuple(index.T)].unique(return_inverse=True, return_counts=True)
-    values = convert_to_tensor(probability, track_meta=False)[0].cpu()[tuple(index.T)].double()
-    highest = torch.zeros(len(ids), dtype=torch.float64).scatter_reduce(0, lesion, values, "amax")
-    weights = values.clamp(min=1e-6)[:, None]  # a lesion drawn by hand may have probability 0
+    ids, lesion = labels[tuple(index.T)].unique(return_inverse=True)
+    values, steps = (
+        convert_to_tensor(part, track_meta=False)[0].cpu()[tuple(index.T)].double() for part in (probability, detected)
+    )
+    highest, detected_highest = (
+        torch.zeros(len(ids), dtype=torch.float64).scatter_reduce(0, lesion, part, "amax") for part in (values, steps)
+    )
+    weights = steps.clamp(min=1e-6)[:, None]  # a lesion drawn by hand may have probability 0
     total = torch.zeros(len(ids), 1, dtype=torch.float64).index_add(0, lesion, weights)
     centres = torch.zeros(len(ids), 3, dtype=torch.float64).index_add(0, lesion, index * weights) / total
     points_mm = to_world(centres, affine)
-    volumes_mm3 = voxels * affine[:3, :3].det().abs()
+    shapes = lesion_shapes(instances, affine, brain_mask)
     columns = (
         ids,
         *points_mm.T,
         *centres.round().long().T,
-        volumes_mm3,
-        (6 * volumes_mm3 / torch.pi) ** (1 / 3),
+        shapes.volume_mm3,
+        (6 * shapes.volume_mm3 / torch.pi) ** (1 / 3),
         highest,
+        detected_highest,
+        shapes.ellipticity,
+        shapes.edge_mm,
     )
     places = _places(points_mm, brain_mask, affine)
     return [Lesion(*row) for row in zip(*(column.tolist() for column in columns), *places, strict=True)]
@@ -148,14 +169,26 @@ def count_lesions(lesions: Sequence[Lesion]) -> dict[str, int]:
 
 def write_lesions(lesions: Sequence[Lesion], path: str | os.PathLike[str]) -> None:
     """Write a tab-separated table with the header :data:`COLUMNS`, lengths to 0.01 mm."""
+    _write([asdict(lesion) for lesion in lesions], [*COLUMNS], path)
+
+
+def write_candidates(candidates: Sequence[Lesion], kept: Collection[int], path: str | os.PathLike[str]) -> None:
+    """Write the same table of all candidates, and :data:`KEPT`: whether the id of each is in ``kept``."""
+    rows = [asdict(candidate) | {"kept": int(candidate.id in kept)} for candidate in candidates]
+    _write(rows, [*COLUMNS, *KEPT], path)
+
+
+def _write(rows: Sequence[Mapping[str, float | str]], columns: Sequence[str], path: str | os.PathLike[str]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+        table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         table.writeheader()
-        for lesion in lesions:
-            table.writerow({name: _text(name, value) for name, value in asdict(lesion).items()})
+        for row in rows:
+            table.writerow({name: _text(name, value) for name, value in row.items()})
 
 
 def _text(name: str, value: float | str) -> str:
     if isinstance(value, float):
-        return f"{value:.4f}" if name == "probability" else f"{value:.2f}"
+        if isnan(value):
+            return UNKNOWN
+        return f"{value:.4f}" if "probability" in name else f"{value:.2f}"
     return str(value)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
+from math import isnan
 from typing import Any
 
 from ..files import atomic_path
@@ -16,17 +17,19 @@ from .style import CSS, SCRIPT
 MAX_PICTURED = 40
 RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
 LIMITS = (
-    "Candidates are not yet microbleeds: vessels, calcifications, iron, sulci and air fields look alike, and small "
-    "microbleeds are missed.",
+    "Vessels, calcifications, iron, sulci and air fields look like microbleeds, and small microbleeds are missed.",
     "Region and side are approximate: the bounding box of the brain mask is aligned with MNI152, without registration.",
     "A number or a pattern of microbleeds does not diagnose a disease.",
-    "The probability is that of the network's surest voxel; it is not calibrated for other scanners.",
+    "The probability is calibrated on simulated scans, not on those of your scanner.",
 )
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": "z mm", "volume_mm3": "volume mm³"} | {
-    "diameter_mm": "diameter mm"
+    "diameter_mm": "diameter mm",
+    "detector_probability": "first step",
+    "edge_mm": "edge mm",
 }
 WORDS = ("region", "side")
+HEADING = "Suspected microbleeds"
 
 
 def write_page(
@@ -52,13 +55,13 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> 
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{case}: microbleed candidates</title>
+<title>{case}: suspected microbleeds</title>
 <style>{CSS}</style>
 </head>
 <body>
 <div class="research">{RESEARCH_USE}</div>
 <header>
-<p class="kicker">Cerebral microbleed candidates</p>
+<p class="kicker">Suspected cerebral microbleeds</p>
 <h1>{case}</h1>
 <p class="summary">{summary(record)}</p>
 {_cards(record)}
@@ -81,15 +84,18 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> 
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Return one line such as ``17 candidates at threshold 0.5``."""
-    total = record["counts"]["total"]
-    return f"{total or 'No'} candidate{'' if total == 1 else 's'} at threshold {record['threshold']:g}"
+    """Return one line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5``."""
+    total, candidates = record["counts"]["total"], record["candidates"]
+    return (
+        f"{total or 'No'} suspected microbleed{'' if total == 1 else 's'} of {candidates} "
+        f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}"
+    )
 
 
 def _cards(record: Mapping[str, Any]) -> str:
     counts, quality = record["counts"], record["quality"]
     regions = [(counts[UNKNOWN], "without a region")] if counts[UNKNOWN] else [(counts[name], name) for name in REGIONS]
-    cards = [(counts["total"], "candidate" if counts["total"] == 1 else "candidates"), *regions]
+    cards = [(counts["total"], "suspected"), *regions]
     if quality["mask_volume_ml"] is not None:
         cards.append((f"{quality['mask_volume_ml']:.0f} ml", "brain mask"))
     return (
@@ -107,14 +113,16 @@ def _warnings(record: Mapping[str, Any]) -> str:
 
 def _table(lesions: Sequence[Lesion]) -> str:
     if not lesions:
-        return '<section><h2>Candidates</h2><p class="hint">No voxel reaches the threshold.</p></section>'
+        return (
+            '<section><h2>Suspected microbleeds</h2><p class="hint">No candidate reaches the threshold.</p></section>'
+        )
     heads = "".join(
         f'<th{_class(name)} title="{escape(words)}"><button>{TITLES.get(name, name)}</button></th>'
         for name, words in COLUMNS.items()
     )
     rows = "".join(_row(lesion, pictured=n < MAX_PICTURED) for n, lesion in enumerate(lesions))
     return (
-        '<section><h2>Candidates</h2><p class="hint">World coordinates in mm (RAS+), voxels of the scan as stored, '
+        f'<section><h2>{HEADING}</h2><p class="hint">World coordinates in mm (RAS+), voxels of the scan as stored, '
         "from 0. Click a heading to sort, an id to see its picture.</p>"
         f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
@@ -123,7 +131,7 @@ def _table(lesions: Sequence[Lesion]) -> str:
 def _row(lesion: Lesion, pictured: bool) -> str:
     cells = []
     for name, value in asdict(lesion).items():
-        text = f"{value:.2f}" if name == "probability" else f"{value:.1f}" if isinstance(value, float) else f"{value}"
+        text = _cell(name, value)
         if name == "probability":
             cells.append(f'<td class="bar" style="--share: {100 * lesion.probability:.0f}%">{text}</td>')
         elif name == "id" and pictured:
@@ -131,6 +139,14 @@ def _row(lesion: Lesion, pictured: bool) -> str:
         else:
             cells.append(f"<td{_class(name)}>{text}</td>")
     return f'<tr id="row-{lesion.id}">{"".join(cells)}</tr>'
+
+
+def _cell(name: str, value: float | str) -> str:
+    if not isinstance(value, float):
+        return f"{value}"
+    if isnan(value):
+        return UNKNOWN
+    return f"{value:.2f}" if "probability" in name or name == "ellipticity" else f"{value:.1f}"
 
 
 def _class(name: str) -> str:
@@ -141,7 +157,7 @@ def _slabs(scene: Scene, lesions: Sequence[Lesion]) -> str:
     kind = "Maximum" if scene.contrast == "bright" else "Minimum"
     return (
         f'<section><h2>Overview</h2><p class="hint">{kind} intensity over slabs of about 10 mm inside the brain mask, '
-        "from bottom to top; a circle and the id mark each candidate. Radiological convention: R, the patient's "
+        "from bottom to top; a circle and the id mark each of them. Radiological convention: R, the patient's "
         f'right, is on the left.</p><div class="film slabs">{_figures(slab_pictures(scene, lesions))}</div></section>'
     )
 
@@ -150,7 +166,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
     if not lesions:
         return ""
     shown = lesions[:MAX_PICTURED]
-    which = f"the first {len(shown)} of {len(lesions)} candidates" if len(shown) < len(lesions) else "each candidate"
+    which = f"the first {len(shown)} of {len(lesions)}" if len(shown) < len(lesions) else "each"
     cards = "".join(
         f'<div class="lesion-card" id="lesion-{lesion.id}"><div class="film">'
         f"{_figures(lesion_pictures(scene, lesion))}</div><p><b>{lesion.id}</b> · {_place(lesion)} · "
@@ -159,7 +175,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
         for lesion in shown
     )
     return (
-        f'<section><h2>Candidates in three planes</h2><p class="hint">30 mm around {which}, in the planes of the scan. '
+        f'<section><h2>In three planes</h2><p class="hint">30 mm around {which}, in the planes of the scan. '
         "Voxels are shown as acquired, interpolated by the browser. R and L are the patient's right and left, A and P "
         f'front and back.</p><div class="lesions">{cards}</div></section>'
     )
@@ -171,9 +187,9 @@ def _place(lesion: Lesion) -> str:
 
 def _masks(scene: Scene) -> str:
     return (
-        '<section><h2>Brain mask</h2><p class="hint">Outline of the brain mask, with the candidates. Nothing outside '
+        '<section><h2>Brain mask</h2><p class="hint">Outline of the brain mask, with what was found. Nothing outside '
         "the mask is searched: a mask that cuts the brain hides microbleeds, one that takes in skull or vessels adds "
-        f'false candidates.</p><div class="film slices">{_figures(mask_pictures(scene))}</div></section>'
+        f'false ones.</p><div class="film slices">{_figures(mask_pictures(scene))}</div></section>'
     )
 
 

@@ -6,6 +6,7 @@ from .gather_patches import gather_patches
 from .grow_lesions import grow_lesions
 from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
+from .lesion_boxes import LesionBoxesd
 from .lesion_filter import LesionFilter, LesionFilterd
 from .lesion_instances import LesionInstances, LesionInstancesd
 from .lesion_label import LesionLabeld
@@ -25,6 +26,7 @@ __all__ = [
     "InpaintMaskd",
     "InvertIntensity",
     "InvertIntensityd",
+    "LesionBoxesd",
     "LesionFilter",
     "LesionFilterd",
     "LesionInstances",

@@ -1,0 +1,125 @@
+"""Last step of a training: probabilities that mean something, and thresholds to work at."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import DataLoader
+from monai.engines import Evaluator
+from tqdm import tqdm
+
+from ..files import atomic_path
+from ..inferers import CandidateDataset
+from ..metrics import (
+    OPERATING_POINTS,
+    FROCMetric,
+    fit_temperature,
+    operating_thresholds,
+    pooled_rates,
+    reliability,
+)
+from ..networks import CascadeNetwork
+from .weights import save_weights
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
+
+
+class Calibration:
+    """Fit the temperature of a cascade on validation candidates, choose its operating points on validation scans, save.
+
+    Written are the bare state dict of the network, and beside it a JSON with the operating points, what they gave on
+    the validation scans, and the reliability of the probabilities there.
+
+    Args:
+        network: trained; its ``temperature`` is set.
+        candidates: of the validation scans, patches of the size that the discriminator takes.
+        evaluator: runs the whole cascade on the validation scans.
+        metric: in ``evaluator``; counts their lesions at each threshold.
+        path: file of the weights.
+        points_path: file of the operating points, for :func:`csvd.metrics.operating_threshold`.
+        device: where the network is.
+        batch_size: patches at a time.
+    """
+
+    def __init__(
+        self,
+        network: CascadeNetwork,
+        candidates: CandidateDataset,
+        evaluator: Evaluator,
+        metric: FROCMetric,
+        path: str,
+        points_path: str,
+        device: torch.device | str = "cpu",
+        batch_size: int = 64,
+    ) -> None:
+        self.network = network
+        self.candidates = candidates
+        self.evaluator = evaluator
+        self.metric = metric
+        self.path = Path(path)
+        self.points_path = Path(points_path)
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+
+    def run(self) -> None:
+        """Fit, choose and write both files.
+
+        Where the validation scans do not allow it, because they have no microbleeds or no other candidates, the
+        temperature and the operating points stay as they are, with a warning; points that never were are 0.5.
+        """
+        calibration = self._fit()
+        save_weights(self.network, self.path)
+        logger.info("saved %s", self.path)
+        points = self._choose()
+        if points is None and self.points_path.exists():
+            return
+        with atomic_path(self.points_path) as temporary:
+            temporary.write_text(json.dumps((points or UNKNOWN) | calibration, indent=4) + "\n", encoding="utf-8")
+        logger.info("saved %s", self.points_path)
+
+    def _fit(self) -> dict[str, float]:
+        """Set the temperature; return it, and the calibration error that is left on the candidates."""
+        labels = self.candidates.labels
+        if labels.unique().tolist() != [0, 1]:
+            logger.warning("no microbleed or no other candidate in the validation scans: temperature not fitted")
+            return {}
+        logits = self._judge()
+        self.network.temperature.fill_(fit_temperature(logits, labels))
+        temperature = float(self.network.temperature)
+        said = (logits / temperature).softmax(dim=1)[:, 1]
+        return {"temperature": temperature, "ece": reliability(said, labels).ece, "candidates": len(labels)}
+
+    def _judge(self) -> torch.Tensor:
+        """Return the discriminator's logits (N, 2) of all candidates."""
+        self.network.eval()
+        loader = DataLoader(self.candidates, batch_size=self.batch_size)
+        with torch.inference_mode():
+            return torch.cat(
+                [
+                    self.network.discriminator.classify(batch["image"].to(self.device)).float().cpu()
+                    for batch in tqdm(loader, "calibration", disable=None)
+                ]
+            )
+
+    def _choose(self) -> dict[str, Any] | None:
+        """Return the operating points, and what they gave; nothing where there is no microbleed to choose by."""
+        self.evaluator.run()
+        counts = self.metric.counts() if self.evaluator.state.iteration else torch.zeros(0, 1, 4)
+        if not counts[..., 0].any():
+            logger.warning("no microbleed in the validation scans: operating points not chosen")
+            return None
+        thresholds = torch.tensor(self.metric.thresholds)
+        rates = pooled_rates(counts.transpose(0, 1))
+        rows = {}
+        for name, threshold in operating_thresholds(counts, thresholds).items():
+            index = int((thresholds - threshold).abs().argmin())
+            at_point = {rate: float(values[index].nan_to_num(0)) for rate, values in rates.items()}
+            rows[name] = {"threshold": threshold, **at_point}
+        cohort = f"{len(counts)} scans, {int(counts[:, 0, 0].sum())} lesions, matched by {self.metric.match}"
+        return {"validation": cohort, "operating_points": rows}

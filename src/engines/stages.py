@@ -1,0 +1,87 @@
+"""Trainings that follow each other: detector, teacher, student."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from monai.engines import Trainer
+
+from .best import SaveBest
+from .weights import load_weights, save_weights
+
+logger = logging.getLogger(__name__)
+
+
+class Step(Protocol):
+    """What :class:`Stages` runs."""
+
+    def run(self) -> None:
+        """Do all of it."""
+
+
+class Stage:
+    """One training, which ends with the weights of its network in a file of their own.
+
+    Args:
+        network: what is trained.
+        trainer: trains it; its ``Resume`` handler, if it has one, goes on where a killed training was.
+        path: file that gets the bare state dict.
+        given: finished weights to take instead: nothing is trained.
+        save_best: the validation's handler, which writes to ``path`` as well. Its best weights are taken; without one,
+            or if no epoch was validated, the last.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        trainer: Trainer,
+        path: str,
+        given: str | None = None,
+        save_best: SaveBest | None = None,
+    ) -> None:
+        self.network = network
+        self.trainer = trainer
+        self.path = Path(path)
+        self.given = given
+        self.save_best = save_best
+
+    def run(self) -> None:
+        """Train, or take the weights that are given.
+
+        Raises:
+            FileNotFoundError: there is no file ``given``.
+        """
+        if self.given is not None:
+            load_weights(self.network, self.given)
+            save_weights(self.network, self.path)
+            logger.info("took %s for %s: not trained", self.given, self.path.name)
+            return
+        self.trainer.run()
+        if self.save_best is not None and self.save_best.validated:
+            load_weights(self.network, self.path)
+        else:
+            save_weights(self.network, self.path)
+
+
+class Stages:
+    """Run one step after the other; when all have ended, forget how to resume, so that the next run starts afresh.
+
+    Args:
+        steps: stages, and what follows them.
+        resume_files: those of the ``Resume`` handlers of all stages.
+    """
+
+    def __init__(self, steps: Sequence[Step], resume_files: Sequence[str]) -> None:
+        self.steps = steps
+        self.resume_files = [Path(path) for path in resume_files]
+
+    def run(self) -> None:
+        """Run all steps."""
+        for step in self.steps:
+            step.run()
+        for path in self.resume_files:
+            path.unlink(missing_ok=True)
