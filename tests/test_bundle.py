@@ -1,10 +1,12 @@
 """The detection bundle: what MONAI, the Zoo and a person at the command line ask of it."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -199,6 +201,35 @@ def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     output = train_in(tmp_path, small_cohort, *overlay, "--candidate_threshold", "0.1", run="train_student_no_kd")
     assert "student_loss" in output
     assert (tmp_path / "model.pt").exists()
+
+
+def losses_of(processes, folder, dataset_dir):
+    """Return the loss of each epoch, the mean over processes, of a global batch of two."""
+    configs = "['configs/train.json','configs/multi_gpu_train.json']"
+    folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
+    size = ("--train#trainer#max_epochs", "8", "--network_def#detector#norm", "instance")  # no statistics of a batch
+    batch = ("--train#dataloader#batch_size", str(2 // processes))
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        + ["-m", "monai.bundle", "run", "train_detector", "--config_file", configs, *folders, *QUICK, *size, *batch],
+        cwd=BUNDLE,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    losses = defaultdict(list)
+    for epoch, loss in re.findall(r"Epoch: (\d)/8.*train_loss: ([\d.]+)", done.stdout + done.stderr):
+        losses[epoch].append(float(loss))
+    assert {len(values) for values in losses.values()} == {processes}
+    return [sum(values) / processes for values in losses.values()]
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(small_cohort, tmp_path):
+    one, two = (losses_of(processes, tmp_path / str(processes), small_cohort) for processes in (1, 2))
+    assert one[-1] < one[0]
+    assert two == pytest.approx(one, abs=0.005)
 
 
 @pytest.mark.slow

@@ -50,6 +50,7 @@ def record(lesions, **changes):
     return {
         "case": "sub-01",
         "counts": count_lesions(lesions),
+        "candidates": 120,
         "threshold": 0.5,
         "contrast": "dark",
         "warnings": [],
@@ -97,12 +98,13 @@ def test_every_lesion_has_a_row_and_the_first_forty_a_picture(count):
     assert elements.open == []
     assert elements.count("tr", "row-") == count
     assert elements.count("div", "lesion-") == min(count, 40)
-    assert f"{count or 'No'} candidate{'s' * (count != 1)} at threshold 0.5" in elements.text
+    words = f"{count or 'No'} suspected microbleed{'s' * (count != 1)} of 120 candidates, at threshold 0.5"
+    assert words in elements.text
     assert elements.text.count("Research use only") == 2
 
 
-def test_page_without_candidates_says_so():
-    assert "No voxel reaches the threshold" in page(record([]), *many(0))
+def test_page_without_lesions_says_so():
+    assert "No candidate reaches the threshold" in page(record([]), *many(0))
 
 
 def test_links_lead_to_elements_of_the_page():
@@ -198,7 +200,7 @@ def test_outline_of_the_mask_follows_its_edge():
 def test_scene_without_brain_or_contrast_can_be_drawn():
     zeros = torch.zeros(1, 12, 12, 12)
     scene = make_scene(zeros, zeros, zeros, np.eye(4), "bright")
-    lesion = Lesion(1, 0.0, 0.0, 0.0, 0, 0, 0, 1.0, 1.2, 0.5)
+    lesion = Lesion(1, 0.0, 0.0, 0.0, 0, 0, 0, 1.0, 1.2, 0.5, 0.7, 0.1, 9.0)
     assert scene.brain.all()
     assert len(list(lesion_pictures(scene, lesion))) == 3
 

@@ -9,7 +9,15 @@ import torch
 from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fraction
 
 from csvd.regions import mni_regions
-from csvd.report import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_lesions
+from csvd.report import (
+    COLUMNS,
+    Lesion,
+    approximate_mni,
+    count_lesions,
+    lesion_table,
+    write_candidates,
+    write_lesions,
+)
 
 
 def blocks(*boxes, shape=(20, 20, 20)):
@@ -99,13 +107,32 @@ def test_crop_empty_mask_and_no_mask_give_no_region(mask):
 
 
 def test_table_is_read_back(tmp_path):
-    lesion = Lesion(7, *CENTRE_MM, 1, 2, 3, 14.137, 3.0, 0.91, "deep", "left")
+    lesion = Lesion(7, *CENTRE_MM, 1, 2, 3, 14.137, 3.0, 0.91, 0.99, 0.1, float("nan"), "deep", "left")
     write_lesions([lesion], tmp_path / "lesions.tsv")
     with (tmp_path / "lesions.tsv").open() as file:
         (row,) = csv.DictReader(file, delimiter="\t")
     assert list(row) == list(COLUMNS)
     assert row["x_mm"] == "4.00"
     assert (row["id"], row["k"], row["volume_mm3"], row["probability"]) == ("7", "3", "14.14", "0.9100")
+    assert (row["ellipticity"], row["edge_mm"]) == ("0.10", "n/a")
+
+
+def test_table_of_candidates_says_which_were_kept(tmp_path):
+    candidates = lesion_table(*blocks((slice(4, 6),) * 3, (slice(8, 9),) * 3), np.eye(4))
+    write_candidates(candidates, {2}, tmp_path / "candidates.tsv")
+    with (tmp_path / "candidates.tsv").open() as file:
+        table = list(csv.DictReader(file, delimiter="\t"))
+    assert list(table[0]) == [*COLUMNS, "kept"]
+    assert [(row["id"], row["kept"]) for row in table] == [("1", "0"), ("2", "1")]
+
+
+def test_both_steps_are_in_the_table():
+    instances, probability = blocks((slice(4, 6),) * 3)
+    detected = probability * 0.7
+    detected[0, 5, 5, 5] = 0.9
+    (lesion,) = lesion_table(instances, probability * 0.4, np.eye(4), torch.ones(1, *instances.shape[1:]), detected)
+    assert (lesion.probability, lesion.detector_probability) == pytest.approx((0.4 * float(probability.max()), 0.9))
+    assert lesion.ellipticity == pytest.approx(0, abs=1e-6)
 
 
 def test_empty_table_keeps_its_header(tmp_path):

@@ -96,9 +96,9 @@ def read_json(folder):
     return json.loads((folder / f"{folder.name}.json").read_text())
 
 
-def test_folder_holds_five_files(written):
+def test_folder_holds_six_files(written):
     _, _, folder = written
-    suffixes = ("_cmb.nii.gz", "_lesions.tsv", "_prob.nii.gz", ".html", ".json")
+    suffixes = ("_candidates.tsv", "_cmb.nii.gz", "_lesions.tsv", "_prob.nii.gz", ".html", ".json")
     assert sorted(path.name for path in folder.iterdir()) == sorted(folder.name + suffix for suffix in suffixes)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -152,7 +152,7 @@ def test_page_counts_what_the_table_holds(written):
     _, _, folder = written
     html = (folder / f"{folder.name}.html").read_text()
     assert html.count('<tr id="row-') == len(rows(folder))
-    assert "1 candidate at threshold 0.5" in html
+    assert "1 suspected microbleed of 1 candidate, at threshold 0.5" in html
 
 
 def item(path, **more):
@@ -170,7 +170,7 @@ def test_empty_result_is_a_table_with_its_header_and_a_page_that_says_so(tmp_pat
     folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan(), subject="sub-07"))
     assert folder == tmp_path / "out" / "sub-07"
     assert rows(folder) == []
-    assert "No candidates" in (folder / "sub-07.html").read_text()
+    assert "No suspected microbleeds of 0 candidates" in (folder / "sub-07.html").read_text()
     assert read_json(folder)["quality"] == {"mask_volume_ml": None, "median_intensity": None}
 
 
@@ -228,7 +228,7 @@ def test_overwrite_replaces_the_results_and_nothing_else(tmp_path, save_scan):
 
 def test_empty_folder_is_no_result(tmp_path, save_scan):
     (tmp_path / "out" / "sub-01_swi").mkdir(parents=True)
-    assert len(os.listdir(CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan())))) == 5
+    assert len(os.listdir(CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan())))) == 6
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -3,6 +3,7 @@
 from .best import EarlyStop, SaveBest
 from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay
+from .distributed import local_device, share, start, stop
 from .resume import Resume
 from .stages import Stage, Stages
 from .weights import load_weights, save_weights
@@ -17,5 +18,9 @@ __all__ = [
     "Stage",
     "Stages",
     "load_weights",
+    "local_device",
     "save_weights",
+    "share",
+    "start",
+    "stop",
 ]

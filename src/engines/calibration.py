@@ -23,6 +23,7 @@ from ..metrics import (
     reliability,
 )
 from ..networks import CascadeNetwork
+from .distributed import is_first
 from .weights import save_weights
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Calibration:
         save_weights(self.network, self.path)
         logger.info("saved %s", self.path)
         points = self._choose()
-        if points is None and self.points_path.exists():
+        if not is_first() or (points is None and self.points_path.exists()):
             return
         with atomic_path(self.points_path) as temporary:
             temporary.write_text(json.dumps((points or UNKNOWN) | calibration, indent=4) + "\n", encoding="utf-8")

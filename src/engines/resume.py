@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.transforms import Randomizable
 
-from ..files import atomic_path
+from .weights import save_state
 
 logger = logging.getLogger(__name__)
+
+RANK_STEP = 1_000_003  # so that no two processes draw the same
 
 
 class Resume:
@@ -41,8 +44,12 @@ class Resume:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
     def load(self, engine: Engine) -> None:
-        """Restore networks, optimisers, schedules and the number of the last epoch, if there is a file."""
-        if not self.path.exists():
+        """Restore networks, optimisers, schedules and the number of the last epoch, if there is a file.
+
+        A trainer that has run already goes on from what it holds: between the rounds of a federation, its weights are
+        the server's.
+        """
+        if engine.state.epoch > 0 or not self.path.exists():
             return
         saved = torch.load(self.path, map_location="cpu", weights_only=True)
         for name, item in self.state.items():
@@ -53,7 +60,7 @@ class Resume:
 
     def draw(self, engine: Engine) -> None:
         """Seed the order of the data, its random transforms and the network's dropout for this epoch."""
-        seed = self.seed + engine.state.epoch
+        seed = self.seed + engine.state.epoch + RANK_STEP * idist.get_rank()
         torch.manual_seed(seed)
         data = engine.state.dataloader
         transform = getattr(getattr(data, "dataset", None), "transform", None)
@@ -63,7 +70,5 @@ class Resume:
 
     def save(self, engine: Engine) -> None:
         """Write the state of the epoch that has just ended."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         state = {name: item.state_dict() for name, item in self.state.items()}
-        with atomic_path(self.path) as temporary:
-            torch.save({**state, "epoch": engine.state.epoch}, temporary)
+        save_state({**state, "epoch": engine.state.epoch}, self.path)

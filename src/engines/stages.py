@@ -11,6 +11,7 @@ import torch
 from monai.engines import Trainer
 
 from .best import SaveBest
+from .distributed import is_first
 from .weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -83,5 +84,6 @@ class Stages:
         """Run all steps."""
         for step in self.steps:
             step.run()
-        for path in self.resume_files:
-            path.unlink(missing_ok=True)
+        if is_first():
+            for path in self.resume_files:
+                path.unlink(missing_ok=True)
