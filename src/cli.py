@@ -192,6 +192,34 @@ def evaluate(
     console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
 
 
+class Experiment(str, Enum):
+    """Which table."""
+
+    ablation = "ablation"
+    crossval = "crossval"
+    generalize = "generalize"
+    components = "components"
+
+
+@app.command()
+def experiment(
+    name: Annotated[Experiment, typer.Argument(help="Tables 1 to 3 of the paper, and our own, of the components.")],
+    out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; what is there is not done again.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small cohorts and short trainings: minutes on two cores.")
+    ] = False,
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
+) -> None:
+    """Train and measure on simulated cohorts, a table: csvd experiment ablation --quick --out ablation"""
+    from . import experiments
+    from .detection import find_bundle
+
+    size = experiments.QUICK if quick else experiments.FULL
+    study = experiments.Study(out, bundle or find_bundle("cmb_detection"), size.settings, console.print)
+    folder = getattr(experiments, name.value)(study, size)
+    console.print((folder / f"{name.value}.md").read_text(), soft_wrap=True, markup=False)
+
+
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the simulated scan and of its results.")] = Path("demo"),

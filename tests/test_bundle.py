@@ -209,9 +209,10 @@ def losses_of(processes, folder, dataset_dir):
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
     size = ("--train#trainer#max_epochs", "8", "--network_def#detector#norm", "instance")  # no statistics of a batch
     batch = ("--train#dataloader#batch_size", str(2 // processes))
+    launch = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "monai.bundle", "run")
+    arguments = ("train_detector", "--config_file", configs, *folders, *QUICK, *size, *batch)
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        + ["-m", "monai.bundle", "run", "train_detector", "--config_file", configs, *folders, *QUICK, *size, *batch],
+        [sys.executable, "-m", *launch, *arguments],
         cwd=BUNDLE,
         capture_output=True,
         text=True,

@@ -1,0 +1,74 @@
+"""Our own ablation: which parts of the cascade earn their place, on mixed protocols."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from .sizes import Size
+from .study import THRESHOLDS, Item, Study, Variant
+from .tables import chosen_threshold, rates_row, write_table
+
+PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
+ISOTROPIC: dict[str, Any] = {
+    f"network_def#{part}#strides": [[2, 2, 2], [2, 2, 2]] for part in ("detector", "discriminator")
+} | {"image_transforms#9#k_divisible": [4, 4, 4]}
+VARIANTS = {
+    "bundle's defaults": Variant("default"),
+    "without FRST": Variant("no_frst", ("no_frst",)),
+    "without N4": Variant("no_n4", settings={"image_transforms#6#_disabled_": True}),
+    "with vessel inpainting": Variant("inpaint", ("inpaint_vessels",)),
+    "isotropic pooling": Variant("isotropic", settings=ISOTROPIC),
+}
+CLEAN_UP: dict[str, dict[str, float | None]] = {
+    "no clean-up": {"clean_up#min_volume_mm3": None},
+    "clean-up: ellipticity at most 0.2": {"clean_up#max_ellipticity": 0.2},
+    "clean-up: 5 mm from the edge": {"clean_up#min_edge_mm": 5.0},
+}
+
+
+def components(study: Study, size: Size, match: str = "distance") -> Path:
+    """Change one part at a time, train, and measure on a mixture of protocols; return the folder of the table."""
+    sections = {
+        name: _mixed(study, count, seed)
+        for seed, (name, count) in enumerate(
+            {"training": size.training, "validation": size.validation, "test": size.test}.items(), start=1
+        )
+    }
+    data = study.data("mixed", **sections)
+    trained = {
+        name: study.train(data, ["train_detector", "train_teacher", "train_student"], variant)
+        for name, variant in VARIANTS.items()
+    }
+    alone = trained["bundle's defaults"].with_name("no_kd")
+    alone.mkdir(exist_ok=True)
+    shutil.copy(trained["bundle's defaults"] / "detector.pt", alone)
+    study.train(data, ["train_student_no_kd"], Variant("no_kd", ("train_student_no_kd",)))
+    runs = [(name, trained[name], variant) for name, variant in VARIANTS.items()]
+    runs.append(("without KD", alone, Variant("no_kd")))
+    default = trained["bundle's defaults"]
+    runs += [(name, default, Variant(f"clean_up_{k}", settings=CLEAN_UP[name])) for k, name in enumerate(CLEAN_UP)]
+    rows = []
+    for name, weights, variant in runs:
+        validation, test = (study.measure(data, weights, variant, section)[match] for section in ("validation", "test"))
+        index = chosen_threshold(validation, THRESHOLDS)
+        rows.append({"changed": name, "threshold": round(THRESHOLDS[index], 4), **rates_row(test[:, index], match)})
+    notes = [
+        f"{len(PRESETS)} simulated protocols ({', '.join(PRESETS)}), {size.training} training, {size.validation} "
+        f"validation and {size.test} test subjects in all; thresholds of the best F1 on validation subjects.",
+        f"Lesions matched by {match}; 95 % bootstrap intervals over subjects; seed 0. Research use only.",
+    ]
+    write_table(rows, study.out / "components", "Components: one change at a time", notes)
+    return study.out
+
+
+def _mixed(study: Study, subjects: int, seed: int) -> list[Item]:
+    """Return subjects of all presets, as many of each as possible."""
+    shares = [len(range(k, subjects, len(PRESETS))) for k in range(len(PRESETS))]
+    return [
+        item
+        for preset, share in zip(PRESETS, shares, strict=True)
+        if share
+        for item in study.cohort(preset, share, seed)
+    ]

@@ -1,0 +1,76 @@
+"""Table 2 of Sundaresan et al. 2023: cross-validation, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from monai.data import create_cross_validation_datalist
+
+from .ablation import NO_CLEAN_UP
+from .sizes import Size
+from .study import THRESHOLDS, Item, Study, Variant
+from .tables import chosen_threshold, rates_row, write_table
+
+PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
+STEPS = {  # overlays over evaluate.json, and values
+    "detection": (("evaluate_detector",), {}),
+    "discrimination": ((), NO_CLEAN_UP),
+    "clean-up": ((), {}),
+}
+PAPER = {
+    ("ukbb", "detection"): "0.97 / 175",
+    ("ukbb", "discrimination"): "0.95 / 24.2",
+    ("ukbb", "clean-up"): "0.93 / 1.5 (0.59)",
+    ("oxvasc", "detection"): "0.93 / 195.7",
+    ("oxvasc", "discrimination"): "0.91 / 10.1",
+    ("oxvasc", "clean-up"): "0.90 / 0.9 (0.84)",
+}
+CASCADE = ("train_detector", "train_teacher", "train_student")
+
+
+def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
+    """Train and test on each fold of two simulated data sets; return the folder of the table.
+
+    Of the folds, one is for testing, the next for choosing weights and thresholds, the rest for training. Counts of
+    all test subjects are pooled.
+    """
+    rows = []
+    subjects = size.training + size.validation + size.test
+    for preset in PRESETS:
+        items = study.cohort(preset, subjects, seed=1)
+        folds = [_fold(study, preset, items, fold, size.folds) for fold in range(size.folds)]
+        weights = [study.train(data, CASCADE, Variant("cascade")) for data in folds]
+        for step, (overlays, settings) in STEPS.items():
+            found = []
+            for data, trained in zip(folds, weights, strict=True):
+                variant = Variant(step, settings=settings)
+                validation, test = (
+                    study.measure(data, trained, variant, section, overlays)[match]
+                    for section in ("validation", "test")
+                )
+                index = chosen_threshold(validation, THRESHOLDS, "tpr_95" if step == "detection" else "best_f1")
+                found.append(test[:, index])
+            rates = rates_row(torch.cat(found), match)
+            rows.append({"data": PRESETS[preset], "step": step, **rates, "paper": PAPER[preset, step]})
+    notes = [
+        f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; weights and thresholds "
+        "chosen on the fold after the test fold.",
+        f"Lesions matched by {match}; counts of all folds pooled; 95 % bootstrap intervals over subjects; seed 0. "
+        "Research use only.",
+    ]
+    write_table(rows, study.out / "crossval", "Cross-validation", notes)
+    return study.out
+
+
+def _fold(study: Study, preset: str, items: list[Item], fold: int, folds: int) -> Path:
+    """Write the data list of a fold; with two folds, one is for training and one for testing and choosing."""
+    following = (fold + 1) % folds
+    chosen = following if folds > 2 else fold
+    training = [other for other in range(folds) if other not in (fold, chosen)]
+    sections = {
+        name: create_cross_validation_datalist(items, folds, training, part, val_key=name, seed=0)[name]
+        for name, part in (("test", fold), ("validation", chosen))
+    }
+    learned = create_cross_validation_datalist(items, folds, training, fold, seed=0)["training"]
+    return study.data(f"{preset}_fold_{fold}", training=learned, **sections)

@@ -1,0 +1,40 @@
+"""How large an experiment is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """Subjects, folds, and values for all configs, by config id."""
+
+    training: int
+    validation: int
+    test: int
+    folds: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+FULL = Size(training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20})
+"""Hours on a GPU, days on two cores."""
+
+QUICK = Size(
+    training=10,
+    validation=3,
+    test=4,
+    folds=2,
+    settings={
+        "train#trainer#max_epochs": 80,
+        "val_interval": 80,
+        "patch_size": [24, 24, 8],
+        "margin_size": [40, 40, 14],
+        "student#dataset#patch_size": [30, 30, 10],
+        "student#sampler#num_samples": 96,
+        "validate#key_metric#froc#metric_fn#thresholds": [0.1, 0.5],
+        "student#evaluator#key_val_metric#froc#metric_fn#thresholds": [0.1, 0.3, 0.5, 0.7, 0.9],
+    },
+)
+"""Minutes on two cores; shows that everything runs, not how good it is."""

@@ -1,0 +1,70 @@
+"""Tables and curves of the experiments, beside the numbers of the paper."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..files import atomic_path
+from ..metrics import FROC, operating_thresholds, pooled_rates, summarize_cohort
+
+RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}
+
+
+def rates_row(counts: torch.Tensor, match: str) -> dict[str, str | int]:
+    """Return subjects, lesions and the rates of counts (S, 4), each with its 95 % bootstrap interval over subjects."""
+    summary = summarize_cohort(counts, match=match)
+    rates = {name: "{value:.3f} [{low:.3f}, {high:.3f}]".format(**summary[rate]) for rate, name in RATES.items()}
+    return {"subjects": summary["subjects"], "lesions": summary["lesions"], **rates}
+
+
+def chosen_threshold(counts: torch.Tensor, thresholds: Sequence[float], point: str = "best_f1") -> int:
+    """Return the index of the threshold of an operating point on validation counts (S, T, 4).
+
+    Args:
+        counts: of the validation subjects.
+        thresholds: T probabilities.
+        point: one of :data:`csvd.metrics.OPERATING_POINTS`, or "tpr_95": the highest with a TPR of 0.95, for a step
+            whose false positives the next one removes.
+    """
+    values = torch.tensor(thresholds, dtype=torch.float64)
+    if point == "tpr_95":
+        tpr = pooled_rates(counts.transpose(0, 1))["tpr"]
+        return int((tpr >= min(0.95, float(tpr.max()))).nonzero().max())
+    return int((values - operating_thresholds(counts, values)[point]).abs().argmin())
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes: Sequence[str]) -> None:
+    """Write ``<path>.tsv`` and ``<path>.md``, the second with a title, the date and notes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path.with_suffix(".tsv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(map(str, row.values())) for row in rows)]
+    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    said = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
+    with atomic_path(path.with_suffix(".md")) as temporary:
+        temporary.write_text(f"# {title}\n\n{body}\n{said}", encoding="utf-8")
+
+
+def plot_froc(panels: Mapping[str, Mapping[str, FROC]], path: Path) -> None:
+    """Draw panels of FROC curves, each with its name."""
+    import matplotlib.pyplot as plt
+
+    figure, row = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 4.2), layout="constrained", squeeze=False)
+    for axes, (title, curves) in zip(row[0], panels.items(), strict=True):
+        for name, curve in curves.items():
+            order = torch.argsort(curve.fps)
+            axes.plot(curve.fps[order], curve.tpr[order], marker=".", label=name)
+        axes.set(xscale="symlog", xlabel="false positives per subject", ylabel="TPR", ylim=(0, 1.02), title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)
