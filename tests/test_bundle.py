@@ -52,6 +52,10 @@ def test_training_and_inference_clean_up_alike():
     assert {**config("train")["clean_up"], "keys": "pred"} == config("inference")["clean_up"]
 
 
+def test_teacher_is_evaluated_as_it_was_trained():
+    assert config("train")["teacher"]["network_def"] == config("evaluate_teacher")["network_def#discriminator"]
+
+
 @pytest.mark.parametrize("path", sorted((BUNDLE / "configs").glob("*.json")), ids=lambda path: path.stem)
 def test_configs_hold_no_logic(path):
     for text in every_string(json.loads(path.read_text())):

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
-from openpyxl import load_workbook
 from scipy.io import loadmat
 
 from ..checks import InputError
@@ -82,6 +81,8 @@ def aibl_items(root: Path) -> list[Item]:
     Scans with ``synthetic`` true belong to the same people as the others: their ``subject`` is the first part of the
     file's name.
     """
+    from openpyxl import load_workbook  # here, because a shared bundle goes without it
+
     tables = sorted(path for path in root.rglob("*.xlsx") if not path.name.startswith("~"))
     voxels: dict[tuple[str, str], list[list[float]]] = {}
     for table in tables:

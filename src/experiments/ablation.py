@@ -16,6 +16,8 @@ from .study import THRESHOLDS, Study, Variant
 from .tables import chosen_threshold, plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
+SECTIONS = ("training", "validation", "test")
+MIN_EMBEDDED = 8
 PAPER = {  # TPR / FPs per subject (precision)
     "detection without FRST": "0.86 / 129.3",
     "detection": "0.975 / 85.3",
@@ -68,21 +70,23 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
     return study.out
 
 
-SECTIONS = ("training", "validation", "test")
-
-
 def plot_features(students: dict[str, tuple[Path, Variant]], study: Study, data: Path) -> None:
-    """Draw the features before the last layer of the test candidates in two dimensions, t-SNE, a panel a student."""
+    """Draw the features before the last layer of the test candidates in two dimensions, t-SNE, a panel a student.
+
+    With fewer than :data:`MIN_EMBEDDED` candidates there is nothing to see, and the panel stays empty.
+    """
     import matplotlib.pyplot as plt
     from sklearn.manifold import TSNE
 
     figure, row = plt.subplots(1, len(students), figsize=(9, 4.2), layout="constrained")
     for axes, (title, (weights, variant)) in zip(row, students.items(), strict=True):
         features, labels = embed(study, data, weights, variant)
-        points = TSNE(perplexity=min(30, max(2, len(labels) // 4)), random_state=0).fit_transform(features)
+        axes.set(title=f"{title}: {len(labels)} candidates", xticks=[], yticks=[])
+        if len(labels) < MIN_EMBEDDED:
+            continue
+        points = TSNE(perplexity=min(30, len(labels) / 4), random_state=0).fit_transform(features)
         for value, name, colour in ((0, "other candidate", "tab:gray"), (1, "microbleed", "tab:red")):
             axes.scatter(*points[labels == value].T, s=8, c=colour, label=name)
-        axes.set(title=title, xticks=[], yticks=[])
         axes.legend(fontsize="small")
     with atomic_path(study.out / "tsne.png") as path:
         figure.savefig(path, dpi=120)
@@ -103,4 +107,4 @@ def embed(study: Study, data: Path, weights: Path, variant: Variant) -> tuple[np
         features = [
             network.discriminator.embed(candidates[k]["image"][None].to(device)) for k in range(len(candidates))
         ]
-    return torch.cat(features).cpu().numpy(), candidates.labels.numpy()
+    return np.array([row[0].cpu().numpy() for row in features]), candidates.labels.numpy()

@@ -13,11 +13,11 @@ from .tables import chosen_threshold, rates_row, write_table
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
 ISOTROPIC: dict[str, Any] = {
     f"network_def#{part}#strides": [[2, 2, 2], [2, 2, 2]] for part in ("detector", "discriminator")
-} | {"image_transforms#9#k_divisible": [4, 4, 4]}
+} | {"image_transforms#10#k_divisible": [4, 4, 4]}
 VARIANTS = {
     "bundle's defaults": Variant("default"),
     "without FRST": Variant("no_frst", ("no_frst",)),
-    "without N4": Variant("no_n4", settings={"image_transforms#6#_disabled_": True}),
+    "without N4": Variant("no_n4", settings={"image_transforms#7#_disabled_": True}),
     "with vessel inpainting": Variant("inpaint", ("inpaint_vessels",)),
     "isotropic pooling": Variant("isotropic", settings=ISOTROPIC),
 }
