@@ -231,7 +231,7 @@ def demo(
     from .detection import find_bundle
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
-    table = Table(title="Simulated lesions and the nearest candidate (mm, RAS+)", box=SIMPLE, collapse_padding=True)
+    table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)
     for name in ("true x, y, z", "radius", "region", "found x, y, z", "apart", "prob."):
         table.add_column(name, justify="left" if name == "region" else "right", no_wrap=True)
     for row in rows:
@@ -242,7 +242,7 @@ def demo(
         table.add_row(_point(lesion), f"{float(lesion['radius_mm']):.1f}", lesion["region"], *right)
     console.print(table)
     found = sum(row["found"] is not None for row in rows)
-    console.print(f"{found} of {len(rows)} simulated lesions have a candidate within 5 mm. Research use only.")
+    console.print(f"{found} of {len(rows)} simulated lesions were found, within 5 mm. Research use only.")
     console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
 
 
