@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from csvd.inferers import CascadeInferer, find_candidates, infer_slabs
+from csvd.inferers import CascadeInferer, LabelDetector, find_candidates, infer_slabs
 from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier
 from csvd.transforms import gather_patches
 
@@ -116,3 +116,17 @@ def test_cascade_of_real_networks_runs_at_any_depth():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         CascadeInferer(**arguments)
+
+
+def test_detector_of_monai_label_gives_the_same_maps(scan, network):
+    inferer = CascadeInferer(threshold=0.5)
+    detector = LabelDetector(network, inferer)
+    detector.eval()
+    assert not network.training
+    torch.testing.assert_close(detector(scan, use_inferer=True)[0]["pred"], inferer(scan, network)[0])
+
+
+def test_no_candidate_has_probability_zero(scan, network):
+    scan[0, 1] = -200
+    decided = CascadeInferer(threshold=0.5)(scan, network)[0, 1]
+    assert (decided > 0).sum() == 4
