@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from monai.transforms import RandomizableTrait
 
 from csvd.pack import pack_bundle
 
@@ -125,6 +126,13 @@ def test_patches_of_a_scan_without_lesions_are_fine(small_cohort, tmp_path):
     assert {tuple(patch["image"].shape) for patch in patches} == {(2, 24, 24, 8)}
     assert not any(patch["label"].any() for patch in patches)
     assert set(patches[0]) == {"image", "label"}
+
+
+def test_all_that_is_not_random_is_cached(small_cohort, tmp_path):
+    parser, _ = training(small_cohort, tmp_path)
+    transforms = parser.get_parsed_content("train#preprocessing").transforms
+    first_random = next(k for k, transform in enumerate(transforms) if isinstance(transform, RandomizableTrait))
+    assert type(transforms[first_random]).__name__ == "RandCropByPosNegLabeld"
 
 
 def test_half_of_the_patches_of_other_scans_hold_a_lesion(small_cohort, tmp_path):
