@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from csvd.metrics import OPERATING_POINTS, fit_temperature, operating_thresholds, reliability
+from csvd.metrics import OPERATING_POINTS, fit_calibration, operating_thresholds, reliability
 
 
 def test_honest_probabilities_have_no_error():
@@ -19,12 +19,15 @@ def test_boasting_is_measured():
     assert result.ece == pytest.approx(0.4)
 
 
-def test_temperature_undoes_what_made_the_logits_too_sure():
+@pytest.mark.parametrize("shift", [0.0, -2.0])
+def test_calibration_undoes_what_made_the_logits_too_sure_and_too_many(shift):
     generator = torch.Generator().manual_seed(0)
     odds = torch.randn(20000, generator=generator) * 2
-    label = (torch.rand(20000, generator=generator) < odds.sigmoid()).long()
+    label = torch.rand(20000, generator=generator) < (odds + shift).sigmoid()
     logits = torch.stack([torch.zeros_like(odds), 3 * odds], dim=1)
-    assert fit_temperature(logits, label) == pytest.approx(3, rel=0.05)
+    temperature, bias = fit_calibration(logits, label.long())
+    assert temperature == pytest.approx(3, rel=0.07)
+    assert bias == pytest.approx(shift, abs=0.1)
 
 
 def test_operating_points_are_what_they_are_called():
@@ -47,7 +50,7 @@ def test_operating_points_that_cannot_be_had_come_closest():
     ("call", "message"),
     [
         (lambda: reliability(torch.zeros(0), torch.zeros(0)), "calibration of 0 candidates"),
-        (lambda: fit_temperature(torch.zeros(3, 2), torch.ones(3)), r"candidates of the classes \[1.0\]"),
+        (lambda: fit_calibration(torch.zeros(3, 2), torch.ones(3)), r"candidates of the classes \[1.0\]"),
         (lambda: operating_thresholds(torch.zeros(2, 3, 4), torch.rand(3)), "subjects without lesions"),
     ],
 )

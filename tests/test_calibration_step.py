@@ -62,6 +62,7 @@ def calibrate(folder, count=4000, scans=2, lesions=1):
 def test_too_sure_a_network_is_cooled_and_saved(tmp_path):
     network, record = calibrate(tmp_path)
     assert network.temperature.item() == pytest.approx(4, rel=0.1)
+    assert network.bias.item() == pytest.approx(0, abs=0.1)
     assert record["ece"] < 0.03
     assert torch.load(tmp_path / "model.pt", weights_only=True)["temperature"] == network.temperature
 

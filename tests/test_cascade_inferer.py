@@ -61,10 +61,11 @@ def test_each_candidate_gets_the_probability_of_its_patch(scan, network):
     assert (decided[detected < 0.5] == 0).all()
 
 
-def test_temperature_softens(scan, network):
+def test_temperature_and_bias_calibrate(scan, network):
     network.temperature.fill_(2)
+    network.bias.fill_(-1)
     decided = CascadeInferer(threshold=0.5)(scan, network)[0, 1]
-    torch.testing.assert_close(decided[11, 8, 6], torch.tensor(0.5).sigmoid())
+    torch.testing.assert_close(decided[11, 8, 6], torch.tensor(0.5 - 1).sigmoid())
 
 
 def test_scan_without_candidates_is_empty(scan, network):

@@ -156,6 +156,14 @@ def test_bad_scan_of_a_folder_is_a_row_and_the_rest_goes_on(csvd, scan, tmp_path
     assert "sub-02_swi: failed" in output
 
 
+def test_folder_of_bad_scans_alone_is_a_table_of_reasons(csvd, scan, tmp_path):
+    (scan.parent / "sub-02_swi.nii.gz").write_bytes(scan.read_bytes()[:3000])
+    (scan.parent / "sub-01_swi.nii.gz").write_bytes(scan.read_bytes()[:2000])
+    assert csvd("detect", scan.parent, "--out", tmp_path / "out")[0] == 0
+    rows = rows_of(tmp_path / "out" / "participants.tsv")
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stored", STORED)
 def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):

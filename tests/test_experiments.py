@@ -17,10 +17,9 @@ TINY = experiments.Size(
     test=1,
     folds=2,
     settings={
+        **experiments.QUICK.settings,
         "train#trainer#max_epochs": 2,
         "val_interval": 2,
-        "patch_size": [24, 24, 8],
-        "margin_size": [30, 30, 10],
         "student#sampler#num_samples": 32,
         "network_def#detector#features": 2,
         "network_def#discriminator#features": 2,

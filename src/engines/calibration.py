@@ -17,12 +17,12 @@ from ..inferers import CandidateDataset
 from ..metrics import (
     OPERATING_POINTS,
     FROCMetric,
-    fit_temperature,
+    fit_calibration,
     operating_thresholds,
     pooled_rates,
     reliability,
 )
-from ..networks import CascadeNetwork
+from ..networks import CascadeNetwork, calibrated
 from .distributed import is_first
 from .weights import save_weights
 
@@ -32,13 +32,13 @@ UNKNOWN = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_P
 
 
 class Calibration:
-    """Fit the temperature of a cascade on validation candidates, choose its operating points on validation scans, save.
+    """Calibrate a cascade on validation candidates, choose its operating points on validation scans, save.
 
     Written are the bare state dict of the network, and beside it a JSON with the operating points, what they gave on
     the validation scans, and the reliability of the probabilities there.
 
     Args:
-        network: trained; its ``temperature`` is set.
+        network: trained; its ``temperature`` and ``bias`` are set.
         candidates: of the validation scans, patches of the size that the discriminator takes.
         evaluator: runs the whole cascade on the validation scans.
         metric: in ``evaluator``; counts their lesions at each threshold.
@@ -72,7 +72,7 @@ class Calibration:
         """Fit, choose and write both files.
 
         Where the validation scans do not allow it, because they have no microbleeds or no other candidates, the
-        temperature and the operating points stay as they are, with a warning; points that never were are 0.5.
+        calibration and the operating points stay as they are, with a warning; points that never were are 0.5.
         """
         calibration = self._fit()
         save_weights(self.network, self.path)
@@ -85,16 +85,22 @@ class Calibration:
         logger.info("saved %s", self.points_path)
 
     def _fit(self) -> dict[str, float]:
-        """Set the temperature; return it, and the calibration error that is left on the candidates."""
+        """Set temperature and bias; return them, and the calibration error that is left on the candidates."""
         labels = self.candidates.labels
         if labels.unique().tolist() != [0, 1]:
-            logger.warning("no microbleed or no other candidate in the validation scans: temperature not fitted")
+            logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             return {}
         logits = self._judge()
-        self.network.temperature.fill_(fit_temperature(logits, labels))
-        temperature = float(self.network.temperature)
-        said = (logits / temperature).softmax(dim=1)[:, 1]
-        return {"temperature": temperature, "ece": reliability(said, labels).ece, "candidates": len(labels)}
+        temperature, bias = fit_calibration(logits, labels)
+        self.network.temperature.fill_(temperature)
+        self.network.bias.fill_(bias)
+        said = calibrated(logits, temperature, bias)
+        return {
+            "temperature": temperature,
+            "bias": bias,
+            "ece": reliability(said, labels).ece,
+            "candidates": len(labels),
+        }
 
     def _judge(self) -> torch.Tensor:
         """Return the discriminator's logits (N, 2) of all candidates."""

@@ -33,8 +33,6 @@ QUICK = Size(
         "margin_size": [40, 40, 14],
         "student#dataset#patch_size": [30, 30, 10],
         "student#sampler#num_samples": 96,
-        "validate#key_metric#froc#metric_fn#thresholds": [0.1, 0.5],
-        "student#evaluator#key_val_metric#froc#metric_fn#thresholds": [0.1, 0.3, 0.5, 0.7, 0.9],
     },
 )
 """Minutes on two cores; shows that everything runs, not how good it is."""

@@ -3,7 +3,7 @@
 from .calibration import (
     OPERATING_POINTS,
     Reliability,
-    fit_temperature,
+    fit_calibration,
     operating_threshold,
     operating_thresholds,
     reliability,
@@ -24,7 +24,7 @@ __all__ = [
     "Reliability",
     "bootstrap_ci",
     "count_lesions",
-    "fit_temperature",
+    "fit_calibration",
     "froc",
     "knee_point",
     "operating_threshold",

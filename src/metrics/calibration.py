@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..checks import check_one_of, check_positive
 from .rates import pooled_rates
@@ -48,8 +49,11 @@ def reliability(probability: torch.Tensor, label: torch.Tensor, bins: int = 15) 
     return Reliability(said / count, so / count, count, float((said - so).abs().sum() / count.sum()))
 
 
-def fit_temperature(logits: torch.Tensor, label: torch.Tensor) -> float:
-    """Return the temperature that makes ``logits / temperature`` most likely, as Guo et al. 2017, section 4.2.
+def fit_calibration(logits: torch.Tensor, label: torch.Tensor) -> tuple[float, float]:
+    """Return the temperature and the bias that make the log-odds ``(l1 - l0) / temperature + bias`` most likely.
+
+    Platt scaling [1]_: the temperature makes a network less or more sure, as in Guo et al. 2017; the bias corrects for
+    candidates that were drawn for training in other proportions than those of a scan.
 
     Args:
         logits: (N, 2).
@@ -57,22 +61,24 @@ def fit_temperature(logits: torch.Tensor, label: torch.Tensor) -> float:
 
     Raises:
         ValueError: there is no candidate of one of the classes.
+
+    References:
+        .. [1] Platt, Probabilistic outputs for support vector machines, Advances in Large Margin Classifiers, 1999.
     """
     if set(label.unique().tolist()) != {0, 1}:
-        raise ValueError(
-            f"cannot fit a temperature to candidates of the classes {label.unique().tolist()}: needs both."
-        )
-    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+        raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
+    odds = (logits[:, 1] - logits[:, 0]).double()
+    fitted = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log temperature, bias
+    optimizer = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(logits.double() / log_temperature.exp(), label.long())
+        loss = binary_cross_entropy_with_logits(odds / fitted[0].exp() + fitted[1], label.double())
         loss.backward()
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
-    return log_temperature.exp().item()
+    return fitted[0].exp().item(), fitted[1].item()
 
 
 def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ..files import atomic_path
@@ -49,6 +50,7 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_participants(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
     """Write ``participants.tsv``: :func:`participant` of each row, ``n/a`` for what a scan does not have."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
         table.writeheader()
