@@ -74,7 +74,7 @@ def test_every_third_party_import_is_a_dependency():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    distributions = {"PIL": "pillow", "ignite": "pytorch-ignite", "skimage": "scikit-image"}
+    distributions = {"PIL": "pillow", "ignite": "pytorch-ignite", "skimage": "scikit-image", "sklearn": "scikit-learn"}
     needed = {distributions.get(name, name) for name in imported - sys.stdlib_module_names}
     assert needed <= {requirement.name for requirement in DEPENDENCIES}
 

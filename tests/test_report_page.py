@@ -200,7 +200,7 @@ def test_outline_of_the_mask_follows_its_edge():
 def test_scene_without_brain_or_contrast_can_be_drawn():
     zeros = torch.zeros(1, 12, 12, 12)
     scene = make_scene(zeros, zeros, zeros, np.eye(4), "bright")
-    lesion = Lesion(1, 0.0, 0.0, 0.0, 0, 0, 0, 1.0, 1.2, 0.5, 0.7, 0.1, 9.0)
+    lesion = Lesion(1, 0.0, 0.0, 0.0, 0, 0, 0, 1.0, 1.2, 0.5)
     assert scene.brain.all()
     assert len(list(lesion_pictures(scene, lesion))) == 3
 

@@ -107,7 +107,7 @@ def test_crop_empty_mask_and_no_mask_give_no_region(mask):
 
 
 def test_table_is_read_back(tmp_path):
-    lesion = Lesion(7, *CENTRE_MM, 1, 2, 3, 14.137, 3.0, 0.91, 0.99, 0.1, float("nan"), "deep", "left")
+    lesion = Lesion(7, *CENTRE_MM, 1, 2, 3, 14.137, 3.0, 0.91, "deep", "left", ellipticity=0.1)
     write_lesions([lesion], tmp_path / "lesions.tsv")
     with (tmp_path / "lesions.tsv").open() as file:
         (row,) = csv.DictReader(file, delimiter="\t")

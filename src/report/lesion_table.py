@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isnan
+from math import isnan, nan
 
 import numpy as np
 import torch
@@ -27,11 +27,11 @@ COLUMNS: dict[str, str] = {
     "volume_mm3": "volume of the voxels, mm3",
     "diameter_mm": "diameter of the sphere of that volume, mm",
     "probability": "that it is a microbleed, calibrated on simulated scans",
+    "region": "lobar, deep or infratentorial, approximate (bounding-box alignment with MNI152); n/a: not a whole brain",
+    "side": "left, right or midline, approximate; n/a: not a whole brain",
     "detector_probability": "highest probability of a voxel in the first step, where candidates are found",
     "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
     "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
-    "region": "lobar, deep or infratentorial, approximate (bounding-box alignment with MNI152); n/a: not a whole brain",
-    "side": "left, right or midline, approximate; n/a: not a whole brain",
 }
 """Columns of the table, in order, and what they hold."""
 
@@ -57,11 +57,11 @@ class Lesion:
     volume_mm3: float
     diameter_mm: float
     probability: float
-    detector_probability: float
-    ellipticity: float
-    edge_mm: float
     region: str = UNKNOWN
     side: str = UNKNOWN
+    detector_probability: float = nan
+    ellipticity: float = nan
+    edge_mm: float = nan
 
 
 def lesion_table(
@@ -107,12 +107,11 @@ def lesion_table(
         shapes.volume_mm3,
         (6 * shapes.volume_mm3 / torch.pi) ** (1 / 3),
         highest,
-        detected_highest,
-        shapes.ellipticity,
-        shapes.edge_mm,
     )
     places = _places(points_mm, brain_mask, affine)
-    return [Lesion(*row) for row in zip(*(column.tolist() for column in columns), *places, strict=True)]
+    shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
+    rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
+    return [Lesion(*row) for row in rows]
 
 
 def to_world(points: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
