@@ -189,9 +189,16 @@ def test_missing_dimension_is_named():
         fast_radial_symmetry(torch.zeros(8, 8, 8), (2,))
 
 
-def test_radius_below_half_a_voxel_is_named():
-    with pytest.raises(ValueError, match=r"neighbouring voxel of size \(1, 1, 3\), 0.4 does not"):
-        fast_radial_symmetry(torch.zeros(1, 1, 8, 8, 8), (2, 0.4), spacing=(1, 1, 3))
+def test_radius_below_half_a_voxel_is_left_out():
+    image = torch.rand(1, 1, 12, 12, 8, generator=torch.Generator().manual_seed(0))
+    both, one = (fast_radial_symmetry(image, radii, spacing=(3.4, 3.4, 3.4)) for radii in ((1.6, 4.8), (4.8,)))
+    assert torch.equal(both, one)
+
+
+def test_radii_below_half_a_voxel_are_named_with_the_image():
+    image = MetaTensor(torch.zeros(1, 1, 8, 8, 8), meta={"filename_or_obj": "coarse.nii.gz"})
+    with pytest.raises(ValueError, match=r"coarse.nii.gz.*`radii` \(0.4,\) reaches .* size \(1.0, 1.0, 3.0\)"):
+        fast_radial_symmetry(image, (0.4,), spacing=(1, 1, 3))
 
 
 def test_value_that_is_not_finite_is_named():

@@ -70,7 +70,7 @@ def fast_radial_symmetry(
 
     Args:
         image: (B, C, H, W, D) tensor of any number type, not modified. Each channel is transformed by itself.
-        radii: distances ``n``, in the unit of ``spacing``.
+        radii: distances ``n``, in the unit of ``spacing``. Those that reach no neighbouring voxel are left out.
         spacing: voxel size along H, W and D. 1 measures radii in voxels; the voxel size in mm measures them in mm.
         alpha: strictness, above 0. Higher values suppress what is not symmetric on all sides, such as lines.
         polarity: "bright" and "dark" count the votes for spheres of that kind only, "both" counts both.
@@ -82,7 +82,7 @@ def fast_radial_symmetry(
 
     Raises:
         ValueError: ``image`` has not 5 dimensions or is not finite, ``alpha`` or ``polarity`` is not allowed,
-            ``radii`` is empty or a radius is too small to reach a neighbouring voxel.
+            ``radii`` is empty or none of them reaches a neighbouring voxel.
 
     References:
         .. [1] Loy and Zelinsky, ECCV 2002. https://doi.org/10.1007/3-540-47969-4_24
@@ -95,16 +95,19 @@ def fast_radial_symmetry(
     volumes = convert_to_tensor(image, dtype=torch.float32, track_meta=False).flatten(0, 1)
     if not volumes.isfinite().all():
         raise ValueError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
-    for radius in radii:
-        if sphere_votes(radius, spacing) == 0:
-            raise ValueError(f"`radii` must reach a neighbouring voxel of size {tuple(spacing)}, {radius!r} does not.")
+    reaching = [radius for radius in radii if sphere_votes(radius, spacing)]
+    if not reaching:
+        raise ValueError(
+            f"cannot transform {describe(image)}: none of `radii` {tuple(radii)} reaches a neighbouring voxel, its size "
+            f"{tuple(round(float(size), 3) for size in spacing)}."
+        )
     # Votes and the Gaussian both reach one radius, so the rest of a scan without skull stays 0.
-    reach = [1 + 2 * math.ceil(max(radii) / size) for size in spacing]
+    reach = [1 + 2 * math.ceil(max(reaching) / size) for size in spacing]
     start, end = generate_spatial_bounding_box(volumes != volumes[:, :1, :1, :1], margin=reach)
     box = (slice(None), *(slice(max(0, first), last) for first, last in zip(start, end, strict=True)))
     result = torch.zeros_like(volumes)
     if result[box].numel() > 0:
-        result[box] = mean_symmetry(volumes[box], radii, spacing, alpha, SIGNS[polarity])
+        result[box] = mean_symmetry(volumes[box], reaching, spacing, alpha, SIGNS[polarity])
     return result.view(image.shape)
 
 
