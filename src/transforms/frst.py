@@ -98,8 +98,8 @@ def fast_radial_symmetry(
     reaching = [radius for radius in radii if sphere_votes(radius, spacing)]
     if not reaching:
         raise ValueError(
-            f"cannot transform {describe(image)}: none of `radii` {tuple(radii)} reaches a neighbouring voxel, its size "
-            f"{tuple(round(float(size), 3) for size in spacing)}."
+            f"cannot transform {describe(image)}: none of `radii` {tuple(radii)} reaches a neighbouring voxel, "
+            f"its size {tuple(round(float(size), 3) for size in spacing)}."
         )
     # Votes and the Gaussian both reach one radius, so the rest of a scan without skull stays 0.
     reach = [1 + 2 * math.ceil(max(reaching) / size) for size in spacing]
