@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,12 @@ import torch
 from ..files import atomic_path
 from ..inferers import CandidateDataset
 from ..metrics import froc
+from ..splits import SECTIONS
 from .sizes import Size
 from .study import THRESHOLDS, Study, Variant
-from .tables import chosen_threshold, plot_froc, rates_row, write_table
+from .tables import plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
-SECTIONS = ("training", "validation", "test")
 MIN_EMBEDDED = 8
 PAPER = {  # TPR / FPs per subject (precision)
     "detection without FRST": "0.86 / 129.3",
@@ -38,10 +37,7 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
     data = study.data("ablation", **sections)
     plain = study.train(data, ["train_detector"], Variant("detection without FRST", ("no_frst",)))
     whole = study.train(data, ["train_detector", "train_teacher", "train_student"], Variant("student"))
-    alone = whole.with_name("student without KD")
-    alone.mkdir(exist_ok=True)
-    shutil.copy(whole / "detector.pt", alone)
-    study.train(data, ["train_student_no_kd"], Variant("student without KD", ("train_student_no_kd",)))
+    alone = study.train_without_teacher(data, whole)
     steps = {
         "detection without FRST": (plain, ("evaluate_detector", "no_frst"), {}),
         "detection": (whole, ("evaluate_detector",), {}),
@@ -53,10 +49,8 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
     rows, curves = [], {}
     for name, (weights, overlays, settings) in steps.items():
         variant = Variant(name, settings=settings)
-        validation, test = (
-            study.measure(data, weights, variant, section, overlays)[match] for section in ("validation", "test")
-        )
-        index = chosen_threshold(validation, THRESHOLDS, "tpr_95" if name.startswith("detection") else "best_f1")
+        point = "tpr_95" if name.startswith("detection") else "best_f1"
+        index, test = study.chosen(data, weights, variant, match, point, overlays)
         found = rates_row(test[:, index], match)
         rows.append({"step": name, "threshold": round(THRESHOLDS[index], 4), **found, "paper": PAPER[name]})
         curves[name] = froc(test, THRESHOLDS, match)

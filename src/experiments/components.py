@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+from ..splits import SECTIONS
 from .sizes import Size
 from .study import THRESHOLDS, Item, Study, Variant
-from .tables import chosen_threshold, rates_row, write_table
+from .tables import rates_row, write_table
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
 ISOTROPIC: dict[str, Any] = {
@@ -30,29 +30,20 @@ CLEAN_UP: dict[str, dict[str, float | None]] = {
 
 def components(study: Study, size: Size, match: str = "distance") -> Path:
     """Change one part at a time, train, and measure on a mixture of protocols; return the folder of the table."""
-    sections = {
-        name: _mixed(study, count, seed)
-        for seed, (name, count) in enumerate(
-            {"training": size.training, "validation": size.validation, "test": size.test}.items(), start=1
-        )
-    }
+    sections = {name: _mixed(study, getattr(size, name), seed) for seed, name in enumerate(SECTIONS, start=1)}
     data = study.data("mixed", **sections)
     trained = {
         name: study.train(data, ["train_detector", "train_teacher", "train_student"], variant)
         for name, variant in VARIANTS.items()
     }
-    alone = trained["bundle's defaults"].with_name("no_kd")
-    alone.mkdir(exist_ok=True)
-    shutil.copy(trained["bundle's defaults"] / "detector.pt", alone)
-    study.train(data, ["train_student_no_kd"], Variant("no_kd", ("train_student_no_kd",)))
+    default = trained["bundle's defaults"]
+    alone = study.train_without_teacher(data, default)
     runs = [(name, trained[name], variant) for name, variant in VARIANTS.items()]
     runs.append(("without KD", alone, Variant("no_kd")))
-    default = trained["bundle's defaults"]
     runs += [(name, default, Variant(f"clean_up_{k}", settings=CLEAN_UP[name])) for k, name in enumerate(CLEAN_UP)]
     rows = []
     for name, weights, variant in runs:
-        validation, test = (study.measure(data, weights, variant, section)[match] for section in ("validation", "test"))
-        index = chosen_threshold(validation, THRESHOLDS)
+        index, test = study.chosen(data, weights, variant, match)
         rows.append({"changed": name, "threshold": round(THRESHOLDS[index], 4), **rates_row(test[:, index], match)})
     notes = [
         f"{len(PRESETS)} simulated protocols ({', '.join(PRESETS)}), {size.training} training, {size.validation} "

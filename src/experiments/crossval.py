@@ -9,8 +9,8 @@ from monai.data import create_cross_validation_datalist
 
 from .ablation import NO_CLEAN_UP
 from .sizes import Size
-from .study import THRESHOLDS, Item, Study, Variant
-from .tables import chosen_threshold, rates_row, write_table
+from .study import Item, Study, Variant
+from .tables import rates_row, write_table
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
 STEPS = {  # overlays over evaluate.json, and values
@@ -45,11 +45,8 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
             found = []
             for data, trained in zip(folds, weights, strict=True):
                 variant = Variant(step, settings=settings)
-                validation, test = (
-                    study.measure(data, trained, variant, section, overlays)[match]
-                    for section in ("validation", "test")
-                )
-                index = chosen_threshold(validation, THRESHOLDS, "tpr_95" if step == "detection" else "best_f1")
+                point = "tpr_95" if step == "detection" else "best_f1"
+                index, test = study.chosen(data, trained, variant, match, point, overlays)
                 found.append(test[:, index])
             rates = rates_row(torch.cat(found), match)
             rows.append({"data": PRESETS[preset], "step": step, **rates, "paper": PAPER[preset, step]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,6 +17,7 @@ from ..data import load_datalist
 from ..files import atomic_path
 from ..metrics import MATCHES, FROCMetric
 from ..phantom import write_cohort
+from .tables import chosen_threshold
 
 Item = dict[str, Any]
 THRESHOLDS = torch.linspace(-6, 5, 23).sigmoid().tolist()  # half a unit of log-odds apart
@@ -108,6 +110,35 @@ class Study:
             with atomic_path(path) as temporary:
                 torch.save({match: metric.counts() for match, metric in metrics.items()}, temporary)
         return torch.load(path, weights_only=True)
+
+    def chosen(
+        self,
+        data: Path,
+        weights: Path,
+        variant: Variant,
+        match: str,
+        point: str = "best_f1",
+        overlays: Sequence[str] = (),
+    ) -> tuple[int, torch.Tensor]:
+        """Return the threshold, its place in :data:`THRESHOLDS`, chosen on validation subjects, and the test counts.
+
+        Args:
+            data, weights, variant, overlays: as for :meth:`measure`.
+            match: "overlap" or "distance".
+            point: as for :func:`chosen_threshold`.
+        """
+        validation, test = (
+            self.measure(data, weights, variant, section, overlays)[match] for section in ("validation", "test")
+        )
+        return chosen_threshold(validation, THRESHOLDS, point), test
+
+    def train_without_teacher(self, data: Path, whole: Path) -> Path:
+        """Train a student on the detector of ``whole`` without a teacher, and return the folder of its weights."""
+        variant = Variant("student without KD", ("train_student_no_kd",))
+        alone = whole.with_name(variant.name)
+        alone.mkdir(exist_ok=True)
+        shutil.copy(whole / "detector.pt", alone)
+        return self.train(data, ["train_student_no_kd"], variant)
 
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""
