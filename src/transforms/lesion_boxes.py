@@ -62,10 +62,14 @@ class LesionBoxesd(MapTransform):
         """Add boxes, labels and result."""
         out = dict(data)
         for key in self.key_iterator(out):
-            instances = out[key]
-            affine = instances.affine if isinstance(instances, MetaTensor) else torch.eye(4)
-            probability = out[self.probability_key]
-            scores = [float(probability[instances == number].max()) for number in instances.unique() if number]
+            affine = out[key].affine if isinstance(out[key], MetaTensor) else torch.eye(4)
+            instances, probability = (
+                convert_to_tensor(out[name], track_meta=False) for name in (key, self.probability_key)
+            )
+            inside = instances != 0
+            ids, lesion = instances[inside].unique(return_inverse=True)
+            values = probability[inside].float()
+            scores = values.new_zeros(len(ids)).scatter_reduce(0, lesion, values, "amax").tolist()
             box = lesion_boxes(instances, affine)
             out |= {"box": box.float(), "label": torch.zeros(len(box), dtype=torch.long)}
             out["result"] = {"count": len(box), "scores": scores, "boxes_cccwhd_lps_mm": box.tolist()}
