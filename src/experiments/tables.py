@@ -54,13 +54,17 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes
 
 
 def plot_froc(panels: Mapping[str, Mapping[str, FROC]], path: Path) -> None:
-    """Draw panels of FROC curves, each with its name."""
+    """Draw panels of FROC curves, each with its name.
+
+    A curve goes from the highest threshold down to that with the most false positives: below it, clusters merge.
+    """
     import matplotlib.pyplot as plt
 
     figure, row = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 4.2), layout="constrained", squeeze=False)
     for axes, (title, curves) in zip(row[0], panels.items(), strict=True):
         for name, curve in curves.items():
-            order = torch.argsort(curve.fps)
+            order = torch.argsort(curve.thresholds, descending=True)
+            order = order[: int(curve.fps[order].argmax()) + 1]
             axes.plot(curve.fps[order], curve.tpr[order], marker=".", label=name)
         axes.set(xscale="symlog", xlabel="false positives per subject", ylabel="TPR", ylim=(0, 1.02), title=title)
         axes.grid(alpha=0.3)
