@@ -1,6 +1,7 @@
 """Candidates to train the discriminator on: which there are, what they are called, how often they are drawn."""
 
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 import torch
@@ -54,6 +55,40 @@ def test_nothing_is_looked_for_before_it_is_needed(scans):
     detector.forward = lambda image: torch.cat([image * 0, image * 0 - 9], dim=1)  # trained meanwhile, and badly
     with pytest.raises(ValueError, match=r"no candidate at a threshold of 0.5"):
         next(iter(sampler))
+
+
+def test_a_scan_that_was_searched_is_not_searched_again(scans, tmp_path):
+    class Reader(list):
+        data = ("first.nii.gz", "second.nii.gz")
+        read: ClassVar[list[int]] = []
+
+        def __getitem__(self, n):
+            self.read.append(n)
+            if n == 1 and len(self.read) == 2:
+                raise KeyboardInterrupt
+            return super().__getitem__(n)
+
+    def dataset(detector=None, threshold=0.5):
+        return CandidateDataset(
+            Reader(scans), detector or torch.nn.Conv3d(1, 2, 1), threshold, (4, 4, 2), cache_dir=str(tmp_path)
+        )
+
+    torch.manual_seed(0)
+    detector = torch.nn.Conv3d(1, 2, 1)
+    with pytest.raises(KeyboardInterrupt):
+        len(dataset(detector))
+    first = dataset(detector)
+    assert Reader.read == [0, 1]
+    found = [(item["image"], item["label"]) for item in (first[n] for n in range(len(first)))]
+    assert Reader.read == [0, 1, 1]
+    again = dataset(detector)
+    assert all(
+        torch.equal(again[n]["image"], image) and again[n]["label"] == label for n, (image, label) in enumerate(found)
+    )
+    assert Reader.read == [0, 1, 1]
+    len(dataset())  # another detector
+    len(dataset(detector, threshold=0.6))
+    assert Reader.read == [0, 1, 1, 0, 1, 0, 1]
 
 
 def test_kinds_are_drawn_by_their_share(scans):

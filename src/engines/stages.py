@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -73,7 +74,7 @@ class Stages:
 
     Args:
         steps: stages, and what follows them.
-        resume_files: those of the ``Resume`` handlers of all stages.
+        resume_files: those of the ``Resume`` handlers of all stages, and folders of what else is kept to resume.
     """
 
     def __init__(self, steps: Sequence[Step], resume_files: Sequence[str]) -> None:
@@ -86,4 +87,7 @@ class Stages:
             step.run()
         if is_first():
             for path in self.resume_files:
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from tqdm import tqdm
 
 from ..checks import check_between, check_positive
+from ..files import atomic_path
 from ..transforms import gather_patches
 from .candidates import find_candidates
 from .cascade import infer_slabs
@@ -33,6 +36,8 @@ class CandidateDataset(Dataset):
         device: where the detector runs.
         max_voxels: of one pass of the detector, see :func:`infer_slabs`.
         num_workers: processes that read and preprocess the scans.
+        cache_dir: folder that keeps what was found in each scan, so that a training that was stopped does not look
+            again. What another detector, threshold, patch size or list of scans gave is not taken.
 
     Raises:
         ValueError: ``threshold`` lies outside [0, 1].
@@ -49,6 +54,7 @@ class CandidateDataset(Dataset):
         device: torch.device | str = "cpu",
         max_voxels: int = 16_000_000,
         num_workers: int = 0,
+        cache_dir: str | None = None,
     ) -> None:
         check_between("threshold", threshold, 0, 1)
         self.scans = scans
@@ -60,6 +66,7 @@ class CandidateDataset(Dataset):
         self.device = torch.device(device)
         self.max_voxels = max_voxels
         self.num_workers = num_workers
+        self.cache_dir = cache_dir
         self._found: tuple[list[torch.Tensor], torch.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -81,13 +88,39 @@ class CandidateDataset(Dataset):
         if self._found is None:
             training = self.detector.training
             self.detector.eval()
-            scans: DataLoader = DataLoader(cast(Dataset, self.scans), batch_size=None, num_workers=self.num_workers)
             with torch.inference_mode():
-                found = [self._of_scan(scan) for scan in tqdm(scans, "candidates", unit="scan", disable=None)]
+                found = list(tqdm(self._of_scans(), "candidates", len(self.scans), unit="scan", disable=None))
             self.detector.train(training)
             patches = [patch.clone() for part, _ in found for patch in part]  # out of inference mode
             self._found = patches, torch.tensor([int(label) for _, part in found for label in part], dtype=torch.long)
         return self._found
+
+    def _of_scans(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what :meth:`_of_scan` finds in each scan, or found there before."""
+        kept = None if self.cache_dir is None else self._folder(self.cache_dir)
+        files = [None if kept is None else kept / f"{n}.pt" for n in range(len(self.scans))]
+        known = [file is not None and file.exists() for file in files]
+        unknown = Subset(cast(Dataset, self.scans), [n for n, is_known in enumerate(known) if not is_known])
+        scans = iter(DataLoader(unknown, batch_size=None, num_workers=self.num_workers))
+        for file, is_known in zip(files, known, strict=True):
+            if file is not None and is_known:
+                yield torch.load(file, weights_only=True)
+                continue
+            found = self._of_scan(next(scans))
+            if file is not None:
+                with atomic_path(file) as temporary:
+                    torch.save(found, temporary)
+            yield found
+
+    def _folder(self, cache_dir: str) -> Path:
+        """Make and return the folder in ``cache_dir`` of what this detector finds in these scans."""
+        names = getattr(self.scans, "data", None)
+        made_by = sha256(repr([self.threshold, self.patch_size, self.add_missed, names]).encode())
+        for values in self.detector.state_dict().values():
+            made_by.update(values.cpu().numpy().tobytes())
+        folder = Path(cache_dir) / made_by.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the patches (N, C, h, w, d) float16 and labels (N,) of a scan."""

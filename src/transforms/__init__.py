@@ -12,6 +12,7 @@ from .lesion_instances import LesionInstances, LesionInstancesd
 from .lesion_label import LesionLabeld
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
+from .limit_spacing import LimitSpacingd
 from .load_mask import LoadMaskd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
@@ -36,6 +37,7 @@ __all__ = [
     "LesionProbability",
     "LesionProbabilityd",
     "LesionTargetd",
+    "LimitSpacingd",
     "LoadMaskd",
     "N4BiasCorrection",
     "N4BiasCorrectiond",
