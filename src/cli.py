@@ -97,6 +97,9 @@ def phantom(
     phenotype: Annotated[
         str | None, typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
     ] = None,
+    lesions: Annotated[
+        float | None, typer.Option(help="Median microbleeds of a subject who has any; the protocol's when not given.")
+    ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
         0.8,
@@ -110,7 +113,16 @@ def phantom(
     from .phantom import write_cohort
 
     datalist = write_cohort(
-        preset, subjects, out, seed, jobs=jobs, head=head, split=split, overwrite=overwrite, phenotype=phenotype
+        preset,
+        subjects,
+        out,
+        seed,
+        jobs=jobs,
+        head=head,
+        split=split,
+        overwrite=overwrite,
+        phenotype=phenotype,
+        lesions=lesions,
     )
     console.print(f"{subjects} simulated subjects: {datalist}")
 
@@ -214,7 +226,7 @@ def experiment(
     from . import experiments
     from .detection import find_bundle
 
-    size = experiments.QUICK if quick else experiments.FULL
+    size = experiments.QUICK[name.value] if quick else experiments.FULL
     study = experiments.Study(out, bundle or find_bundle("cmb_detection"), size.settings, console.print)
     folder = getattr(experiments, name.value)(study, size)
     console.print((folder / f"{name.value}.md").read_text(), soft_wrap=True, markup=False)

@@ -24,10 +24,21 @@ def test_calibration_undoes_what_made_the_logits_too_sure_and_too_many(shift):
     generator = torch.Generator().manual_seed(0)
     odds = torch.randn(20000, generator=generator) * 2
     label = torch.rand(20000, generator=generator) < (odds + shift).sigmoid()
+    detected = torch.rand(20000, generator=generator)  # says nothing
     logits = torch.stack([torch.zeros_like(odds), 3 * odds], dim=1)
-    temperature, bias = fit_calibration(logits, label.long())
+    temperature, weight, bias = fit_calibration(logits, detected, label.long())
     assert temperature == pytest.approx(3, rel=0.07)
+    assert weight == pytest.approx(0, abs=0.05)
     assert bias == pytest.approx(shift, abs=0.1)
+
+
+def test_detector_has_its_say_where_it_knows_more():
+    generator = torch.Generator().manual_seed(0)
+    odds, suspicion = torch.randn(2, 20000, generator=generator) * 2
+    label = torch.rand(20000, generator=generator) < (odds + 0.5 * suspicion).sigmoid()
+    logits = torch.stack([torch.zeros_like(odds), odds], dim=1)
+    temperature, weight, _ = fit_calibration(logits, suspicion.sigmoid(), label.long())
+    assert (temperature, weight) == pytest.approx((1, 0.5), rel=0.07)
 
 
 def test_operating_points_are_what_they_are_called():
@@ -50,7 +61,10 @@ def test_operating_points_that_cannot_be_had_come_closest():
     ("call", "message"),
     [
         (lambda: reliability(torch.zeros(0), torch.zeros(0)), "calibration of 0 candidates"),
-        (lambda: fit_calibration(torch.zeros(3, 2), torch.ones(3)), r"candidates of the classes \[1.0\]"),
+        (
+            lambda: fit_calibration(torch.zeros(3, 2), torch.ones(3), torch.ones(3)),
+            r"candidates of the classes \[1.0\]",
+        ),
         (lambda: operating_thresholds(torch.zeros(2, 3, 4), torch.rand(3)), "subjects without lesions"),
     ],
 )

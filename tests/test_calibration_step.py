@@ -31,7 +31,11 @@ class Candidates(torch.utils.data.Dataset):
         return len(self.odds)
 
     def __getitem__(self, index):
-        return {"image": self.odds[index].reshape(1, 1, 1, 1), "label": self.labels[index]}
+        return {
+            "image": self.odds[index].reshape(1, 1, 1, 1),
+            "label": self.labels[index],
+            "detected": torch.tensor(0.7),
+        }
 
 
 class Evaluator:
@@ -62,8 +66,10 @@ def calibrate(folder, count=4000, scans=2, lesions=1):
 def test_too_sure_a_network_is_cooled_and_saved(tmp_path):
     network, record = calibrate(tmp_path)
     assert network.temperature.item() == pytest.approx(4, rel=0.1)
-    assert network.bias.item() == pytest.approx(0, abs=0.1)
+    shift = network.bias + network.detector_weight * torch.tensor(0.7).logit()
+    assert shift.item() == pytest.approx(0, abs=0.1)
     assert record["ece"] < 0.03
+    assert sum(record["reliability"]["count"]) == 4000
     assert torch.load(tmp_path / "model.pt", weights_only=True)["temperature"] == network.temperature
 
 

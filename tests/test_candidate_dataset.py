@@ -40,12 +40,14 @@ def test_candidates_are_named_by_the_lesions_they_touch(scans):
     assert item["image"].shape == (1, 4, 4, 2)
     assert item["image"][0, 2, 2, 1] == 9
     assert (item["label"], item["index"]) == (0, 1)
+    assert item["detected"] == torch.tensor(9.0).sigmoid()
 
 
 def test_missed_lesions_are_learned_from_too(scans):
     dataset = CandidateDataset(scans, BrightIsSuspect(), threshold=0.5, patch_size=(4, 4, 2), add_missed=True)
     assert dataset.labels.tolist() == [1, 0, 1]
     assert dataset[2]["image"].max() == -9
+    assert dataset[2]["detected"] == torch.tensor(-9.0).sigmoid()
 
 
 def test_nothing_is_looked_for_before_it_is_needed(scans):

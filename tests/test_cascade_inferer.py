@@ -54,18 +54,29 @@ def test_patches_are_centred_and_zero_outside():
 
 
 def test_each_candidate_gets_the_probability_of_its_patch(scan, network):
-    detected, decided = CascadeInferer(threshold=0.5, patch_size=(8, 8, 8))(scan, network)[0]
+    detected, decided = CascadeInferer(threshold=0.5, patch_size=(9, 9, 9))(scan, network)[0]
     torch.testing.assert_close(detected, scan[0, 0].sigmoid())
     torch.testing.assert_close(decided[10:13, 8, 6], torch.tensor(1.0).sigmoid().expand(3))
     assert decided[3, 3, 3] < 0.001
     assert (decided[detected < 0.5] == 0).all()
 
 
-def test_temperature_and_bias_calibrate(scan, network):
+def test_both_steps_have_their_say(scan, network):
     network.temperature.fill_(2)
+    network.detector_weight.fill_(0.25)
     network.bias.fill_(-1)
-    decided = CascadeInferer(threshold=0.5)(scan, network)[0, 1]
-    torch.testing.assert_close(decided[11, 8, 6], torch.tensor(0.5 - 1).sigmoid())
+    decided = CascadeInferer(threshold=0.5, patch_size=(9, 9, 9))(scan, network)[0, 1]
+    torch.testing.assert_close(decided[11, 8, 6], torch.tensor(1 / 2 + 0.25 * 2 - 1).sigmoid())
+
+
+def test_patch_is_judged_in_four_mirrorings():
+    class Corner(torch.nn.Module):
+        def classify(self, patches):
+            return patches[:, :2, 0, 0, 0]
+
+    patch = torch.rand(1, 2, 4, 6, 2)
+    corners = patch[:, :, [0, 0, -1, -1], [0, -1, 0, -1], 0]
+    torch.testing.assert_close(CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch), corners.mean(dim=2))
 
 
 def test_scan_without_candidates_is_empty(scan, network):
@@ -77,7 +88,7 @@ def test_hundred_candidates_all_get_their_own(network):
     scan[:, 0, ::4, ::4, 8] = 3
     odds = torch.linspace(-3, 3, 100).reshape(10, 10)
     scan[0, 1, ::4, ::4, 8] = odds
-    decided = CascadeInferer(threshold=0.5, patch_size=(4, 4, 4), batch_size=7)(scan, network)[0, 1]
+    decided = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=7)(scan, network)[0, 1]
     torch.testing.assert_close(decided[::4, ::4, 8], odds.sigmoid())
 
 

@@ -105,6 +105,15 @@ def test_training_items_keep_their_values(tmp_path):
     assert read == {**item, "image": str(tmp_path / "a.nii"), "label": str(tmp_path / "b.nii")}
 
 
+def test_several_lists_follow_each_other(tmp_path):
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(datalist(tmp_path / name, {"training": ["a.nii"]}))
+    images = [item["image"] for item in load_datalist(paths, "training")]
+    assert images == [str(tmp_path / "one" / "a.nii"), str(tmp_path / "two" / "a.nii")]
+
+
 def test_class_label_is_no_path(tmp_path):
     [read] = load_datalist(datalist(tmp_path, {"training": [{"image": "a.nii", "label": 1}]}), "training")
     assert read["label"] == 1

@@ -41,7 +41,8 @@ def test_cascade_called_on_a_scan_is_the_detector():
     detector, image = ShallowUNet(**SMALL).eval(), torch.rand(1, 2, 16, 12, 8)
     cascade = CascadeNetwork(detector, StudentClassifier(patch_size=(24, 24, 12), **SMALL))
     torch.testing.assert_close(cascade(image), detector(image))
-    assert {name.split(".")[0] for name in cascade.state_dict()} == {"detector", "discriminator", "temperature", "bias"}
+    parts = {"detector", "discriminator", "temperature", "detector_weight", "bias"}
+    assert {name.split(".")[0] for name in cascade.state_dict()} == parts
 
 
 def test_patch_must_fit_the_poolings():

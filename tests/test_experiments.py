@@ -1,6 +1,7 @@
 """Experiments: what they choose, what they write, and that each runs from cohort to table."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from csvd import experiments
 from csvd.data import load_datalist
 from csvd.detection import find_bundle
+from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
 from csvd.experiments.tables import chosen_threshold, write_table
 
@@ -17,7 +19,7 @@ TINY = experiments.Size(
     test=1,
     folds=2,
     settings={
-        **experiments.QUICK.settings,
+        **experiments.QUICK["ablation"].settings,
         "train#trainer#max_epochs": 2,
         "val_interval": 2,
         "student#sampler#num_samples": 32,
@@ -33,12 +35,42 @@ def counts(rows):
     return torch.tensor([[(10, found, found + false, false) for found, false in rows]])
 
 
+@pytest.mark.parametrize(
+    ("variant", "there", "gone"),
+    [
+        ("without FRST", ["CropForegroundd"], ["FastRadialSymmetryd", "ConcatItemsd"]),
+        ("without N4", ["BrainMaskd", "InvertIntensityd"], ["N4BiasCorrectiond"]),
+        ("with vessel inpainting", ["CropForegroundd", "VesselMaskd", "InpaintMaskd", "FastRadialSymmetryd"], []),
+    ],
+)
+def test_variant_changes_what_it_is_called(tmp_path, variant, there, gone):
+    parser = experiments.Study(tmp_path, find_bundle("cmb_detection"), {}).parser(tmp_path, tmp_path, VARIANTS[variant])
+    names = [type(transform).__name__ for transform in parser.get_parsed_content("image_transforms")]
+    assert set(there) <= set(names)
+    assert not set(gone) & set(names)
+
+
+def test_isotropic_pooling_goes_with_its_crop(tmp_path):
+    variant = VARIANTS["isotropic pooling"]
+    parser = experiments.Study(tmp_path, find_bundle("cmb_detection"), {}).parser(tmp_path, tmp_path, variant)
+    crop = next(one for one in parser["image_transforms"] if one["_target_"] == "CropForegroundd")
+    assert crop["k_divisible"] == [4, 4, 4]
+
+
 def test_threshold_is_chosen_by_the_best_f1_or_by_the_sensitivity():
     thresholds = [0.1, 0.4, 0.6, 0.9]
     subject = counts([(10, 90), (10, 20), (8, 1), (2, 0)])
     assert chosen_threshold(subject, thresholds) == 2
     assert chosen_threshold(subject, thresholds, "tpr_95") == 1
     assert chosen_threshold(counts([(7, 90), (7, 20), (5, 1), (2, 0)]), thresholds, "tpr_95") == 1
+
+
+def test_score_of_valdo_stands_beside_the_papers():
+    subjects = torch.tensor([[[4, 4, 4, 0]], [[2, 1, 1, 0]], [[2, 0, 3, 3]], [[0, 0, 5, 5]]])  # F1 1, 2/3, 0, none
+    metric = SimpleNamespace(thresholds=[0.5], counts=lambda: subjects)
+    [row] = experiments.operating_points({"distance": metric}, 0.5, cohort="a")
+    assert row["F1"].startswith("0.476 [")  # of 5 found among 8, and 13 detections
+    assert row["median F1"].startswith("0.667 [")
 
 
 def test_table_is_written_for_people_and_for_programs(tmp_path):

@@ -125,6 +125,16 @@ def test_failure_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_number_of_lesions_can_be_asked_for(tmp_path):
+    few, many = (
+        write_cohort("tiny", 1, tmp_path / str(lesions), seed=3, jobs=1, phenotype="CAA", lesions=lesions).parent
+        for lesions in (1, 30)
+    )
+    assert len(table(few / "sub-001" / "sub-001_lesions.tsv")) < len(table(many / "sub-001" / "sub-001_lesions.tsv"))
+    with pytest.raises(ValueError, match="`lesions` must be above 0, got 0"):
+        write_cohort("tiny", 1, tmp_path / "none", seed=3, lesions=0)
+
+
 @pytest.mark.parametrize(
     ("preset", "subjects", "split", "message"),
     [

@@ -59,6 +59,16 @@ def test_given_weights_are_taken_and_nothing_is_trained(tmp_path):
     assert saved(tmp_path / "detector.pt") == stage.network.weight.item() == 7
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_what_a_stage_builds_on_is_loaded_first(tmp_path, given):
+    earlier = torch.nn.Linear(1, 1)
+    torch.save({"weight": torch.tensor([[7.0]]), "bias": torch.zeros(1)}, tmp_path / "detector.pt")
+    stage = make_stage(tmp_path, "student", given=str(tmp_path / "detector.pt") if given else None)
+    stage.builds_on = [(earlier, str(tmp_path / "detector.pt"))]
+    stage.run()
+    assert earlier.weight.item() == 7
+
+
 def test_given_weights_must_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pt"):
         make_stage(tmp_path, "detector", given=str(tmp_path / "nowhere.pt")).run()

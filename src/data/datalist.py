@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,22 @@ PATH_KEYS = ("image", "label", "mask", "phase")
 """Keys whose values are paths, relative to the folder of the data list."""
 
 
-def load_datalist(path: str | os.PathLike[str], section: str) -> list[dict[str, Any]]:
-    """Return the items of one section of a data list.
+def load_datalist(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], section: str
+) -> list[dict[str, Any]]:
+    """Return the items of one section of a data list, or of several, one after the other.
 
     Other than :func:`monai.data.load_decathlon_datalist` it resolves masks and phase images too and names faults.
 
     Args:
-        path: JSON with lists of items, or of image paths, under section names such as ``"training"``.
+        path: JSON with lists of items, or of image paths, under section names such as ``"training"``; or several such.
         section: section to read.
 
     Raises:
         InputError: the file is missing, not JSON, has no such section, or an item has no image.
     """
+    if not isinstance(path, str | os.PathLike):
+        return [item for one in path for item in load_datalist(one, section)]
     path = Path(path)
     if not path.is_file():
         raise InputError(f"data list '{path}' does not exist: check the path.")

@@ -24,7 +24,7 @@ from ..metrics import (
 )
 from ..networks import CascadeNetwork, calibrated
 from .distributed import is_first
-from .weights import save_weights
+from .weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Calibration:
     the validation scans, and the reliability of the probabilities there.
 
     Args:
-        network: trained; its ``temperature`` and ``bias`` are set.
+        network: trained; its ``temperature``, ``detector_weight`` and ``bias`` are set.
         candidates: of the validation scans, patches of the size that the discriminator takes.
         evaluator: runs the whole cascade on the validation scans.
         metric: in ``evaluator``; counts their lesions at each threshold.
@@ -68,6 +68,14 @@ class Calibration:
         self.device = torch.device(device)
         self.batch_size = batch_size
 
+    def load(self) -> None:
+        """Take the weights of an earlier run, to calibrate them anew, for example on scans of one's own scanner.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        load_weights(self.network, self.path)
+
     def run(self) -> None:
         """Fit, choose and write both files.
 
@@ -84,35 +92,32 @@ class Calibration:
             temporary.write_text(json.dumps((points or UNKNOWN) | calibration, indent=4) + "\n", encoding="utf-8")
         logger.info("saved %s", self.points_path)
 
-    def _fit(self) -> dict[str, float]:
-        """Set temperature and bias; return them, and the calibration error that is left on the candidates."""
+    def _fit(self) -> dict[str, Any]:
+        """Set what calibrates the network; return it, and how reliable its probabilities now are on the candidates."""
         labels = self.candidates.labels
         if labels.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             return {}
-        logits = self._judge()
-        temperature, bias = fit_calibration(logits, labels)
-        self.network.temperature.fill_(temperature)
-        self.network.bias.fill_(bias)
-        said = calibrated(logits, temperature, bias)
-        return {
-            "temperature": temperature,
-            "bias": bias,
-            "ece": reliability(said, labels).ece,
-            "candidates": len(labels),
-        }
+        logits, detected = self._judge()
+        names = ("temperature", "detector_weight", "bias")
+        fitted = dict(zip(names, fit_calibration(logits, detected, labels), strict=True))
+        for name, value in fitted.items():
+            self.network.get_buffer(name).fill_(value)
+        curve = reliability(calibrated(logits, detected, **fitted), labels, bins=10)
+        bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
+        return {**fitted, "ece": curve.ece, "reliability": bins}
 
-    def _judge(self) -> torch.Tensor:
-        """Return the discriminator's logits (N, 2) of all candidates."""
+    def _judge(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the discriminator's logits (N, 2) and the detector's probabilities (N,) of all candidates."""
         self.network.eval()
         loader = DataLoader(self.candidates, batch_size=self.batch_size)
         with torch.inference_mode():
-            return torch.cat(
-                [
-                    self.network.discriminator.classify(batch["image"].to(self.device)).float().cpu()
-                    for batch in tqdm(loader, "calibration", disable=None)
-                ]
-            )
+            said = [
+                (self.network.judge(batch["image"].to(self.device)).float().cpu(), batch["detected"])
+                for batch in tqdm(loader, "calibration", disable=None)
+            ]
+        logits, detected = (torch.cat(part) for part in zip(*said, strict=True))
+        return logits, detected
 
     def _choose(self) -> dict[str, Any] | None:
         """Return the operating points, and what they gave; nothing where there is no microbleed to choose by."""

@@ -35,6 +35,7 @@ class Stage:
         given: finished weights to take instead: nothing is trained.
         save_best: the validation's handler, which writes to ``path`` as well. Its best weights are taken; without one,
             or if no epoch was validated, the last.
+        builds_on: pairs of a network and the file of its finished weights, loaded first: those of earlier stages.
     """
 
     def __init__(
@@ -44,19 +45,23 @@ class Stage:
         path: str,
         given: str | None = None,
         save_best: SaveBest | None = None,
+        builds_on: Sequence[tuple[torch.nn.Module, str]] = (),
     ) -> None:
         self.network = network
         self.trainer = trainer
         self.path = Path(path)
         self.given = given
         self.save_best = save_best
+        self.builds_on = builds_on
 
     def run(self) -> None:
         """Train, or take the weights that are given.
 
         Raises:
-            FileNotFoundError: there is no file ``given``.
+            FileNotFoundError: there is no file ``given``, or one that the stage builds on.
         """
+        for network, weights in self.builds_on:
+            load_weights(network, weights)
         if self.given is not None:
             load_weights(self.network, self.given)
             save_weights(self.network, self.path)

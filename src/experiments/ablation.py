@@ -17,6 +17,7 @@ from .tables import plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
 MIN_EMBEDDED = 8
+WITHOUT_KD = Variant("student without KD", ("train_student_no_kd",))
 PAPER = {  # TPR / FPs per subject (precision)
     "detection without FRST": "0.86 / 129.3",
     "detection": "0.975 / 85.3",
@@ -37,7 +38,7 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
     data = study.data("ablation", **sections)
     plain = study.train(data, ["train_detector"], Variant("detection without FRST", ("no_frst",)))
     whole = study.train(data, ["train_detector", "train_teacher", "train_student"], Variant("student"))
-    alone = study.train_without_teacher(data, whole)
+    alone = study.train_on(whole, data, ["train_student_no_kd"], WITHOUT_KD)
     steps = {
         "detection without FRST": (plain, ("evaluate_detector", "no_frst"), {}),
         "detection": (whole, ("evaluate_detector",), {}),

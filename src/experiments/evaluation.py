@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from ..metrics import MATCHES, FROCMetric
+from ..metrics import MATCHES, FROCMetric, summarize_cohort
 from .tables import plot_froc, rates_row, write_table
 
 
@@ -39,13 +39,17 @@ def evaluate_cohort(
 def operating_points(metrics: Mapping[str, FROCMetric], threshold: float, **row: Any) -> list[dict[str, Any]]:
     """Return a row per matching rule: ``row``, the rule, subjects, lesions, and each rate with its 95 % interval.
 
-    The threshold is the nearest of those of the metric.
+    The last column is the score of the VALDO challenge where the rule is "distance": the median over subjects of their
+    own F1, those without a lesion left out. The threshold is the nearest of those of the metric.
     """
     rows = []
     for match, metric in metrics.items():
         index = min(range(len(metric.thresholds)), key=lambda k: abs(metric.thresholds[k] - threshold))
         point = {"threshold": round(metric.thresholds[index], ndigits=4)}
-        rows.append({**row, "matching": match, **point, **rates_row(metric.counts()[:, index], match)})
+        counts = metric.counts()[:, index]
+        median = summarize_cohort(counts, match=match, reduction="subject_median")["f1"]
+        score = {"median F1": "{value:.3f} [{low:.3f}, {high:.3f}]".format(**median)}
+        rows.append({**row, "matching": match, **point, **rates_row(counts, match), **score})
     return rows
 
 

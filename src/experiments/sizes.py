@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -21,7 +21,7 @@ class Size:
 FULL = Size(training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20})
 """Hours on a GPU, days on two cores."""
 
-QUICK = Size(
+_QUICK = Size(
     training=10,
     validation=3,
     test=4,
@@ -35,4 +35,13 @@ QUICK = Size(
         "student#sampler#num_samples": 96,
     },
 )
-"""Minutes on two cores; shows that everything runs, not how good it is."""
+_QUICKER = replace(
+    _QUICK,
+    training=8,
+    validation=4,
+    test=4,
+    settings={**_QUICK.settings, "train#trainer#max_epochs": 40, "val_interval": 40},
+)
+
+QUICK = {"ablation": _QUICK, "generalize": _QUICK, "crossval": _QUICKER, "components": _QUICKER}
+"""Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

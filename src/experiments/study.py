@@ -132,13 +132,12 @@ class Study:
         )
         return chosen_threshold(validation, THRESHOLDS, point), test
 
-    def train_without_teacher(self, data: Path, whole: Path) -> Path:
-        """Train a student on the detector of ``whole`` without a teacher, and return the folder of its weights."""
-        variant = Variant("student without KD", ("train_student_no_kd",))
-        alone = whole.with_name(variant.name)
-        alone.mkdir(exist_ok=True)
-        shutil.copy(whole / "detector.pt", alone)
-        return self.train(data, ["train_student_no_kd"], variant)
+    def train_on(self, detector: Path, data: Path, stages: Sequence[str], variant: Variant) -> Path:
+        """Run further stages on the ``detector.pt`` of another run's folder; return the folder of the weights."""
+        weights = self.out / "weights" / data.name / variant.name
+        weights.mkdir(parents=True, exist_ok=True)
+        shutil.copy(detector / "detector.pt", weights)
+        return self.train(data, stages, variant)
 
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""
@@ -160,6 +159,7 @@ class Study:
                 "weights_only": False,  # our own files
                 **kept,
             }
+        parser["student#dataset#cache_dir"] = str(self.out / "cache" / "candidates")
         return parser
 
 

@@ -19,7 +19,9 @@ from .cascade import infer_slabs
 
 
 class CandidateDataset(Dataset):
-    """Items ``{"image": patch (C, h, w, d), "label": 0 or 1, "index": n}`` of the detector's candidates.
+    """The detector's candidates: items ``image``, a patch (C, h, w, d), ``label``, 0 or 1, ``index`` and ``detected``.
+
+    The last is the detector's highest probability in the candidate; in a microbleed that it missed, that at its centre.
 
     A candidate is a microbleed when it shares a voxel with one. Candidates are found when the first item is asked for,
     not before: a config can name this dataset while the detector is still to be trained. Patches are kept in memory,
@@ -67,7 +69,7 @@ class CandidateDataset(Dataset):
         self.max_voxels = max_voxels
         self.num_workers = num_workers
         self.cache_dir = cache_dir
-        self._found: tuple[list[torch.Tensor], torch.Tensor] | None = None
+        self._found: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor] | None = None
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -75,8 +77,13 @@ class CandidateDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one candidate."""
-        patches, labels = self._find()
-        item = {"image": patches[index].float(), "label": labels[index], "index": index}
+        patches, labels, detected = self._find()
+        item = {
+            "image": patches[index].float(),
+            "label": labels[index],
+            "index": index,
+            "detected": detected[index],
+        }
         return item if self.transform is None else self.transform(item)
 
     @property
@@ -84,18 +91,20 @@ class CandidateDataset(Dataset):
         """1 for a microbleed and 0 for another candidate, (N,) int64."""
         return self._find()[1]
 
-    def _find(self) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def _find(self) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
         if self._found is None:
             training = self.detector.training
             self.detector.eval()
             with torch.inference_mode():
                 found = list(tqdm(self._of_scans(), "candidates", len(self.scans), unit="scan", disable=None))
             self.detector.train(training)
-            patches = [patch.clone() for part, _ in found for patch in part]  # out of inference mode
-            self._found = patches, torch.tensor([int(label) for _, part in found for label in part], dtype=torch.long)
+            patches = [patch.clone() for part, _, _ in found for patch in part]  # out of inference mode
+            labels = torch.cat([torch.zeros(0, dtype=torch.long), *(part.clone() for _, part, _ in found)])
+            detected = torch.cat([torch.zeros(0), *(part.clone() for _, _, part in found)])
+            self._found = patches, labels, detected
         return self._found
 
-    def _of_scans(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _of_scans(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Return what :meth:`_of_scan` finds in each scan, or found there before."""
         kept = None if self.cache_dir is None else self._folder(self.cache_dir)
         files = [None if kept is None else kept / f"{n}.pt" for n in range(len(self.scans))]
@@ -122,8 +131,8 @@ class CandidateDataset(Dataset):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the patches (N, C, h, w, d) float16 and labels (N,) of a scan."""
+    def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the patches (N, C, h, w, d) float16, labels (N,) and probabilities (N,) of a scan's candidates."""
         image = torch.as_tensor(scan["image"]).as_subclass(torch.Tensor).float().to(self.device)
         lesions, mask = (
             torch.as_tensor(scan[key]).as_subclass(torch.Tensor).to(self.device) for key in ("label", "mask")
@@ -132,7 +141,7 @@ class CandidateDataset(Dataset):
         candidates = find_candidates(probability * (mask != 0), self.threshold)
         true = torch.zeros(len(candidates.centres) + 1, dtype=torch.long)
         true[candidates.instances[lesions != 0].unique().long().cpu()] = 1
-        labels, centres = true[1:], candidates.centres
+        labels, centres, detected = true[1:], candidates.centres, candidates.probability
         if self.add_missed:
             everything = find_candidates((lesions != 0).float(), threshold=0.5)
             seen = everything.instances[candidates.instances > 0].unique().long()
@@ -141,7 +150,8 @@ class CandidateDataset(Dataset):
             more = everything.centres[missed[1:]]
             centres = torch.cat([centres, more])
             labels = torch.cat([labels, torch.ones(len(more), dtype=torch.long)])
-        return gather_patches(image.half(), centres, self.patch_size).cpu(), labels
+            detected = torch.cat([detected, probability[0][tuple(more.round().long().T)]])
+        return gather_patches(image.half(), centres, self.patch_size).cpu(), labels, detected.cpu()
 
 
 class ReplaySampler(Sampler[int]):

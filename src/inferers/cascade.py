@@ -95,9 +95,16 @@ class CascadeInferer(Inferer):
 
     def classify(self, image: torch.Tensor, candidates: Candidates, network: CascadeNetwork) -> torch.Tensor:
         """Return the discriminator's probability (N,) of the candidates of (C, H, W, D)."""
-        batches = candidates.centres.split(self.batch_size) if len(candidates.centres) else ()
-        results = [network.discriminate(gather_patches(image, centres, self.patch_size)) for centres in batches]
-        return torch.cat([candidates.probability.new_zeros(0), *results])
+        if not len(candidates.centres):
+            return candidates.probability
+        batches = zip(
+            candidates.centres.split(self.batch_size), candidates.probability.split(self.batch_size), strict=True
+        )
+        results = [
+            network.discriminate(gather_patches(image, centres, self.patch_size), detected)
+            for centres, detected in batches
+        ]
+        return torch.cat(results)
 
 
 class LabelDetector:

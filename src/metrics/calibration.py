@@ -49,14 +49,16 @@ def reliability(probability: torch.Tensor, label: torch.Tensor, bins: int = 15) 
     return Reliability(said / count, so / count, count, float((said - so).abs().sum() / count.sum()))
 
 
-def fit_calibration(logits: torch.Tensor, label: torch.Tensor) -> tuple[float, float]:
-    """Return the temperature and the bias that make the log-odds ``(l1 - l0) / temperature + bias`` most likely.
+def fit_calibration(logits: torch.Tensor, detected: torch.Tensor, label: torch.Tensor) -> tuple[float, float, float]:
+    """Return temperature, weight of the detector and bias under which the labels are most likely.
 
-    Platt scaling [1]_: the temperature makes a network less or more sure, as in Guo et al. 2017; the bias corrects for
-    candidates that were drawn for training in other proportions than those of a scan.
+    Platt scaling [1]_ of the log-odds ``(l1 - l0) / temperature + weight * logit(detected) + bias``: the temperature
+    makes the discriminator less or more sure, as in Guo et al. 2017; the weight lets the detector have its say; the
+    bias corrects for candidates that were drawn for training in other proportions than those of a scan.
 
     Args:
-        logits: (N, 2).
+        logits: (N, 2) of the discriminator.
+        detected: highest probability (N,) of the detector.
         label: (N,) of 0 and 1.
 
     Raises:
@@ -68,17 +70,19 @@ def fit_calibration(logits: torch.Tensor, label: torch.Tensor) -> tuple[float, f
     if set(label.unique().tolist()) != {0, 1}:
         raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
     odds = (logits[:, 1] - logits[:, 0]).double()
-    fitted = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log temperature, bias
+    suspicion = detected.double().logit(eps=1e-6)
+    fitted = torch.zeros(3, dtype=torch.float64, requires_grad=True)  # log temperature, weight, bias
     optimizer = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = binary_cross_entropy_with_logits(odds / fitted[0].exp() + fitted[1], label.double())
+        said = odds / fitted[0].exp() + fitted[1] * suspicion + fitted[2]
+        loss = binary_cross_entropy_with_logits(said, label.double())
         loss.backward()
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
-    return fitted[0].exp().item(), fitted[1].item()
+    return fitted[0].exp().item(), fitted[1].item(), fitted[2].item()
 
 
 def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict[str, float]:

@@ -7,18 +7,33 @@ from .student import StudentClassifier
 from .teacher import MultiTaskTeacher
 
 
-def calibrated(logits: torch.Tensor, temperature: torch.Tensor | float, bias: torch.Tensor | float) -> torch.Tensor:
-    """Return the probability (N,) of class 1 of logits (N, 2), of log-odds ``(l1 - l0) / temperature + bias``."""
+def calibrated(
+    logits: torch.Tensor,
+    detected: torch.Tensor,
+    temperature: torch.Tensor | float,
+    detector_weight: torch.Tensor | float,
+    bias: torch.Tensor | float,
+) -> torch.Tensor:
+    """Return the probability (N,) of a microbleed from what both steps of the cascade say of N candidates.
+
+    Its log-odds are ``(l1 - l0) / temperature + detector_weight * logit(detected) + bias``.
+
+    Args:
+        logits: (N, 2) of the discriminator.
+        detected: highest probability (N,) of the detector.
+        temperature, detector_weight, bias: from :func:`csvd.metrics.fit_calibration`.
+    """
     logits = logits.float()
-    return ((logits[:, 1] - logits[:, 0]) / temperature + bias).sigmoid()
+    odds = (logits[:, 1] - logits[:, 0]) / temperature
+    return (odds + detector_weight * detected.float().logit(eps=1e-6) + bias).sigmoid()
 
 
 class CascadeNetwork(nn.Module):
     """Owns the detector of candidates and the discriminator of their patches.
 
-    Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Two buffers
-    calibrate the discriminator, see :func:`calibrated`: ``temperature`` and ``bias``, 1 and 0 until they are fitted on
-    validation data.
+    Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Three buffers
+    calibrate it, see :func:`calibrated`: ``temperature``, ``detector_weight`` and ``bias``, 1, 0 and 0 until they are
+    fitted on validation data.
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
@@ -27,6 +42,7 @@ class CascadeNetwork(nn.Module):
     """
 
     temperature: torch.Tensor
+    detector_weight: torch.Tensor
     bias: torch.Tensor
 
     def __init__(self, detector: nn.Module, discriminator: StudentClassifier | MultiTaskTeacher) -> None:
@@ -34,12 +50,23 @@ class CascadeNetwork(nn.Module):
         self.detector = detector
         self.discriminator = discriminator
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("detector_weight", torch.zeros(()))
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
 
-    def discriminate(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed."""
-        return calibrated(self.discriminator.classify(patches), self.temperature, self.bias)
+    def judge(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's logits (N, 2) of patches (N, C, h, w, d), their mean over four mirrorings."""
+        mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
+        return torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
+
+    def discriminate(self, patches: torch.Tensor, detected: torch.Tensor) -> torch.Tensor:
+        """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed.
+
+        Args:
+            patches: around candidates.
+            detected: highest probability (N,) of the detector in them.
+        """
+        return calibrated(self.judge(patches), detected, self.temperature, self.detector_weight, self.bias)

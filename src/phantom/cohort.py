@@ -5,6 +5,7 @@ import gzip
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from ..checks import check_one_of, check_positive
 from ..files import atomic_folder
 from ..splits import check_split, write_datalist
-from .protocols import PROTOCOLS
+from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 
 LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side")
@@ -34,6 +35,7 @@ def write_cohort(
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     overwrite: bool = False,
     phenotype: str | None = None,
+    lesions: float | None = None,
     progress: bool = True,
 ) -> Path:
     """Simulate a cohort and return the path of its ``datalist.json``.
@@ -50,15 +52,17 @@ def write_cohort(
         split: shares of training, validation and test.
         overwrite: replace the lists and those subjects that are already in ``out``.
         phenotype: of all subjects; a mix when not given.
+        lesions: median number of microbleeds of a subject who has any; that of the protocol when not given.
         progress: show a bar when run in a terminal.
 
     Raises:
-        ValueError: no such preset, no subject, or the shares do not sum to 1.
+        ValueError: no such preset, no subject, ``lesions`` not positive, or the shares do not sum to 1.
         FileExistsError: ``out`` is a file, or holds something and ``overwrite`` is false.
     """
     check_one_of("preset", preset, PROTOCOLS)
     check_positive("subjects", subjects)
     check_split(split)
+    protocol = PROTOCOLS[preset] if lesions is None else replace(PROTOCOLS[preset], lesions=lesions)
     out = Path(out)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise FileExistsError(
@@ -66,7 +70,7 @@ def write_cohort(
         )
     out.mkdir(parents=True, exist_ok=True)
     jobs = min(jobs or _cores(), subjects)
-    work = partial(_write_subject, preset, out, seed, head, phenotype)
+    work = partial(_write_subject, protocol, out, seed, head, phenotype)
     bar = partial(tqdm, total=subjects, desc=f"simulating {preset}", disable=None if progress else True)
     if jobs == 1:
         rows = list(bar(map(work, range(subjects))))
@@ -81,10 +85,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _write_subject(preset: str, out: Path, seed: int, head: bool, phenotype: str | None, index: int) -> dict[str, Any]:
+def _write_subject(
+    protocol: Protocol, out: Path, seed: int, head: bool, phenotype: str | None, index: int
+) -> dict[str, Any]:
     """Simulate and write subject ``index``; return its row of ``participants.tsv``."""
     name = f"sub-{index + 1:03d}"
-    subject = simulate_subject(PROTOCOLS[preset], seed, index, phenotype=phenotype, head=head)
+    subject = simulate_subject(protocol, seed, index, phenotype=phenotype, head=head)
     with atomic_folder(out / name, overwrite=True) as folder:
         save_subject(subject, folder, name)
     return {

@@ -76,6 +76,7 @@ class Protocol:
             check_positive("voxel_mm", size)
         for name in ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm", "radius_mm"):
             check_positive(name, getattr(self, name))
+        check_positive("lesions", self.lesions)
         check_between("haemorrhage", self.haemorrhage, 0, 1)
 
 
