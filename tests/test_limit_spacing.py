@@ -36,6 +36,14 @@ def test_lesion_stays_at_its_world_point_and_comes_back(oblique_degrees):
     assert 2 * overlap.sum() / ((back["label"] != 0).sum() + (item["label"] != 0).sum()) > 0.8
 
 
+def test_stripped_brain_gets_no_dark_rim():
+    image = torch.zeros(1, 41, 41, 9)
+    image[:, 8:33, 7:31] = 600
+    affine = torch.diag(torch.tensor([0.45, 0.45, 2.0, 1.0]))
+    result = LimitSpacingd("image", 0.8, 0.65)({"image": MetaTensor(image, affine=affine)})["image"]
+    assert {round(value) for value in result.unique().tolist()} == {0, 600}
+
+
 def test_coarser_scan_is_left_alone():
     image = MetaTensor(torch.rand(1, 8, 8, 4), affine=torch.diag(torch.tensor([0.65, 0.9, 3.0, 1.0])))
     label = MetaTensor((image > 0.5).to(torch.int16), affine=image.affine)

@@ -18,7 +18,9 @@ class LimitSpacingd(MapTransform, InvertibleTransform):
     three times the voxels of one of 0.8 x 0.8 x 1 mm. Orientation and obliquity stay; MONAI's ``Invertd`` brings
     results back to the scan's grid.
 
-    MONAI's ``Spacingd`` does the same, but fails in MONAI Label, whose items have an ``image_path``.
+    Voxels of exactly 0, outside a stripped brain, do not count in a mean, so that its surface does not get a dark rim.
+
+    MONAI's ``Spacingd`` would have this rim, and it fails in MONAI Label, whose items have an ``image_path``.
 
     Args:
         keys: MetaTensors (C, H, W, D).
@@ -52,7 +54,11 @@ class LimitSpacingd(MapTransform, InvertibleTransform):
         """Return ``data`` with the keys resampled."""
         result = dict(data)
         for key, mode in self.key_iterator(result, self.mode):
-            result[key] = self.spacing(result[key], mode=mode)
+            resampled = self.spacing(result[key], mode=mode)
+            if mode == "bilinear":
+                inside = self.spacing((result[key] != 0).float(), mode=mode)
+                resampled.copy_(torch.where(inside >= 0.5, resampled / inside.clamp(min=0.5), 0))
+            result[key] = resampled
         return result
 
     def inverse(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
