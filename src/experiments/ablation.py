@@ -12,12 +12,11 @@ from ..inferers import CandidateDataset
 from ..metrics import froc
 from ..splits import SECTIONS
 from .sizes import Size
-from .study import THRESHOLDS, Study, Variant
+from .study import CASCADE, THRESHOLDS, Study, Variant
 from .tables import plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
 MIN_EMBEDDED = 8
-WITHOUT_KD = Variant("student without KD", ("train_student_no_kd",))
 PAPER = {  # TPR / FPs per subject (precision)
     "detection without FRST": "0.86 / 129.3",
     "detection": "0.975 / 85.3",
@@ -37,8 +36,9 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
     sections = {name: study.cohort("ukbb", getattr(size, name), seed) for seed, name in enumerate(SECTIONS, start=1)}
     data = study.data("ablation", **sections)
     plain = study.train(data, ["train_detector"], Variant("detection without FRST", ("no_frst",)))
-    whole = study.train(data, ["train_detector", "train_teacher", "train_student"], Variant("student"))
-    alone = study.train_on(whole, data, ["train_student_no_kd"], WITHOUT_KD)
+    whole = study.train(data, CASCADE, Variant("student"))
+    without_kd = Variant("student without KD", ("train_student_no_kd",))
+    alone = study.train(data, ["train_student_no_kd"], without_kd, detector=whole)
     steps = {
         "detection without FRST": (plain, ("evaluate_detector", "no_frst"), {}),
         "detection": (whole, ("evaluate_detector",), {}),

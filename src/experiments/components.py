@@ -7,7 +7,7 @@ from typing import Any
 
 from ..splits import SECTIONS
 from .sizes import Size
-from .study import THRESHOLDS, Item, Study, Variant
+from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import rates_row, write_table
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
@@ -38,7 +38,8 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
     trained = {name: study.train(data, STAGES, variant) for name, variant in VARIANTS.items()}
     default = trained["nothing"]
     runs = [(name, trained[name], variant) for name, variant in VARIANTS.items()]
-    runs.append(("with KD", study.train_on(default, data, ["train_teacher", "train_student"], WITH_KD), WITH_KD))
+    with_kd = study.train(data, CASCADE[1:], WITH_KD, detector=default)
+    runs.append(("with KD", with_kd, WITH_KD))
     runs += [(name, default, Variant(f"clean_up_{k}", settings=CLEAN_UP[name])) for k, name in enumerate(CLEAN_UP)]
     rows = []
     for name, weights, variant in runs:

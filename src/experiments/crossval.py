@@ -9,7 +9,7 @@ from monai.data import create_cross_validation_datalist
 
 from .ablation import NO_CLEAN_UP
 from .sizes import Size
-from .study import Item, Study, Variant
+from .study import CASCADE, Item, Study, Variant
 from .tables import rates_row, write_table
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
@@ -26,7 +26,6 @@ PAPER = {
     ("oxvasc", "discrimination"): "0.91 / 10.1",
     ("oxvasc", "clean-up"): "0.90 / 0.9 (0.84)",
 }
-CASCADE = ("train_detector", "train_teacher", "train_student")
 
 
 def crossval(study: Study, size: Size, match: str = "overlap") -> Path:

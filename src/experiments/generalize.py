@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .crossval import CASCADE
 from .sizes import Size
-from .study import THRESHOLDS, Study, Variant
+from .study import CASCADE, THRESHOLDS, Study, Variant
 from .tables import chosen_threshold, rates_row, write_table
 
 TESTS = {  # preset: name, and TPR / FPs per subject of the paper

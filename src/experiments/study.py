@@ -20,6 +20,8 @@ from ..phantom import write_cohort
 from .tables import chosen_threshold
 
 Item = dict[str, Any]
+CASCADE = ("train_detector", "train_teacher", "train_student")
+"""Run ids of the paper's whole training."""
 THRESHOLDS = torch.linspace(-6, 5, 23).sigmoid().tolist()  # half a unit of log-odds apart
 
 
@@ -64,16 +66,19 @@ class Study:
             path.write_text(json.dumps(sections, indent=1), encoding="utf-8")
         return folder
 
-    def train(self, data: Path, stages: Sequence[str], variant: Variant, folder: str | None = None) -> Path:
+    def train(self, data: Path, stages: Sequence[str], variant: Variant, detector: Path | None = None) -> Path:
         """Run stages of ``train.json``, those that have not been run, and return the folder of the weights.
 
         Args:
             data: folder of the data list.
             stages: run ids, for example ``["train_detector", "train_teacher"]``.
             variant: of the configs.
-            folder: of the weights; the variant's name when not given.
+            detector: folder of another run, whose ``detector.pt`` the stages go on with.
         """
-        weights = self.out / "weights" / data.name / (folder or variant.name)
+        weights = self.out / "weights" / data.name / variant.name
+        if detector is not None:
+            weights.mkdir(parents=True, exist_ok=True)
+            shutil.copy(detector / "detector.pt", weights)
         for stage in stages:
             done = weights / f"{stage}.done"
             if done.exists():
@@ -131,13 +136,6 @@ class Study:
             self.measure(data, weights, variant, section, overlays)[match] for section in ("validation", "test")
         )
         return chosen_threshold(validation, THRESHOLDS, point), test
-
-    def train_on(self, detector: Path, data: Path, stages: Sequence[str], variant: Variant) -> Path:
-        """Run further stages on the ``detector.pt`` of another run's folder; return the folder of the weights."""
-        weights = self.out / "weights" / data.name / variant.name
-        weights.mkdir(parents=True, exist_ok=True)
-        shutil.copy(detector / "detector.pt", weights)
-        return self.train(data, stages, variant)
 
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""

@@ -106,18 +106,19 @@ class CandidateDataset(Dataset):
 
     def _of_scans(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Return what :meth:`_of_scan` finds in each scan, or found there before."""
-        kept = None if self.cache_dir is None else self._folder(self.cache_dir)
-        files = [None if kept is None else kept / f"{n}.pt" for n in range(len(self.scans))]
-        known = [file is not None and file.exists() for file in files]
-        unknown = Subset(cast(Dataset, self.scans), [n for n, is_known in enumerate(known) if not is_known])
+        numbers = range(len(self.scans))
+        folder = None if self.cache_dir is None else self._folder(self.cache_dir)
+        files = {} if folder is None else {n: folder / f"{n}.pt" for n in numbers}
+        known = {n for n, file in files.items() if file.exists()}
+        unknown = Subset(cast(Dataset, self.scans), [n for n in numbers if n not in known])
         scans = iter(DataLoader(unknown, batch_size=None, num_workers=self.num_workers))
-        for file, is_known in zip(files, known, strict=True):
-            if file is not None and is_known:
-                yield torch.load(file, weights_only=True)
+        for n in numbers:
+            if n in known:
+                yield torch.load(files[n], weights_only=True)
                 continue
             found = self._of_scan(next(scans))
-            if file is not None:
-                with atomic_path(file) as temporary:
+            if n in files:
+                with atomic_path(files[n]) as temporary:
                     torch.save(found, temporary)
             yield found
 

@@ -55,7 +55,7 @@ class LimitSpacingd(MapTransform, InvertibleTransform):
         result = dict(data)
         for key, mode in self.key_iterator(result, self.mode):
             resampled = self.spacing(result[key], mode=mode)
-            if mode == "bilinear":
+            if mode == "bilinear" and resampled.shape != result[key].shape:
                 inside = self.spacing((result[key] != 0).float(), mode=mode)
                 resampled.copy_(torch.where(inside >= 0.5, resampled / inside.clamp(min=0.5), 0))
             result[key] = resampled
