@@ -213,8 +213,9 @@ def test_stages_run_by_themselves_and_given_weights_are_not_trained(small_cohort
 @pytest.mark.slow
 def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     train_in(tmp_path, small_cohort, run="train_detector")
-    overlay = ("--config_file", "['configs/train.json','configs/train_student_no_kd.json']")
-    output = train_in(tmp_path, small_cohort, *overlay, "--candidate_threshold", "0.1", run="train_student_no_kd")
+    names = "['configs/train.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
+    overlays = ("--config_file", names, "--candidate_threshold", "0.1")
+    output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
     assert (tmp_path / "model.pt").exists()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..metrics import froc
 from ..splits import SECTIONS
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import rates_row, write_table
+from .tables import plot_froc, rates_row, write_table
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
 ISOTROPIC: dict[str, Any] = {
@@ -32,7 +33,7 @@ CLEAN_UP: dict[str, dict[str, float | None]] = {
 
 
 def components(study: Study, size: Size, match: str = "distance") -> Path:
-    """Change one part at a time, train, and measure on a mixture of protocols; return the folder of the table."""
+    """Change one part at a time, train, and measure on mixed protocols; return the folder of table and picture."""
     sections = {name: _mixed(study, getattr(size, name), seed) for seed, name in enumerate(SECTIONS, start=1)}
     data = study.data("mixed", **sections)
     trained = {name: study.train(data, STAGES, variant) for name, variant in VARIANTS.items()}
@@ -41,10 +42,11 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
     with_kd = study.train(data, CASCADE[1:], WITH_KD, detector=default)
     runs.append(("with KD", with_kd, WITH_KD))
     runs += [(name, default, Variant(f"clean_up_{k}", settings=CLEAN_UP[name])) for k, name in enumerate(CLEAN_UP)]
-    rows = []
+    rows, curves = [], {}
     for name, weights, variant in runs:
         index, test = study.chosen(data, weights, variant, match)
         rows.append({"changed": name, "threshold": round(THRESHOLDS[index], 4), **rates_row(test[:, index], match)})
+        curves[name] = froc(test, THRESHOLDS, match)
     notes = [
         f"{len(PRESETS)} simulated protocols ({', '.join(PRESETS)}), {size.training} training, {size.validation} "
         f"validation and {size.test} test subjects in all; thresholds of the best F1 on validation subjects. "
@@ -52,6 +54,9 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
         f"Lesions matched by {match}; 95 % bootstrap intervals over subjects; seed 0. Research use only.",
     ]
     write_table(rows, study.out / "components", "Components: one change at a time", notes)
+    networks = {name: curve for name, curve in curves.items() if name not in CLEAN_UP}
+    rules = {name: curves[name] for name in ("nothing", *CLEAN_UP)}
+    plot_froc({"networks and preprocessing": networks, "clean-up": rules}, study.out / "froc.png")
     return study.out
 
 

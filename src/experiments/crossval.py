@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from monai.data import create_cross_validation_datalist
 
+from ..metrics import FROC, froc
 from .ablation import NO_CLEAN_UP
 from .sizes import Size
-from .study import CASCADE, Item, Study, Variant
-from .tables import rates_row, write_table
+from .study import CASCADE, THRESHOLDS, Item, Study, Variant
+from .tables import plot_froc, rates_row, write_table
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
 STEPS = {  # overlays over evaluate.json, and values
@@ -29,26 +30,29 @@ PAPER = {
 
 
 def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
-    """Train and test on each fold of two simulated data sets; return the folder of the table.
+    """Train and test on each fold of two simulated data sets; return the folder of table and picture.
 
     Of the folds, one is for testing, the next for choosing weights and thresholds, the rest for training. Counts of
     all test subjects are pooled.
     """
     rows = []
+    panels: dict[str, dict[str, FROC]] = {}
     subjects = size.training + size.validation + size.test
     for preset in PRESETS:
         items = study.cohort(preset, subjects, seed=1)
         folds = [_fold(study, preset, items, fold, size.folds) for fold in range(size.folds)]
         weights = [study.train(data, CASCADE, Variant("cascade")) for data in folds]
         for step, (overlays, settings) in STEPS.items():
-            found = []
+            found, everything = [], []
             for data, trained in zip(folds, weights, strict=True):
                 variant = Variant(step, settings=settings)
                 point = "tpr_95" if step == "detection" else "best_f1"
                 index, test = study.chosen(data, trained, variant, match, point, overlays)
                 found.append(test[:, index])
+                everything.append(test)
             rates = rates_row(torch.cat(found), match)
             rows.append({"data": PRESETS[preset], "step": step, **rates, "paper": PAPER[preset, step]})
+            panels.setdefault(PRESETS[preset], {})[step] = froc(torch.cat(everything), THRESHOLDS, match)
     notes = [
         f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; weights and thresholds "
         "chosen on the fold after the test fold.",
@@ -56,17 +60,14 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
         "Research use only.",
     ]
     write_table(rows, study.out / "crossval", "Cross-validation", notes)
+    plot_froc(panels, study.out / "froc.png")
     return study.out
 
 
 def _fold(study: Study, preset: str, items: list[Item], fold: int, folds: int) -> Path:
-    """Write the data list of a fold; with two folds, one is for training and one for testing and choosing."""
+    """Write the data list of a fold and return its folder."""
     following = (fold + 1) % folds
-    chosen = following if folds > 2 else fold
-    training = [other for other in range(folds) if other not in (fold, chosen)]
-    sections = {
-        name: create_cross_validation_datalist(items, folds, training, part, val_key=name, seed=0)[name]
-        for name, part in (("test", fold), ("validation", chosen))
-    }
-    learned = create_cross_validation_datalist(items, folds, training, fold, seed=0)["training"]
-    return study.data(f"{preset}_fold_{fold}", training=learned, **sections)
+    training = [other for other in range(folds) if other not in (fold, following)]
+    sections = create_cross_validation_datalist(items, folds, training, fold, val_key="test", seed=0)
+    sections |= create_cross_validation_datalist(items, folds, training, following, seed=0)
+    return study.data(f"{preset}_fold_{fold}", **sections)

@@ -25,7 +25,7 @@ _QUICK = Size(
     training=10,
     validation=3,
     test=4,
-    folds=2,
+    folds=3,
     settings={
         "train#trainer#max_epochs": 80,
         "val_interval": 80,
