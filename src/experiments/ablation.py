@@ -13,7 +13,7 @@ from ..metrics import froc
 from ..splits import SECTIONS
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Study, Variant
-from .tables import plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
 MIN_EMBEDDED = 8
@@ -56,7 +56,7 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
         rows.append({"step": name, "threshold": round(THRESHOLDS[index], 4), **found, "paper": PAPER[name]})
         curves[name] = froc(test, THRESHOLDS, match)
     notes = [f"{size.training} training, {size.validation} validation and {size.test} test subjects, simulated."]
-    notes += [f"Lesions matched by {match}; 95 % bootstrap intervals over subjects; seed 0. Research use only."]
+    notes += [NOTE.format(match=match)]
     write_table(rows, study.out / "ablation", "Ablation: what each step brings", notes)
     detection = {name: curve for name, curve in curves.items() if name.startswith("detection")}
     rest = {name: curve for name, curve in curves.items() if name not in detection}

@@ -9,7 +9,7 @@ from ..metrics import froc
 from ..splits import SECTIONS
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_table
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
 ISOTROPIC: dict[str, Any] = {
@@ -51,7 +51,7 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
         f"{len(PRESETS)} simulated protocols ({', '.join(PRESETS)}), {size.training} training, {size.validation} "
         f"validation and {size.test} test subjects in all; thresholds of the best F1 on validation subjects. "
         "Students learn from labels alone, but for the row with KD.",
-        f"Lesions matched by {match}; 95 % bootstrap intervals over subjects; seed 0. Research use only.",
+        NOTE.format(match=match),
     ]
     write_table(rows, study.out / "components", "Components: one change at a time", notes)
     networks = {name: curve for name, curve in curves.items() if name not in CLEAN_UP}

@@ -11,7 +11,7 @@ from ..metrics import FROC, froc
 from .ablation import NO_CLEAN_UP
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_table
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
 STEPS = {  # overlays over evaluate.json, and values
@@ -55,9 +55,8 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
             panels.setdefault(PRESETS[preset], {})[step] = froc(torch.cat(everything), THRESHOLDS, match)
     notes = [
         f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; weights and thresholds "
-        "chosen on the fold after the test fold.",
-        f"Lesions matched by {match}; counts of all folds pooled; 95 % bootstrap intervals over subjects; seed 0. "
-        "Research use only.",
+        "chosen on the fold after the test fold; counts of all folds pooled.",
+        NOTE.format(match=match),
     ]
     write_table(rows, study.out / "crossval", "Cross-validation", notes)
     plot_froc(panels, study.out / "froc.png")

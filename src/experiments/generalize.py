@@ -7,7 +7,7 @@ from pathlib import Path
 from ..metrics import froc
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Study, Variant
-from .tables import chosen_threshold, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_table
 
 TESTS = {  # preset: name, and TPR / FPs per subject of the paper
     "ukbb": ("UKBB SWI", "as trained"),
@@ -25,18 +25,19 @@ def generalize(study: Study, size: Size, match: str = "overlap") -> Path:
     )
     cohorts = {preset: study.cohort(preset, size.test, seed=3) for preset in TESTS}
     data = study.data("ukbb", training=training, validation=validation, test=cohorts["ukbb"])
-    weights = study.train(data, CASCADE, Variant("cascade"))
-    index = chosen_threshold(study.measure(data, weights, Variant("cascade"), "validation")[match], THRESHOLDS)
+    cascade = Variant("cascade")
+    weights = study.train(data, CASCADE, cascade)
+    index, _ = study.chosen(data, weights, cascade, match)
     rows, curves = [], {}
     for preset, (name, paper) in TESTS.items():
         others = study.data(preset, training=training, validation=validation, test=cohorts[preset])
-        counts = study.measure(others, weights, Variant("cascade"))[match]
+        counts = study.measure(others, weights, cascade)[match]
         rows.append({"test data": name, **rates_row(counts[:, index], match), "paper": paper})
         curves[name] = froc(counts, THRESHOLDS, match)
     notes = [
         f"Trained on {size.training} simulated UKBB-like subjects, threshold {THRESHOLDS[index]:.3g} chosen on "
         f"{size.validation} more.",
-        f"Lesions matched by {match}; 95 % bootstrap intervals over subjects; seed 0. Research use only.",
+        NOTE.format(match=match),
     ]
     write_table(rows, study.out / "generalize", "Trained on UKBB-like SWI, tested elsewhere", notes)
     plot_froc({"trained on UKBB-like SWI": curves}, study.out / "froc.png")

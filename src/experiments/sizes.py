@@ -37,14 +37,15 @@ _QUICK = Size(
 )
 _SHORT = {
     **_QUICK.settings,
-    "train#trainer#max_epochs": 40,
+    "teacher#trainer#max_epochs": 40,
+    "student#trainer#max_epochs": 40,
     "candidate_threshold": 0.55,  # of detectors that are still unsure: a quarter of the candidates
 }
 
 QUICK = {
     "ablation": _QUICK,
     "generalize": _QUICK,
-    "crossval": replace(_QUICK, training=6, validation=3, test=3, settings=_SHORT),
+    "crossval": replace(_QUICK, training=6, validation=3, test=3, settings={**_SHORT, "train#trainer#max_epochs": 160}),
     "components": replace(_QUICK, training=8, validation=4, test=4, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

@@ -129,13 +129,14 @@ class Study:
 
         Args:
             data, weights, variant, overlays: as for :meth:`measure`.
-            match: "overlap" or "distance".
+            match: "overlap" or "distance", the rule of the test counts. The threshold is chosen by distance, because
+                by overlap one cluster over the whole brain is perfect.
             point: as for :func:`chosen_threshold`.
         """
         validation, test = (
-            self.measure(data, weights, variant, section, overlays)[match] for section in ("validation", "test")
+            self.measure(data, weights, variant, section, overlays) for section in ("validation", "test")
         )
-        return chosen_threshold(validation, THRESHOLDS, point), test
+        return chosen_threshold(validation["distance"], THRESHOLDS, point), test[match]
 
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""

@@ -13,6 +13,10 @@ import torch
 from ..files import atomic_path
 from ..metrics import FROC, operating_thresholds, pooled_rates, summarize_cohort
 
+NOTE = (
+    "Lesions matched by {match}, thresholds chosen by distance; rates pooled, 95 % bootstrap intervals over subjects; "
+    "seed 0. Research use only."
+)
 RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}
 
 
