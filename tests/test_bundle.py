@@ -229,11 +229,7 @@ def losses_of(processes, folder, dataset_dir):
     launch = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "monai.bundle", "run")
     arguments = ("train_detector", "--config_file", configs, *folders, *QUICK, *size, *batch)
     done = subprocess.run(
-        [sys.executable, "-m", *launch, *arguments],
-        cwd=BUNDLE,
-        capture_output=True,
-        text=True,
-        timeout=600,
+        [sys.executable, "-m", *launch, *arguments], cwd=BUNDLE, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-2000:]
     losses = defaultdict(list)

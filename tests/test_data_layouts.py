@@ -60,10 +60,7 @@ def test_dou_counts_voxels_from_one_in_any_orientation(tmp_path, signs):
     [
         (None, "has no annotation"),
         ({"centre": np.ones((1, 3))}, "must have a field 'cen' of voxels"),
-        (
-            {"cen": np.array([[13, 1, 1]])},
-            r"voxel \[13.0, 1.0, 1.0\], counted from 1, outside its \[12, 10",
-        ),
+        ({"cen": np.array([[13, 1, 1]])}, r"voxel \[13.0, 1.0, 1.0\], counted from 1, outside its \[12, 10"),
     ],
 )
 def test_dou_faults_are_named(tmp_path, fields, message):

@@ -9,15 +9,7 @@ import torch
 from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fraction
 
 from csvd.regions import mni_regions
-from csvd.report import (
-    COLUMNS,
-    Lesion,
-    approximate_mni,
-    count_lesions,
-    lesion_table,
-    write_candidates,
-    write_lesions,
-)
+from csvd.report import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
 
 
 def blocks(*boxes, shape=(20, 20, 20)):

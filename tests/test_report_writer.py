@@ -12,14 +12,7 @@ from geometry import STORED, planted_scan
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
-from monai.transforms import (
-    Compose,
-    CopyItemsd,
-    EnsureChannelFirstd,
-    Invertd,
-    LoadImaged,
-    Orientationd,
-)
+from monai.transforms import Compose, CopyItemsd, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
 
 from csvd.report import CaseWriter, case_writer
 from csvd.transforms import LesionInstancesd, SelectVolumed

@@ -14,14 +14,7 @@ from tqdm import tqdm
 
 from ..files import atomic_path
 from ..inferers import CandidateDataset
-from ..metrics import (
-    OPERATING_POINTS,
-    FROCMetric,
-    fit_calibration,
-    operating_thresholds,
-    pooled_rates,
-    reliability,
-)
+from ..metrics import OPERATING_POINTS, FROCMetric, fit_calibration, operating_thresholds, pooled_rates, reliability
 from ..networks import CascadeNetwork, calibrated
 from .distributed import is_first
 from .weights import load_weights, save_weights

@@ -78,12 +78,7 @@ class CandidateDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one candidate."""
         patches, labels, detected = self._find()
-        item = {
-            "image": patches[index].float(),
-            "label": labels[index],
-            "index": index,
-            "detected": detected[index],
-        }
+        item = {"image": patches[index].float(), "label": labels[index], "index": index, "detected": detected[index]}
         return item if self.transform is None else self.transform(item)
 
     @property

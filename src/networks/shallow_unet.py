@@ -36,13 +36,7 @@ class ShallowEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        features: int,
-        projected: int,
-        strides: Sequence[Sequence[int]],
-        act: Layer,
-        norm: Layer,
+        self, in_channels: int, features: int, projected: int, strides: Sequence[Sequence[int]], act: Layer, norm: Layer
     ) -> None:
         super().__init__()
         check_positive("features", features)

@@ -2,15 +2,7 @@
 
 from .case_writer import CaseWriter
 from .cohort import PARTICIPANT_COLUMNS, write_participants
-from .lesion_table import (
-    COLUMNS,
-    Lesion,
-    approximate_mni,
-    count_lesions,
-    lesion_table,
-    write_candidates,
-    write_lesions,
-)
+from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .scene import Scene, make_scene
 

@@ -80,10 +80,7 @@ class LesionFilter(Transform):
     backend = [TransformBackends.TORCH]
 
     def __init__(
-        self,
-        min_volume_mm3: float | None = 2.5,
-        max_ellipticity: float | None = 0.2,
-        min_edge_mm: float | None = 5.0,
+        self, min_volume_mm3: float | None = 2.5, max_ellipticity: float | None = 0.2, min_edge_mm: float | None = 5.0
     ) -> None:
         if max_ellipticity is not None:
             check_between("max_ellipticity", max_ellipticity, 0, 1)
