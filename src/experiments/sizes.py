@@ -35,12 +35,7 @@ _QUICK = Size(
         "student#sampler#num_samples": 96,
     },
 )
-_SHORT = {
-    **_QUICK.settings,
-    "teacher#trainer#max_epochs": 40,
-    "student#trainer#max_epochs": 40,
-    "candidate_threshold": 0.55,  # of detectors that are still unsure: a quarter of the candidates
-}
+_SHORT = {**_QUICK.settings, "teacher#trainer#max_epochs": 40, "student#trainer#max_epochs": 40}
 
 QUICK = {
     "ablation": _QUICK,
