@@ -11,6 +11,7 @@ from csvd.data import load_datalist
 from csvd.detection import find_bundle
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
+from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_table
 
 TINY = experiments.Size(
@@ -63,6 +64,16 @@ def test_threshold_is_chosen_by_the_best_f1_or_by_the_sensitivity():
     assert chosen_threshold(subject, thresholds) == 2
     assert chosen_threshold(subject, thresholds, "tpr_95") == 1
     assert chosen_threshold(counts([(7, 90), (7, 20), (5, 1), (2, 0)]), thresholds, "tpr_95") == 1
+
+
+def test_threshold_is_chosen_by_distance_whatever_the_rule_of_the_table(tmp_path, monkeypatch):
+    whole_brain = [(10, 0)] + [(0, 0)] * (len(THRESHOLDS) - 1)
+    found = {"overlap": counts(whole_brain), "distance": counts([*whole_brain[1:], (6, 1)])}
+    monkeypatch.setattr(experiments.Study, "measure", lambda *_: found)
+    study = experiments.Study(tmp_path, tmp_path, {})
+    index, test = study.chosen(tmp_path, tmp_path, Variant("a"), "overlap")
+    assert index == len(THRESHOLDS) - 1
+    assert torch.equal(test, found["overlap"])
 
 
 def test_score_of_valdo_stands_beside_the_papers():

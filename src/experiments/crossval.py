@@ -54,8 +54,8 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
             rows.append({"data": PRESETS[preset], "step": step, **rates, "paper": PAPER[preset, step]})
             panels.setdefault(PRESETS[preset], {})[step] = froc(torch.cat(everything), THRESHOLDS, match)
     notes = [
-        f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; weights and thresholds "
-        "chosen on the fold after the test fold; counts of all folds pooled.",
+        f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; the fold after the test "
+        "fold is for validation; counts of all folds pooled.",
         NOTE.format(match=match),
     ]
     write_table(rows, study.out / "crossval", "Cross-validation", notes)

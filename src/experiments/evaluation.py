@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..metrics import MATCHES, FROCMetric, summarize_cohort
-from .tables import plot_froc, rates_row, write_table
+from .tables import INTERVAL, plot_froc, rates_row, write_table
 
 
 def evaluate_cohort(
@@ -48,7 +48,7 @@ def operating_points(metrics: Mapping[str, FROCMetric], threshold: float, **row:
         point = {"threshold": round(metric.thresholds[index], ndigits=4)}
         counts = metric.counts()[:, index]
         median = summarize_cohort(counts, match=match, reduction="subject_median")["f1"]
-        score = {"median F1": "{value:.3f} [{low:.3f}, {high:.3f}]".format(**median)}
+        score = {"median F1": INTERVAL.format(**median)}
         rows.append({**row, "matching": match, **point, **rates_row(counts, match), **score})
     return rows
 

@@ -17,13 +17,14 @@ NOTE = (
     "Lesions matched by {match}, thresholds chosen by distance; rates pooled, 95 % bootstrap intervals over subjects; "
     "seed 0. Research use only."
 )
+INTERVAL = "{value:.3f} [{low:.3f}, {high:.3f}]"
 RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}
 
 
 def rates_row(counts: torch.Tensor, match: str) -> dict[str, str | int]:
     """Return subjects, lesions and the rates of counts (S, 4), each with its 95 % bootstrap interval over subjects."""
     summary = summarize_cohort(counts, match=match)
-    rates = {name: "{value:.3f} [{low:.3f}, {high:.3f}]".format(**summary[rate]) for rate, name in RATES.items()}
+    rates = {name: INTERVAL.format(**summary[rate]) for rate, name in RATES.items()}
     return {"subjects": summary["subjects"], "lesions": summary["lesions"], **rates}
 
 

@@ -12,7 +12,7 @@ class AutocastInferer(SimpleInferer):
     """One pass in bfloat16 where that is safe, the result in single precision.
 
     For trainings on a CPU: the trainers of MONAI know mixed precision on CUDA only (``amp``). On processors with
-    bfloat16 instructions a training step takes about half the time; on others it is slower.
+    bfloat16 instructions a training step is faster; on others it is slower.
     """
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -74,9 +74,9 @@ class Protocol:
     def __post_init__(self) -> None:
         for size in self.voxel_mm:
             check_positive("voxel_mm", size)
-        for name in ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm", "radius_mm"):
+        physics = ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm")
+        for name in (*physics, "radius_mm", "lesions"):
             check_positive(name, getattr(self, name))
-        check_positive("lesions", self.lesions)
         check_between("haemorrhage", self.haemorrhage, 0, 1)
 
 
