@@ -11,7 +11,7 @@ from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import NOTE, plot_froc, rates_row, write_table
 
-PRESETS = ("ukbb", "oxvasc", "shk", "qsm")
+PRESETS = ("ukbb", "oxvasc", "qsm")
 ISOTROPIC: dict[str, Any] = {
     f"network_def#{part}#strides": [[2, 2, 2], [2, 2, 2]] for part in ("detector", "discriminator")
 } | {"image_transforms#11#k_divisible": [4, 4, 4]}

@@ -41,6 +41,6 @@ QUICK = {
     "ablation": _QUICK,
     "generalize": _QUICK,
     "crossval": replace(_QUICK, training=6, validation=3, test=3, settings={**_SHORT, "train#trainer#max_epochs": 160}),
-    "components": replace(_QUICK, training=8, validation=4, test=4, settings=_SHORT),
+    "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
