@@ -14,7 +14,7 @@ demo: $(INSTALLED)  ## simulate a scan, find its microbleeds and compare with th
 	$(BIN)/csvd demo --out demo --overwrite
 
 test: test-fast  ## run all tests
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --durations 10
 
 test-fast: $(INSTALLED)  ## run the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
