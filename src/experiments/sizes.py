@@ -40,7 +40,18 @@ _SHORT = {**_QUICK.settings, "teacher#trainer#max_epochs": 40, "student#trainer#
 QUICK = {
     "ablation": _QUICK,
     "generalize": _QUICK,
-    "crossval": replace(_QUICK, training=3, validation=3, test=3, settings={**_SHORT, "train#trainer#max_epochs": 120}),
+    "crossval": replace(
+        _QUICK,
+        training=3,
+        validation=3,
+        test=3,
+        settings={
+            **_SHORT,
+            "train#trainer#max_epochs": 120,
+            "network_def#detector#features": 4,
+            "network_def#discriminator#features": 8,
+        },
+    ),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
