@@ -175,8 +175,12 @@ def pack(
     console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
 
 
-@app.command()
-def evaluate(
+evaluate = typer.Typer(no_args_is_help=True, help="How good results are, where the truth is known.")
+app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command("detection")
+def evaluate_detection(
     cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
     out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
     threshold: Annotated[
@@ -188,7 +192,7 @@ def evaluate(
     ] = None,
     ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
 ) -> None:
-    """Lesion-wise rates on labelled cohorts: csvd evaluate cohort_ukbb cohort_qsm --out rates"""
+    """Lesion-wise rates on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
     from .detection import find_bundle
     from .experiments import evaluate_cohort, operating_points, write_evaluation
 
@@ -204,6 +208,24 @@ def evaluate(
     console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
 
 
+@evaluate.command("classification")
+def evaluate_classification(
+    predictions: Annotated[Path, typer.Argument(help="Table that evaluate.json of csvd_classification wrote (.tsv).")],
+    out: Annotated[Path, typer.Option(help="Folder of the tables and of classification.png.")],
+    readers: Annotated[
+        Path | None, typer.Option(help="Table with `subject` and a column a human reader, each naming a class (.tsv).")
+    ] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="Table of the subjects with `csvd`, for example participants.tsv.")
+    ] = None,
+) -> None:
+    """Subject-wise rates with intervals: csvd evaluate classification predictions.tsv --out rates"""
+    from .experiments import evaluate_classification as evaluate_table
+
+    for table in evaluate_table(predictions, out, readers, cohort):
+        console.print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+
+
 class Experiment(str, Enum):
     """Which table."""
 
@@ -211,11 +233,12 @@ class Experiment(str, Enum):
     crossval = "crossval"
     generalize = "generalize"
     components = "components"
+    csvd_crossval = "csvd-crossval"
 
 
 @app.command()
 def experiment(
-    name: Annotated[Experiment, typer.Argument(help="Tables 1 to 3 of the paper, and our own, of the components.")],
+    name: Annotated[Experiment, typer.Argument(help="Tables of the papers: detector, components, classifier.")],
     out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; what is there is not done again.")],
     quick: Annotated[
         bool, typer.Option("--quick", help="Small cohorts and short trainings: minutes on two cores.")
@@ -226,9 +249,10 @@ def experiment(
     from . import experiments
     from .detection import find_bundle
 
-    size = experiments.QUICK[name.value] if quick else experiments.FULL
-    study = experiments.Study(out, bundle or find_bundle("cmb_detection"), size.settings, console.print)
-    folder = getattr(experiments, name.value)(study, size)
+    size = (experiments.QUICK if quick else experiments.FULL)[name.value]
+    of = "csvd_classification" if name is Experiment.csvd_crossval else "cmb_detection"
+    study = experiments.Study(out, bundle or find_bundle(of), size.settings, console.print)
+    folder = getattr(experiments, name.name)(study, size)
     console.print((folder / f"{name.value}.md").read_text(), soft_wrap=True, markup=False)
 
 

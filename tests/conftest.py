@@ -48,3 +48,17 @@ def small_cohort(tmp_path_factory):
     sections = {"training": items[:2], "validation": items[2:3], "test": items[3:]}
     (folder / "datalist.json").write_text(json.dumps(sections))
     return folder
+
+
+@pytest.fixture
+def people(small_cohort, tmp_path):
+    """Data list of the planted scans with diagnosis, age and sex; of the last subject, neither."""
+    sections = json.loads((small_cohort / "datalist.json").read_text())
+    everyone = [item for items in sections.values() for item in items]
+    for number, item in enumerate(everyone):
+        item |= {key: str(small_cohort / item[key]) for key in ("image", "label")}
+        kind = ("aSVD", "CAA", "CADASIL")[number % 3]
+        item |= {"subject": f"sub-{number}", "csvd": kind, "age": 60 + number, "sex": "FM"[number % 2]}
+    del everyone[-1]["age"], everyone[-1]["sex"]
+    (tmp_path / "datalist.json").write_text(json.dumps(sections))
+    return tmp_path

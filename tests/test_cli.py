@@ -194,7 +194,7 @@ def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
 
 @pytest.mark.slow
 def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
-    assert csvd("evaluate", small_cohort, "--out", tmp_path / "rates")[0] == 0
+    assert csvd("evaluate", "detection", small_cohort, "--out", tmp_path / "rates")[0] == 0
     rows = rows_of(tmp_path / "rates" / "rates.tsv")
     assert [(row["matching"], row["subjects"], row["lesions"]) for row in rows] == [
         ("overlap", "1", "1"),

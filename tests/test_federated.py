@@ -1,4 +1,4 @@
-"""The bundle in MONAI's federated client: a round of training on weights from elsewhere."""
+"""The bundles in MONAI's federated client: a round of training on weights from elsewhere."""
 
 from pathlib import Path
 
@@ -8,22 +8,32 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
 from monai.fl.utils.exchange_object import ExchangeObject
 
-BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
-
-
-@pytest.fixture
-def client(small_cohort, tmp_path):
-    """Client of a federation that trains the detector, two features wide."""
-    settings = {
-        "dataset_dir": str(small_cohort),
-        "output_dir": str(tmp_path),
+ROOT = Path(__file__).parents[1] / "bundles"
+SMALL = {
+    "cmb_detection": {
         "patch_size": [24, 24, 8],
         "margin_size": [30, 30, 10],
         "network_def#detector#features": 2,
         "val_interval": 1000,
-    }
+    },
+    "csvd_classification": {
+        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
+        "bag#size": [24, 32],
+        "bag#max_slices": 4,
+        "network_def#classifier#stages": 1,
+        "network_def#classifier#features": 8,
+        "val_interval": 1000,
+    },
+}
+METRICS = {"cmb_detection": "froc", "csvd_classification": "loss"}
+
+
+@pytest.fixture
+def client(name, people, tmp_path):
+    """Client of a federation that trains the bundle, a small network."""
+    settings = {"dataset_dir": str(people), "output_dir": str(tmp_path / "eval"), **SMALL[name]}
     client = MonaiAlgo(
-        bundle_root=str(BUNDLE),
+        bundle_root=str(ROOT / name),
         config_train_filename="configs/train.json",
         train_kwargs=settings,
         config_evaluate_filename="configs/train.json",
@@ -33,23 +43,21 @@ def client(small_cohort, tmp_path):
         local_epochs=1,
         send_weight_diff=False,
     )
-    client.initialize(extra={ExtraItems.CLIENT_NAME: "site_1", ExtraItems.APP_ROOT: str(BUNDLE)})
+    client.initialize(extra={ExtraItems.CLIENT_NAME: "site_1", ExtraItems.APP_ROOT: str(ROOT / name)})
     return client
 
 
 @pytest.mark.slow
-def test_a_round_starts_from_the_servers_weights_and_can_be_evaluated(client):
-    weights = {name: value.clone() for name, value in client.trainer.network.state_dict().items()}
+@pytest.mark.parametrize("name", SMALL)
+def test_a_round_starts_from_the_servers_weights_and_can_be_evaluated(name, client):
+    weights = {key: value.clone() for key, value in client.trainer.network.state_dict().items()}
+    trained = [key for key in weights if key.endswith(("weight", "bias")) and not key.startswith("cascade.")]
     for _ in range(2):
         server = ExchangeObject(weights=weights)
         client.train(server)
         sent = client.get_weights(extra={})
-        moved = max(
-            float((torch.as_tensor(sent.weights[name]) - value).abs().max())
-            for name, value in weights.items()
-            if name.endswith(("weight", "bias"))
-        )
+        moved = max(float((torch.as_tensor(sent.weights[key]) - weights[key]).abs().max()) for key in trained)
         assert 0 < moved < 0.05  # Adam moves a weight by at most its learning rate an iteration
     result = client.evaluate(server)
-    assert "froc" in result.metrics
+    assert METRICS[name] in result.metrics
     client.finalize()

@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine
 from monai.engines import SupervisedTrainer
 
-from csvd.engines import Resume, Stage, Stages, load_weights
+from csvd.engines import HalfPrecision, Resume, Stage, Stages, load_weights
 from csvd.metrics import OPERATING_POINTS, operating_threshold
 
 BATCHES = [{"image": torch.full((2, 1), value), "label": torch.full((2, 1), 2 * value)} for value in (1.0, 2.0)]
@@ -74,6 +74,15 @@ def test_given_weights_must_exist(tmp_path):
         make_stage(tmp_path, "detector", given=str(tmp_path / "nowhere.pt")).run()
     with pytest.raises(FileNotFoundError):
         load_weights(torch.nn.Linear(1, 1), tmp_path / "nowhere.pt")
+
+
+def test_half_of_a_file_is_halved(tmp_path):
+    state = {"head.weight": torch.tensor([0.5]), "head.count": torch.tensor(3), "body.weight": torch.tensor([0.1])}
+    torch.save(state, tmp_path / "model.pt")
+    HalfPrecision(str(tmp_path / "model.pt"), prefix="head.").run()
+    halved = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert [value.dtype for value in halved.values()] == [torch.float16, torch.int64, torch.float32]
+    assert halved["body.weight"] == state["body.weight"]
 
 
 def test_chain_ends_with_nothing_to_resume(tmp_path):

@@ -8,6 +8,7 @@ from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
 from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
+from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
     "LAYOUTS",
@@ -15,7 +16,9 @@ __all__ = [
     "Converted",
     "InputError",
     "NiftiReader",
+    "ReadSubjectd",
     "ScanInfo",
+    "balanced_sampler",
     "check_output",
     "check_scan",
     "choose_scan",
@@ -24,5 +27,9 @@ __all__ = [
     "find_items",
     "is_dicom_folder",
     "load_datalist",
+    "load_subjects",
+    "read_age",
     "read_layout",
+    "read_sex",
+    "read_subtype",
 ]

@@ -1,6 +1,7 @@
 """The scans that a path names: a file, a folder of files, a DICOM series or a data list."""
 
 import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Case:
         image: the scan.
         mask: brain mask on the grid of the scan.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
+        listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
     """
 
@@ -29,6 +31,7 @@ class Case:
     image: Path
     mask: Path | None = None
     contrast: str | None = None
+    listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def item(self) -> dict[str, str]:
@@ -78,9 +81,16 @@ def find_cases(
     return [replace(cases[0], mask=Path(mask))]
 
 
-def find_items(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Return :meth:`Case.item` of each scan that ``path`` names, for the dataset of a config."""
-    return [case.item() for case in find_cases(path)]
+def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return :meth:`Case.item` of each scan that ``path`` names, for the dataset of a config.
+
+    Args:
+        path: see :func:`find_cases`.
+        also: further keys to take over from a data list, such as "age".
+    """
+    return [
+        {**case.item(), **{key: case.listed[key] for key in also if key in case.listed}} for case in find_cases(path)
+    ]
 
 
 def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> list[Case]:
@@ -115,7 +125,7 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"{item['contrast']!r}. Correct it."
         )
     mask = item.get("mask")
-    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"))
+    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"), listed=item)
 
 
 def _check_names(cases: list[Case], path: Path) -> None:

@@ -5,20 +5,30 @@ from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay
 from .distributed import local_device, share, start, stop
 from .resume import Resume
+from .slice_detection import DetectionTrainer, loss_of
 from .stages import Stage, Stages
-from .weights import load_weights, save_weights
+from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
+from .weights import HalfPrecision, load_ensemble, load_weights, save_weights
 
 __all__ = [
     "Calibration",
+    "CascadeWeights",
+    "CovariateStatistics",
+    "DetectionTrainer",
     "DistillationTrainer",
     "EarlyStop",
+    "HalfPrecision",
     "HardNegativeReplay",
+    "PredictionWriter",
     "Resume",
     "SaveBest",
     "Stage",
     "Stages",
+    "load_ensemble",
     "load_weights",
     "local_device",
+    "loss_of",
+    "prepare_subjects",
     "save_weights",
     "share",
     "start",

@@ -1,6 +1,7 @@
 """Weights on disk: bare state dicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,60 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
     idist.barrier()
 
 
-def load_weights(network: torch.nn.Module, path: str | Path) -> None:
+class HalfPrecision:
+    """Step that makes a file of weights smaller: floating point numbers of 16 bits, which load into networks of 32.
+
+    Args:
+        path: the file, a bare state dict.
+        prefix: only of entries whose names begin with it. Defaults to all.
+    """
+
+    def __init__(self, path: str, prefix: str = "") -> None:
+        self.path = Path(path)
+        self.prefix = prefix
+
+    def run(self) -> None:
+        """Write the file again.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        halved = {
+            name: value.half() if name.startswith(self.prefix) and value.is_floating_point() else value
+            for name, value in state.items()
+        }
+        save_state(halved, self.path)
+
+
+def load_weights(network: torch.nn.Module, path: str | Path, prefix: str = "") -> None:
     """Load a bare state dict into a network, wherever both are.
+
+    Args:
+        network: gets the weights.
+        path: the file.
+        prefix: where names in the file begin with it, those alone are taken, and the prefix is cut off.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    network.load_state_dict(part or state)
+
+
+def load_ensemble(network: torch.nn.Module, folder: str | Path, names: Sequence[str]) -> list[torch.nn.Module]:
+    """Return a copy of a network for each of several trainings, with its weights.
+
+    Args:
+        network: gives the architecture.
+        folder: has a folder for each training, with ``model.pt``.
+        names: of those folders.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+    networks = [deepcopy(network) for _ in names]
+    for one, name in zip(networks, names, strict=True):
+        load_weights(one, Path(folder) / name / "model.pt")
+    return networks

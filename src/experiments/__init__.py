@@ -1,8 +1,10 @@
 """Tables of results as commands."""
 
 from .ablation import ablation
+from .classification import evaluate_classification
 from .components import components
 from .crossval import crossval
+from .csvd_crossval import csvd_crossval
 from .evaluation import evaluate_cohort, operating_points, write_evaluation
 from .generalize import generalize
 from .sizes import FULL, QUICK, Size
@@ -16,6 +18,8 @@ __all__ = [
     "ablation",
     "components",
     "crossval",
+    "csvd_crossval",
+    "evaluate_classification",
     "evaluate_cohort",
     "generalize",
     "operating_points",

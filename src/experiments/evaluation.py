@@ -1,4 +1,4 @@
-"""Lesion-wise rates of a detection bundle on cohorts: the work behind ``csvd evaluate``."""
+"""Lesion-wise rates of a detection bundle on cohorts: the work behind ``csvd evaluate detection``."""
 
 from __future__ import annotations
 

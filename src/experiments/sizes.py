@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Size:
-    """Subjects, folds, and values for all configs, by config id."""
+    """Subjects, folds, and values for all configs, by config id; without validation subjects, folds give them."""
 
     training: int
     validation: int
@@ -18,8 +18,14 @@ class Size:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-FULL = Size(training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20})
-"""Hours on a GPU, days on two cores."""
+_FULL = Size(
+    training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20}
+)
+FULL = {
+    **dict.fromkeys(("ablation", "crossval", "generalize", "components"), _FULL),
+    "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
+}
+"""Hours on a GPU, days on two cores, by experiment."""
 
 _QUICK = Size(
     training=10,
@@ -52,6 +58,7 @@ QUICK = {
             "network_def#discriminator#features": 8,
         },
     ),
+    "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 12}),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

@@ -50,12 +50,12 @@ class Study:
     settings: Mapping[str, Any]
     say: Callable[[str], object] = print
 
-    def cohort(self, preset: str, subjects: int, seed: int) -> list[Item]:
+    def cohort(self, preset: str, subjects: int, seed: int, phenotype: str | None = None) -> list[Item]:
         """Simulate a cohort, unless it is there, and return its items with absolute paths."""
-        folder = self.out / "cohorts" / f"{preset}_{subjects}_{seed}"
+        folder = self.out / "cohorts" / "_".join(map(str, (preset, subjects, seed, *filter(None, [phenotype]))))
         if not (folder / "datalist.json").exists():
-            self.say(f"simulating {subjects} subjects, {preset}")
-            write_cohort(preset, subjects, folder, seed, split=(0, 0, 1), overwrite=True)
+            self.say(f"simulating {subjects} subjects, {preset}{f', {phenotype}' if phenotype else ''}")
+            write_cohort(preset, subjects, folder, seed, split=(0, 0, 1), overwrite=True, phenotype=phenotype)
         return load_datalist(folder / "datalist.json", "test")
 
     def data(self, name: str, **sections: Sequence[Item]) -> Path:

@@ -45,13 +45,17 @@ def chosen_threshold(counts: torch.Tensor, thresholds: Sequence[float], point: s
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes: Sequence[str]) -> None:
-    """Write ``<path>.tsv`` and ``<path>.md``, the second with a title, the date and notes."""
+    """Write ``<path>.tsv`` and ``<path>.md``, the second with a title, the date and notes.
+
+    What a row has no value for stays empty.
+    """
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path.with_suffix(".tsv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
+        table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(map(str, row.values())) for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([str(row.get(column, "")) for column in columns] for row in rows)]
     body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     said = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
     with atomic_path(path.with_suffix(".md")) as temporary:

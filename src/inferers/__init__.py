@@ -4,6 +4,8 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
+from .slices import SliceInferer
+from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam
 
 __all__ = [
     "AutocastInferer",
@@ -12,6 +14,11 @@ __all__ = [
     "CascadeInferer",
     "LabelDetector",
     "ReplaySampler",
+    "SliceBag",
+    "SliceBagd",
+    "SliceInferer",
+    "SubtypeInferer",
     "find_candidates",
+    "gradcam",
     "infer_slabs",
 ]

@@ -11,6 +11,7 @@ from .calibration import (
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
+from .overlaps import LesionOverlaps, lesion_overlaps
 from .rates import RATES, bootstrap_ci, pooled_rates, subject_medians, summarize_cohort
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "RATES",
     "FROCMetric",
     "LesionMetric",
+    "LesionOverlaps",
     "Reliability",
     "bootstrap_ci",
     "count_lesions",
     "fit_calibration",
     "froc",
     "knee_point",
+    "lesion_overlaps",
     "operating_threshold",
     "operating_thresholds",
     "pooled_rates",

@@ -1,9 +1,23 @@
 """Networks."""
 
+from .attention_mil import AttentionMIL, AttentionPooling
 from .cascade import CascadeNetwork, calibrated
 from .classifier_arm import ClassifierArm
 from .shallow_unet import ShallowUNet
+from .slice_mask_rcnn import SliceMaskRCNN
 from .student import StudentClassifier
+from .subtype import SubtypeNetwork
 from .teacher import MultiTaskTeacher
 
-__all__ = ["CascadeNetwork", "ClassifierArm", "MultiTaskTeacher", "ShallowUNet", "StudentClassifier", "calibrated"]
+__all__ = [
+    "AttentionMIL",
+    "AttentionPooling",
+    "CascadeNetwork",
+    "ClassifierArm",
+    "MultiTaskTeacher",
+    "ShallowUNet",
+    "SliceMaskRCNN",
+    "StudentClassifier",
+    "SubtypeNetwork",
+    "calibrated",
+]

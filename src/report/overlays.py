@@ -51,7 +51,7 @@ def slab_pictures(scene: Scene, lesions: Sequence[Lesion]) -> Iterator[Picture]:
     The projection is the minimum where lesions are dark, the maximum where they are bright.
     """
     plane = Plane(scene, "axial")
-    view = _around(plane, scene.brain)
+    view = around(plane, scene.brain)
     slices = np.flatnonzero(scene.brain.any(axis=(0, 1)))
     first, last = int(slices[0]), int(slices[-1])
     thick = max(1, round(SLAB_MM / scene.voxel_mm[2]))
@@ -65,7 +65,7 @@ def slab_pictures(scene: Scene, lesions: Sequence[Lesion]) -> Iterator[Picture]:
             for lesion, centre, here in zip(lesions, centres, inside, strict=True)
             if here
         ]
-        yield Picture(plane.draw(pixels, view, circles), _position(scene, (start + stop - 1) / 2))
+        yield Picture(plane.draw(pixels, view, circles), f"z = {scene.slice_mm((start + stop - 1) / 2):.0f} mm")
 
 
 def mask_pictures(scene: Scene, axial: int = 12, coronal: int = 3, sagittal: int = 3) -> Iterator[Picture]:
@@ -83,7 +83,7 @@ def mask_pictures(scene: Scene, axial: int = 12, coronal: int = 3, sagittal: int
             yield Picture(plane.draw(plane.cut(scene.grey, index), view, outlines), name)
 
 
-def _around(plane: Plane, mask: np.ndarray) -> Box:
+def around(plane: Plane, mask: np.ndarray) -> Box:
     """Return the rectangle around a mask with a margin."""
     where = np.argwhere(mask.any(axis=plane.axis))
     box = plane.box(where.min(axis=0), where.max(axis=0) + 1)
@@ -106,9 +106,3 @@ def _circle(lesion: Lesion, centre: np.ndarray, letter: float) -> str:
         f'r="{radius:.1f}"/><text x="{x + radius:.1f}" y="{y - radius + 1:.1f}" font-size="{letter:.1f}">{lesion.id}'
         "</text></a>"
     )
-
-
-def _position(scene: Scene, slice_index: float) -> str:
-    """Return the height in the world of the middle of an axial slice."""
-    middle = [*(np.array(scene.grey.shape[:2]) - 1) / 2, slice_index, 1]
-    return f"z = {(scene.affine @ middle)[2]:.0f} mm"

@@ -48,32 +48,50 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> 
         lesions: in the order of the table; the first 40 are pictured.
         scene: what the pictures are drawn from.
     """
-    case = escape(record["case"])
+    sections = (
+        warnings_section(record),
+        _table(lesions),
+        _slabs(scene, lesions),
+        _lesions(scene, lesions),
+        masks_section(scene),
+        details_section(
+            record, {"threshold": record["threshold"], "contrast": record["contrast"], **record["settings"]}
+        ),
+        limits_section(LIMITS),
+    )
+    return document(record["case"], "Suspected cerebral microbleeds", summary(record), _cards(record), sections)
+
+
+def document(case: str, kicker: str, summary: str, cards: str, sections: Iterable[str]) -> str:
+    """Return the HTML of a page from its parts, research use said above and below.
+
+    Args:
+        case: name.
+        kicker: what the page is about, over the name.
+        summary: one line under it.
+        cards: HTML of the numbers to see first.
+        sections: HTML of all else.
+    """
+    case = escape(case)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{case}: suspected microbleeds</title>
+<title>{case}: {kicker[0].lower()}{kicker[1:]}</title>
 <style>{CSS}</style>
 </head>
 <body>
 <div class="research">{RESEARCH_USE}</div>
 <header>
-<p class="kicker">Suspected cerebral microbleeds</p>
+<p class="kicker">{kicker}</p>
 <h1>{case}</h1>
-<p class="summary">{summary(record)}</p>
-{_cards(record)}
+<p class="summary">{summary}</p>
+{cards}
 </header>
 <main>
-{_warnings(record)}
-{_table(lesions)}
-{_slabs(scene, lesions)}
-{_lesions(scene, lesions)}
-{_masks(scene)}
-{_details(record)}
-<section class="limits"><h2>Limits</h2><ul>{_items(LIMITS)}</ul></section>
+{"".join(sections)}
 <label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>
 </main>
 <footer><p>{RESEARCH_USE}</p></footer>
@@ -98,14 +116,17 @@ def _cards(record: Mapping[str, Any]) -> str:
     cards = [(counts["total"], "suspected"), *regions]
     if quality["mask_volume_ml"] is not None:
         cards.append((f"{quality['mask_volume_ml']:.0f} ml", "brain mask"))
-    return (
-        '<div class="cards">'
-        + "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in cards)
-        + ("</div>")
-    )
+    return cards_of(cards)
 
 
-def _warnings(record: Mapping[str, Any]) -> str:
+def cards_of(cards: Iterable[tuple[Any, str]]) -> str:
+    """Return the HTML of values and their names."""
+    boxes = "".join(f"<div><b>{value}</b><span>{name}</span></div>" for value, name in cards)
+    return f'<div class="cards">{boxes}</div>'
+
+
+def warnings_section(record: Mapping[str, Any]) -> str:
+    """Return the section of what to check, nothing where there is no warning."""
     if not record["warnings"]:
         return ""
     return f'<section class="warnings"><h2>Check before use</h2><ul>{_items(record["warnings"])}</ul></section>'
@@ -158,7 +179,7 @@ def _slabs(scene: Scene, lesions: Sequence[Lesion]) -> str:
     return (
         f'<section><h2>Overview</h2><p class="hint">{kind} intensity over slabs of about 10 mm inside the brain mask, '
         "from bottom to top; a circle and the id mark each of them. Radiological convention: R, the patient's "
-        f'right, is on the left.</p><div class="film slabs">{_figures(slab_pictures(scene, lesions))}</div></section>'
+        f'right, is on the left.</p><div class="film slabs">{figures_of(slab_pictures(scene, lesions))}</div></section>'
     )
 
 
@@ -169,7 +190,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
     which = f"the first {len(shown)} of {len(lesions)}" if len(shown) < len(lesions) else "each"
     cards = "".join(
         f'<div class="lesion-card" id="lesion-{lesion.id}"><div class="film">'
-        f"{_figures(lesion_pictures(scene, lesion))}</div><p><b>{lesion.id}</b> · {_place(lesion)} · "
+        f"{figures_of(lesion_pictures(scene, lesion))}</div><p><b>{lesion.id}</b> · {_place(lesion)} · "
         f"{lesion.diameter_mm:.1f} mm · probability {lesion.probability:.2f} <span>x {lesion.x_mm:.1f}, "
         f"y {lesion.y_mm:.1f}, z {lesion.z_mm:.1f} mm</span></p></div>"
         for lesion in shown
@@ -185,22 +206,25 @@ def _place(lesion: Lesion) -> str:
     return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
 
 
-def _masks(scene: Scene) -> str:
+def masks_section(scene: Scene) -> str:
+    """Return the section that shows the brain mask."""
     return (
         '<section><h2>Brain mask</h2><p class="hint">Outline of the brain mask, with what was found. Nothing outside '
         "the mask is searched: a mask that cuts the brain hides microbleeds, one that takes in skull or vessels adds "
-        f'false ones.</p><div class="film slices">{_figures(mask_pictures(scene))}</div></section>'
+        f'false ones.</p><div class="film slices">{figures_of(mask_pictures(scene))}</div></section>'
     )
 
 
-def _figures(pictures: Iterable[Picture]) -> str:
+def figures_of(pictures: Iterable[Picture]) -> str:
+    """Return the HTML of pictures."""
     return "".join(f"<figure>{one.svg}<figcaption>{one.caption}</figcaption></figure>" for one in pictures)
 
 
-def _details(record: Mapping[str, Any]) -> str:
+def details_section(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Return the section of how the result was made."""
     groups = {
         "Scan": record["input"],
-        "Settings": {"threshold": record["threshold"], "contrast": record["contrast"], **record["settings"]},
+        "Settings": settings,
         "Seconds": record["seconds"],
         "Versions": record["versions"],
     }
@@ -212,6 +236,11 @@ def _details(record: Mapping[str, Any]) -> str:
     )
     notes = f"<h3>Notes</h3><ul>{_items(record['notes'])}</ul>" if record["notes"] else ""
     return f'<section><h2>How it was made</h2><div class="details">{lists}</div>{notes}</section>'
+
+
+def limits_section(limits: Iterable[str]) -> str:
+    """Return the section of what a reader must bear in mind."""
+    return f'<section class="limits"><h2>Limits</h2><ul>{_items(limits)}</ul></section>'
 
 
 def _value(value: Any) -> str:

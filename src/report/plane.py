@@ -73,17 +73,24 @@ class Plane:
 
     def draw(self, pixels: np.ndarray, view: Box, shapes: Iterable[str] = ()) -> str:
         """Return the SVG element of ``view``: pixels (U, V) uint8 of the whole plane, shapes over them, letters."""
-        low, high = self.window(view)
-        part = pixels[low[0] : high[0], low[1] : high[1]]
-        box, letter = self.box(low, high), 0.075 * min(view.width, view.height)
+        letter = 0.075 * min(view.width, view.height)
         middle = view.y + view.height / 2
         return (
-            f'<svg viewBox="{view.text}" role="img"><image x="{box.x:.2f}" y="{box.y:.2f}" width="{box.width:.2f}" '
-            f'height="{box.height:.2f}" preserveAspectRatio="none" href="{_png(part)}"/>{"".join(shapes)}'
+            f'<svg viewBox="{view.text}" role="img">{self.layer(pixels, view)}{"".join(shapes)}'
             f'<g class="letter" font-size="{letter:.1f}">'
             f'<text x="{view.x + 0.3 * letter:.1f}" y="{middle:.1f}">{self.left}</text>'
             f'<text x="{view.x + view.width - 0.3 * letter:.1f}" y="{middle:.1f}" text-anchor="end">{self.right}</text>'
             "</g></svg>"
+        )
+
+    def layer(self, pixels: np.ndarray, view: Box, kind: str = "") -> str:
+        """Return the image element, of class ``kind``, of pixels (U, V) or (U, V, 4) uint8 of the whole plane."""
+        low, high = self.window(view)
+        part, box = pixels[low[0] : high[0], low[1] : high[1]], self.box(low, high)
+        name = f' class="{kind}"' if kind else ""
+        return (
+            f'<image{name} x="{box.x:.2f}" y="{box.y:.2f}" width="{box.width:.2f}" height="{box.height:.2f}" '
+            f'preserveAspectRatio="none" href="{_png(part)}"/>'
         )
 
     def outline(self, mask: np.ndarray, view: Box, kind: str) -> str:
@@ -96,8 +103,8 @@ class Plane:
 
 
 def _png(pixels: np.ndarray) -> str:
-    """Return (U, V) uint8 as the address of a PNG, first axis to the left and second one up."""
-    image = Image.fromarray(np.ascontiguousarray(pixels[::-1, ::-1].T))
+    """Return (U, V) or (U, V, 4) uint8 as the address of a PNG, first axis to the left and second one up."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[::-1, ::-1].swapaxes(0, 1)))
     image.thumbnail((MAX_PIXELS, MAX_PIXELS))  # leaves smaller ones as they are
     file = io.BytesIO()
     image.save(file, format="png")

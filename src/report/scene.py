@@ -24,6 +24,7 @@ class Scene:
         instances: whole numbers, 0 outside lesions.
         affine: (4, 4), voxel of these volumes to RAS+ mm.
         contrast: ``"dark"`` or ``"bright"`` lesions.
+        orientation: (3, 2), of the scan as stored, see :func:`nibabel.io_orientation`.
     """
 
     grey: np.ndarray
@@ -31,6 +32,7 @@ class Scene:
     instances: np.ndarray
     affine: np.ndarray
     contrast: str
+    orientation: np.ndarray
 
     @property
     def voxel_mm(self) -> np.ndarray:
@@ -40,6 +42,16 @@ class Scene:
     def voxel_of(self, point_mm: tuple[float, float, float]) -> np.ndarray:
         """Return the voxel, (3,) not rounded, of a point in RAS+ mm."""
         return nib.affines.apply_affine(np.linalg.inv(self.affine), point_mm)
+
+    def slice_mm(self, index: float) -> float:
+        """Return the height in the world, mm, of the middle of an axial slice."""
+        middle = [*(np.array(self.grey.shape[:2]) - 1) / 2, index, 1]
+        return float((self.affine @ middle)[2])
+
+    def turned(self, volume: torch.Tensor) -> np.ndarray:
+        """Return another volume of the scan, (1, H, W, D), with the axes of this scene, (X, Y, Z)."""
+        values = convert_to_tensor(volume, track_meta=False)[0].numpy(force=True)
+        return nib.apply_orientation(values, self.orientation)
 
 
 def make_scene(
@@ -76,6 +88,7 @@ def make_scene(
         instances=labels,
         affine=affine @ nib.orientations.inv_ornt_aff(orientation, image.shape[1:]),
         contrast=contrast,
+        orientation=orientation,
     )
 
 

@@ -54,6 +54,8 @@ svg a text { fill: var(--lesion); font-weight: 600; } svg a:hover circle { fill:
 svg text { paint-order: stroke; stroke: #000; stroke-width: 2.5px; stroke-linejoin: round;
   vector-effect: non-scaling-stroke; }
 svg .letter { fill: #dce6ee; }
+.curve { background: none; } .curve polyline { fill: none; stroke: var(--accent); stroke-width: 1.2px; }
+.curve text { stroke: none; fill: var(--soft); }
 .bare .overlay { visibility: hidden; }
 .switch { display: block; position: sticky; bottom: 0.8rem; z-index: 2; width: max-content; margin: 0 0 0 auto;
   padding: 0.4rem 0.9rem; background: #22303d; color: #fff; border-radius: 99px; font-size: 0.87rem;

@@ -1,6 +1,9 @@
 """Transforms, one per file: the function, the class and its dictionary version."""
 
+from .adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
+from .append_lesions import AppendLesionsd, append_lesions
 from .brain_mask import BrainMask, BrainMaskd
+from .fold_disagreement import FoldDisagreementd
 from .frst import FastRadialSymmetry, FastRadialSymmetryd
 from .gather_patches import gather_patches
 from .grow_lesions import grow_lesions
@@ -8,7 +11,7 @@ from .inpaint_mask import InpaintMask, InpaintMaskd
 from .invert_intensity import InvertIntensity, InvertIntensityd
 from .lesion_boxes import LesionBoxesd
 from .lesion_filter import LesionFilter, LesionFilterd
-from .lesion_instances import LesionInstances, LesionInstancesd
+from .lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
 from .lesion_label import LesionLabeld
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
@@ -16,14 +19,21 @@ from .limit_spacing import LimitSpacingd
 from .load_mask import LoadMaskd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
+from .rand_drop_inputs import RandDropInputsd
 from .select_volume import SelectVolume, SelectVolumed
+from .slice_target import SliceTargetd, slice_target
+from .subtype_probability import SubtypeProbabilityd
 from .vessel_mask import VesselMask, VesselMaskd
 
 __all__ = [
+    "AdjacentSlices",
+    "AdjacentSlicesd",
+    "AppendLesionsd",
     "BrainMask",
     "BrainMaskd",
     "FastRadialSymmetry",
     "FastRadialSymmetryd",
+    "FoldDisagreementd",
     "InpaintMask",
     "InpaintMaskd",
     "InvertIntensity",
@@ -43,10 +53,17 @@ __all__ = [
     "N4BiasCorrectiond",
     "PercentileNormalize",
     "PercentileNormalized",
+    "RandDropInputsd",
     "SelectVolume",
     "SelectVolumed",
+    "SliceTargetd",
+    "SubtypeProbabilityd",
     "VesselMask",
     "VesselMaskd",
+    "adjacent_slices",
+    "append_lesions",
     "gather_patches",
     "grow_lesions",
+    "lesion_instances",
+    "slice_target",
 ]

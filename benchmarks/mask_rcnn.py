@@ -1,0 +1,95 @@
+"""The cascade beside Mask R-CNN on the same scans: lesion-wise rates, how well outlines agree, seconds per scan.
+
+Thresholds are those of the best F1 by distance on the data list's validation section; rates are of its test section.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser
+from monai.data import Dataset, PersistentDataset
+from tqdm import tqdm
+
+from csvd.data import load_datalist
+from csvd.detection import find_bundle
+from csvd.experiments.tables import INTERVAL, chosen_threshold
+from csvd.metrics import FROCMetric, lesion_overlaps, summarize_cohort
+from csvd.transforms import lesion_instances
+
+Scans = Dataset
+Method = Callable[[torch.Tensor], torch.Tensor]
+
+
+def configs(mask_rcnn: Path) -> ConfigParser:
+    """Return the configs of the classification bundle, Mask R-CNN with its weights."""
+    bundle = find_bundle("csvd_classification")
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in ("train", "train_mask_rcnn")])
+    parser["bundle_root"] = str(bundle)
+    network = parser.get_parsed_content("mask_rcnn#network")
+    network.load_state_dict(torch.load(mask_rcnn, map_location="cpu", weights_only=True))
+    cascade = parser.get_parsed_content("network").cascade
+    weights = find_bundle("cmb_detection") / "models" / "model.pt"
+    cascade.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return parser
+
+
+def methods(parser: ConfigParser) -> dict[str, Method]:
+    """Return, by name, what makes of a scan (1, C, H, W, D) the probability of its objects (1, H, W, D)."""
+    pairs = {
+        "cascade": (parser.get_parsed_content("bag").cascade, parser.get_parsed_content("network").cascade),
+        "Mask R-CNN": (
+            parser.get_parsed_content("mask_rcnn#evaluation#evaluator#inferer"),
+            parser.get_parsed_content("mask_rcnn#network"),
+        ),
+    }
+    return {name: (lambda scan, pair=pair: pair[0](scan, pair[1].eval())[0, 1:]) for name, pair in pairs.items()}
+
+
+def measure(scans: Scans, method: Method, name: str, match: str) -> tuple[FROCMetric, list, float]:
+    """Return the lesion counts, maps with labels, and the seconds per scan."""
+    metric, maps, seconds = FROCMetric(match=match), [], 0.0
+    for item in tqdm(scans, desc=name, disable=None):
+        started = time.perf_counter()
+        with torch.no_grad():
+            found = method(item["image"][None, :2]) * (item["mask"] > 0)
+        seconds += time.perf_counter() - started
+        metric([found], [item["label"]])
+        maps.append((found, item["label"]))
+    return metric, maps, seconds / len(scans)
+
+
+def main() -> None:
+    """Print a row for each method."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("datalist", type=Path, help="with the sections validation and test")
+    parser.add_argument("--mask-rcnn", type=Path, required=True, help="weights")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of preprocessed scans")
+    arguments = parser.parse_args()
+    config = configs(arguments.mask_rcnn)
+    preprocessing = config.get_parsed_content("validate#preprocessing")
+    print(
+        "| detector | lesions | recall | FPs per subject | Dice | box IoU | recall at Dice > 0.5 | seconds per scan |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for name, method in methods(config).items():
+        counts = {}
+        for section, match in (("validation", "distance"), ("test", "overlap")):
+            items = load_datalist(arguments.datalist, section)
+            scans = PersistentDataset(items, preprocessing, arguments.cache, track_meta=True, weights_only=False)
+            counts[section], maps, seconds = measure(scans, method, f"{name}, {section}", match)
+        index = chosen_threshold(counts["validation"].counts(), counts["validation"].thresholds)
+        summary = summarize_cohort(counts["test"].counts()[:, index], match="overlap")
+        threshold = counts["test"].thresholds[index]
+        overlaps = [lesion_overlaps(lesion_instances(found, threshold), label) for found, label in maps]
+        dice, iou = (torch.cat([getattr(one, part) for one in overlaps]) for part in ("dice", "box_iou"))
+        rates = [INTERVAL.format(**summary[rate]) for rate in ("tpr", "fps_per_subject")]
+        shown = [*rates, *(f"{float(value):.2f}" for value in (dice.mean(), iou.mean(), (dice > 0.5).double().mean()))]
+        print(f"| {name} | {summary['lesions']} | {' | '.join(shown)} | {seconds:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""From a scan, with or without its microbleed mask, to the classes of small vessel disease and what they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, cast
+
+import torch
+from monai.config import KeysCollection
+from monai.inferers import Inferer
+from monai.transforms import MapTransform
+from monai.utils import convert_to_dst_type, convert_to_tensor
+from monai.visualize import GradCAM
+from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interpolate
+
+from ..checks import check_between, check_positive
+from ..data import read_age, read_sex
+from ..networks import AttentionMIL, CascadeNetwork, SubtypeNetwork
+from ..networks.attention_mil import real_slices
+from .cascade import CascadeInferer
+
+
+class SliceBag:
+    """Slices of one size, each with its microbleeds: what the classifier looks at.
+
+    The scan is averaged down to the size, of microbleeds the maximum is taken, so that none is lost. A scan that has
+    no microbleed mask, but NaN in its place, gets that of the cascade.
+
+    Args:
+        cascade: finds microbleeds.
+        threshold: probability from which a candidate of the cascade is one.
+        size: first and second axis of a slice. Defaults to 128 x 160.
+        max_slices: more are averaged. Defaults to 32.
+
+    Raises:
+        ValueError: ``threshold`` lies outside [0, 1], or a size is not positive.
+    """
+
+    def __init__(
+        self, cascade: CascadeInferer, threshold: float, size: Sequence[int] = (128, 160), max_slices: int = 32
+    ) -> None:
+        check_between("threshold", threshold, 0, 1)
+        check_positive("size", min(size))
+        check_positive("max_slices", max_slices)
+        self.cascade = cascade
+        self.threshold = threshold
+        self.size = tuple(size)
+        self.max_slices = max_slices
+
+    def lesions(self, image: torch.Tensor, network: CascadeNetwork) -> torch.Tensor:
+        """Return the microbleeds (1, H, W, D), 0 or 1, of a scan whose last channel they are, unless that is NaN."""
+        if not image[-1].isnan().all():
+            return image[-1:]
+        _, discriminator = self.cascade(image[None, :-1], network)[0]
+        return (discriminator[None] >= self.threshold).to(image)
+
+    def __call__(self, image: torch.Tensor, lesions: torch.Tensor) -> torch.Tensor:
+        """Return slices (2, *size, D) of a scan (C, H, W, D), whose first channel counts, and its microbleeds."""
+        size = (self.size[0], self.size[1], min(image.shape[-1], self.max_slices))
+        return torch.cat([adaptive_avg_pool3d(image[:1], size), adaptive_max_pool3d(lesions, size)])
+
+
+class SliceBagd(MapTransform):
+    """Make slices of scans, as the classifier is trained on them, see :class:`SliceBag`.
+
+    Args:
+        keys: scans (C + 1, H, W, D), of which the last channel has the microbleeds, or NaN.
+        bag: makes the slices.
+        network: the cascade, in evaluation mode while it is used.
+    """
+
+    def __init__(self, keys: KeysCollection, bag: SliceBag, network: CascadeNetwork, allow_missing_keys: bool = False):
+        super().__init__(keys, allow_missing_keys)
+        self.bag = bag
+        self.network = network
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, Any]:
+        """Replace the scans."""
+        out = dict(data)
+        training = self.network.training
+        self.network.eval()
+        for key in self.key_iterator(out):
+            image = convert_to_tensor(out[key], track_meta=False)
+            with torch.no_grad():
+                image = image.to(next(self.network.parameters()).device)
+                out[key] = self.bag(image, self.bag.lesions(image, self.network)).cpu()
+        self.network.train(training)
+        return out
+
+
+class SubtypeInferer(Inferer):
+    """Classes of a scan, and what they rest on, as MONAI's evaluator calls it.
+
+    Args:
+        bag: makes slices of the scan.
+        age: in years, where the caller gives no covariates; 0 for not known.
+        sex: "F" or "M", in the same case; "unknown", or a list of such, of which none was chosen.
+
+    Raises:
+        InputError: age outside 18 to 110 years, or a sex that is not known.
+    """
+
+    def __init__(self, bag: SliceBag, age: float = 0, sex: str | list[str] = "unknown") -> None:
+        super().__init__()
+        self.bag = bag
+        self.covariates = torch.tensor([[read_age(age, "`age`"), read_sex(sex, "`sex`")]])
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Any, covariates: torch.Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> dict[str, torch.Tensor]:
+        """Return what the network says of scans (B, C + 1, H, W, D), whose last channel has the microbleeds, or NaN.
+
+        Args:
+            inputs: scans.
+            network: a :class:`csvd.networks.SubtypeNetwork`.
+            covariates: (B, 2), see :class:`csvd.networks.AttentionMIL`.
+
+        Returns:
+            ``logits`` (B, classes); ``attention`` (B, 1, H, W, D), the same in all voxels of a slice; ``gradcam``
+            (B, 1, H, W, D), in 0..1, for the likeliest class; ``lesions`` (B, 1, H, W, D), the microbleeds that it saw.
+        """
+        network = cast(SubtypeNetwork, network)
+        images = convert_to_tensor(inputs, track_meta=False).float()
+        covariates = self.covariates.expand(len(images), -1) if covariates is None else covariates
+        each = [self._infer(*pair, network) for pair in zip(images, covariates.to(images.device), strict=True)]
+        result = {key: torch.stack([one[key] for one in each]) for key in each[0]}
+        maps = {key: convert_to_dst_type(value, inputs)[0] for key, value in result.items() if key != "logits"}
+        return {**result, **maps}
+
+    def _infer(self, image: torch.Tensor, covariates: torch.Tensor, network: SubtypeNetwork) -> dict[str, torch.Tensor]:
+        lesions = self.bag.lesions(image, network.cascade)
+        slices = self.bag(image, lesions)[None]
+        logits, attention = network.classifier.attend(slices, covariates[None])
+        flat = attention[:, None, None, None].expand(1, 1, *slices.shape[2:])
+        maps = torch.cat([flat, gradcam(slices, network.classifier, covariates[None])], dim=1)
+        attention, heat = interpolate(maps, image.shape[1:], mode="trilinear")[0, :, None]
+        return {"logits": logits[0], "attention": attention, "gradcam": heat, "lesions": lesions}
+
+
+class _Slices(torch.nn.Module):
+    """The classifier as Grad-CAM wants it: the slices of one scan as a batch (D, 2, H, W)."""
+
+    def __init__(self, classifier: AttentionMIL, covariates: torch.Tensor | None) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.covariates = covariates
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        return self.classifier(slices.movedim(0, -1)[None], self.covariates)
+
+
+def gradcam(slices: torch.Tensor, classifier: AttentionMIL, covariates: torch.Tensor | None = None) -> torch.Tensor:
+    """Return how much each place of the slices spoke for the likeliest class [1]_, (1, 1, H, W, D), 0 to 1.
+
+    Args:
+        slices: of one scan, (1, 2, H, W, D).
+        classifier: in evaluation mode.
+        covariates: (1, 2).
+
+    References:
+        .. [1] Selvaraju et al., Grad-CAM, ICCV 2017. https://doi.org/10.1109/ICCV.2017.74
+    """
+    # A copy, because MONAI's hooks stay.
+    seen = GradCAM(_Slices(deepcopy(classifier), covariates), f"classifier.{classifier.last_layer}")
+    is_real = real_slices(slices)[0]
+    with torch.enable_grad():
+        heat = seen.compute_map(slices[0, ..., is_real].movedim(-1, 0)).detach()  # (real slices, 1, h, w)
+    heat = interpolate(heat, slices.shape[2:4], mode="bilinear")
+    maps = torch.zeros_like(slices[:, :1])
+    maps[0, ..., is_real] = (heat / heat.max().clamp(min=1e-12)).movedim(0, -1)
+    return maps

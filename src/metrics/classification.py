@@ -1,0 +1,149 @@
+"""Statistics of a classifier of subjects: rates with intervals, areas under ROC curves, agreement with readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import aggregate_raters
+from statsmodels.stats.inter_rater import fleiss_kappa as kappa_of_table
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with the ends of its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return it as tables show it."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def class_rates(labels: np.ndarray, chosen: np.ndarray, classes: int) -> dict[str, float]:
+    """Return accuracy, and precision, recall and F1 averaged over classes by their size and evenly.
+
+    Args:
+        labels: true classes (N,), 0 to ``classes`` - 1.
+        chosen: classes (N,) that the classifier or reader named.
+        classes: how many there are. A class that was never named has precision 0.
+    """
+    # Counted here, because scikit-learn takes milliseconds, a thousand times in a bootstrap.
+    counts = np.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
+    right, named, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    values = {
+        "precision": right / named.clip(min=1),
+        "recall": right / true.clip(min=1),
+        "F1": 2 * right / (named + true).clip(min=1),
+    }
+    rates = {"accuracy": float(right.sum() / counts.sum())}
+    for average, weights in {"weighted": true, "macro": np.ones(classes)}.items():
+        rates |= {f"{average} {name}": float(np.average(value, weights=weights)) for name, value in values.items()}
+    return rates
+
+
+def stratified_bootstrap(
+    labels: np.ndarray, statistic: Callable[[np.ndarray], Mapping[str, float]], n: int = 2000, seed: int = 0
+) -> dict[str, Interval]:
+    """Return each value of a statistic with its percentile interval, drawing subjects within their classes.
+
+    Args:
+        labels: classes (N,).
+        statistic: maps indices of subjects to named values.
+        n: number of draws.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(labels == value) for value in np.unique(labels)]
+    draws = [statistic(np.concatenate([rng.choice(group, len(group)) for group in groups])) for _ in range(n)]
+    values = statistic(np.arange(len(labels)))
+    return {
+        name: Interval(value, *(float(end) for end in np.nanquantile([draw[name] for draw in draws], (0.025, 0.975))))
+        for name, value in values.items()
+    }
+
+
+def placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each positive and each negative subject, the share of the others that it beats (ties count half).
+
+    Their means are both the area under the ROC curve; their variances give its error (DeLong et al. 1988, section 3).
+    """
+    ahead, behind = scores[positive], scores[~positive]
+    wins = (ahead[:, None] > behind) + 0.5 * (ahead[:, None] == behind)
+    return wins.mean(axis=1), wins.mean(axis=0)
+
+
+def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
+    """Return the area under the ROC curve with DeLong's interval [1]_, on the logit scale so that it stays in 0..1.
+
+    Args:
+        positive: whether each subject (N,) has the class.
+        scores: (N,), higher for surer.
+
+    Raises:
+        ValueError: all subjects have the class, or none has.
+
+    References:
+        .. [1] DeLong et al., Biometrics 44:837, 1988. https://doi.org/10.2307/2531595
+    """
+    check_two_sided(positive)
+    parts = placements(positive, scores)
+    auc = float(parts[0].mean())
+    variance = sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
+    if variance == 0 or auc in (0, 1):
+        return Interval(auc, auc, auc)
+    spread = norm.ppf(0.975) * np.sqrt(variance) / (auc * (1 - auc))
+    low, high = (1 / (1 + np.exp(-(np.log(auc / (1 - auc)) + side * spread))) for side in (-1, 1))
+    return Interval(auc, float(low), float(high))
+
+
+def compare_aucs(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """Return DeLong's p-value for two classifiers of the same subjects having the same area.
+
+    Args:
+        positive: whether each subject (N,) has the class.
+        first, second: scores (N,).
+
+    Raises:
+        ValueError: all subjects have the class, or none has.
+    """
+    check_two_sided(positive)
+    of_first, of_second = placements(positive, first), placements(positive, second)
+    difference = of_first[0].mean() - of_second[0].mean()
+    apart = [a - b for a, b in zip(of_first, of_second, strict=True)]
+    variance = sum(part.var(ddof=1) / len(part) for part in apart if len(part) > 1)
+    if variance == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * norm.sf(abs(difference) / np.sqrt(variance)))
+
+
+def check_two_sided(positive: np.ndarray) -> None:
+    """Raise a ValueError unless there are subjects with the class and subjects without."""
+    if positive.all() or not positive.any():
+        raise ValueError(
+            f"cannot draw a ROC curve: {int(positive.sum())} of {len(positive)} subjects have the class, and both "
+            "those with and those without are needed."
+        )
+
+
+def compare_readers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
+    """Return McNemar's exact p-value for two readers, or a reader and a classifier, being right equally often.
+
+    Args:
+        labels: true classes (N,).
+        first, second: classes (N,) that each named.
+    """
+    right = [named == labels for named in (first, second)]
+    table = [[int(((right[0] == a) & (right[1] == b)).sum()) for b in (True, False)] for a in (True, False)]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def fleiss_kappa(named: np.ndarray) -> float:
+    """Return Fleiss' kappa of classes (N, R) that R raters named for N subjects; NaN when all named one class."""
+    table, _ = aggregate_raters(named)
+    return float(kappa_of_table(table)) if table.shape[1] > 1 else float("nan")

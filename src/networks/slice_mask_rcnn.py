@@ -1,0 +1,68 @@
+"""Mask R-CNN that outlines microbleeds on a slice, seen with its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+from ..checks import check_one_of
+from .attention_mil import BACKBONES
+
+
+class SliceMaskRCNN(MaskRCNN):
+    """torchvision's Mask R-CNN for objects of a few voxels [1]_.
+
+    Args:
+        backbone: "resnet50", the default and the paper's, "resnet34" or "resnet18", with a feature pyramid.
+        backbone_weights: file with the state of torchvision's classification network. Random when not given.
+        image_size: pixels to which the shorter side of a slice is brought. Defaults to 384.
+        anchor_sizes: sides of the square anchors in pixels of that size, one for each of the pyramid's levels of
+            strides 4, 8, 16 and 32. Defaults to microbleeds of 2 to 10 mm on brains that fill the slice.
+        kwargs: further arguments of :class:`torchvision.models.detection.MaskRCNN`.
+
+    Raises:
+        ValueError: no such backbone.
+        OSError, KeyError: the file is missing, or is of another network.
+
+    References:
+        .. [1] Wang et al., BioMedical Engineering OnLine 2023. https://doi.org/10.1186/s12938-023-01164-1
+    """
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        backbone_weights: str | None = None,
+        image_size: int = 384,
+        anchor_sizes: Sequence[int] = (6, 10, 16, 28),
+        **kwargs: Any,
+    ) -> None:
+        check_one_of("backbone", backbone, BACKBONES)
+        pyramid = resnet_fpn_backbone(
+            backbone_name=backbone,
+            weights=None,
+            norm_layer=nn.BatchNorm2d,
+            trainable_layers=5,
+            returned_layers=[1, 2, 3],
+        )
+        if backbone_weights is not None:
+            state = torch.load(backbone_weights, map_location="cpu", weights_only=True)
+            pyramid.body.load_state_dict({name: state[name] for name in pyramid.body.state_dict()})
+        super().__init__(
+            pyramid,
+            num_classes=2,
+            min_size=image_size,
+            max_size=2 * image_size,
+            image_mean=[0.0] * 3,
+            image_std=[1.0] * 3,
+            rpn_anchor_generator=AnchorGenerator(
+                tuple((size,) for size in anchor_sizes), ((1.0,),) * len(anchor_sizes)
+            ),
+            **kwargs,
+        )
+        self.to(memory_format=torch.channels_last)  # faster on CPUs

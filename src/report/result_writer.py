@@ -1,0 +1,103 @@
+"""What the writers of results share: when they write, what they time, and maps on the grid of the input."""
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+
+AFFINE_TOLERANCE = 1e-3
+
+
+class ResultWriter(ABC):
+    """Ignite handler that writes the folder of results of each scan.
+
+    Args:
+        output_dir: folder of the results.
+        contrast: ``"dark"`` or ``"bright"`` lesions, unless the item says which.
+        overwrite: replace an earlier result, once the new one is complete.
+        settings: further settings, for the record.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike[str],
+        contrast: str = "dark",
+        overwrite: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.contrast = contrast
+        self.overwrite = overwrite
+        self.settings = dict(settings or {})
+        self.seconds: dict[str, float] = {}
+        self._started = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Take the time of the steps of ``engine``, and write when an iteration is complete."""
+        engine.add_event_handler(Events.GET_BATCH_STARTED, self._start)
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._stop, "preprocessing")
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._stop, "inference")
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def _start(self) -> None:
+        self._started = time.perf_counter()
+
+    def _stop(self, step: str) -> None:
+        self.seconds[step] = round(time.perf_counter() - self._started, ndigits=2)
+
+    def __call__(self, engine: Engine) -> None:
+        """Write every item of the batch.
+
+        Raises:
+            FileExistsError: a case has results already, and ``overwrite`` is false.
+            RuntimeError: a map is not on the grid of the input file.
+        """
+        batch, output = cast(list[dict], engine.state.batch), cast(list[dict], engine.state.output)
+        for inputs, results in zip(batch, output, strict=True):
+            self.write({**inputs, **results})
+
+    @abstractmethod
+    def write(self, item: Mapping[str, Any]) -> Path:
+        """Write the results of one scan, batch and output merged, and return their folder."""
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a NIfTI file without its extension."""
+    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
+
+
+def check_grid(pred: MetaTensor, scan: nib.Nifti1Image, case: str) -> None:
+    """Raise a RuntimeError unless a map has the shape and the affine of the input file."""
+    shape, shift = tuple(pred.shape[1:]), float(np.abs(pred.affine.numpy() - scan.affine).max())
+    if shape != scan.shape[:3] or shift > AFFINE_TOLERANCE:
+        raise RuntimeError(
+            f"cannot write case '{case}': its result must be on the grid of '{scan.get_filename()}', shape "
+            f"{scan.shape[:3]}, it has shape {shape} and an affine that differs by {shift:.3g}. Check `postprocessing`."
+        )
+
+
+def read_volume(scan: nib.Nifti1Image, pred: MetaTensor) -> torch.Tensor:
+    """Return the volume of the file that was worked on, (1, H, W, D) float32."""
+    index = () if len(scan.shape) == 3 else (..., int(pred.meta.get("volume", {}).get("index", 0)))
+    return torch.from_numpy(np.asarray(scan.dataobj[index], dtype=np.float32))[None]
+
+
+def save_map(values: MetaTensor, dtype: type, scan: nib.Nifti1Image, path: Path, description: str) -> None:
+    """Save (1, H, W, D) with the geometry of the file, and none of its texts, which may name a person."""
+    header = scan.header.copy()
+    header.extensions.clear()
+    header.set_data_dtype(dtype)
+    header.set_slope_inter(1, 0)
+    header.set_intent("none")
+    header["descrip"], header["aux_file"], header["db_name"] = description, "", ""
+    header["cal_min"], header["cal_max"] = 0, 0
+    nib.save(scan.__class__(values[0].numpy().astype(dtype), scan.affine, header), path)

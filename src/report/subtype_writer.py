@@ -1,0 +1,87 @@
+"""Ignite handler that writes what the classifier says of each scan, and why."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+from monai.data import MetaTensor
+from monai.utils import ImageMetaKey
+
+from ..files import atomic_folder, atomic_path
+from ..transforms import lesion_instances
+from .lesion_table import lesion_table, write_lesions
+from .record import case_record
+from .result_writer import ResultWriter, check_grid, read_volume, save_map, stem_of
+from .scene import make_scene
+from .subtype_page import subtype_page
+
+
+class SubtypeWriter(ResultWriter):
+    """Write ``<output_dir>/<case>/``: microbleeds, attention and Grad-CAM as maps, lesion table, JSON, HTML page.
+
+    The item of each scan, batch and output merged, holds ``pred``, probabilities (C,), ``covariates`` (2,), and
+    ``lesions``, ``attention`` and ``gradcam``, (1, H, W, D) meta tensors on the grid of the input file; where there
+    are, ``mask``, ``subject``, ``contrast`` and ``notes``.
+
+    Args:
+        output_dir: folder of the results.
+        classes: names of the subtypes.
+        kwargs: arguments of :class:`ResultWriter`.
+    """
+
+    def __init__(self, output_dir: str, classes: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(output_dir, **kwargs)
+        self.classes = tuple(classes)
+
+    def write(self, item: Mapping[str, Any]) -> Path:
+        """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
+        started = time.perf_counter()
+        maps = {name: item[name].cpu() for name in ("lesions", "attention", "gradcam")}
+        mask = item.get("mask")
+        mask = None if mask is None else mask.cpu() > 0.5
+        scan = cast(nib.Nifti1Image, nib.load(item["image"].meta[ImageMetaKey.FILENAME_OR_OBJ]))
+        case = str(item.get("subject", stem_of(str(scan.get_filename()))))
+        check_grid(maps["lesions"], scan, case)
+        image = read_volume(scan, maps["lesions"])
+        instances = cast(MetaTensor, lesion_instances(maps["lesions"], 0.5))
+        lesions = lesion_table(instances, maps["lesions"], scan.affine, mask)
+        record = {**case_record(case, item, scan, image, lesions), **self._said(item)}
+        record["warnings"] += _warnings(record)
+        with atomic_folder(self.output_dir / case, self.overwrite) as folder:
+            save_map(instances, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: microbleeds it saw")
+            save_map(maps["attention"], np.float32, scan, folder / f"{case}_attention.nii.gz", "csvd: attention")
+            save_map(maps["gradcam"], np.float32, scan, folder / f"{case}_gradcam.nii.gz", "csvd: Grad-CAM")
+            write_lesions(lesions, folder / f"{case}_lesions.tsv")
+            scene = make_scene(image, instances, mask, scan.affine, record["contrast"])
+            attention, heat = (scene.turned(maps[name]) for name in ("attention", "gradcam"))
+            with atomic_path(folder / f"{case}.html") as path:
+                path.write_text(subtype_page(record, scene, attention.max(axis=(0, 1)), heat), encoding="utf-8")
+            record["seconds"]["outputs"] = round(time.perf_counter() - started, ndigits=2)
+            text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
+            (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
+        return self.output_dir / case
+
+    def _said(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        age, sex = item["covariates"].tolist()
+        probabilities = dict(zip(self.classes, (round(p, ndigits=4) for p in item["pred"].tolist()), strict=True))
+        known = {"age": None if np.isnan(age) else round(age, ndigits=1), "sex": {0: "F", 1: "M"}.get(sex)}
+        return {
+            "likeliest": max(probabilities, key=lambda name: probabilities[name]),
+            "probabilities": probabilities,
+            "covariates": known,
+            "imputed": [name for name, value in known.items() if value is None],
+            "contrast": item.get("contrast", self.contrast),
+            "settings": self.settings,
+            "seconds": dict(self.seconds),
+        }
+
+
+def _warnings(record: Mapping[str, Any]) -> list[str]:
+    warnings = [f"{name} is not known: the mean of the training subjects stood in for it" for name in record["imputed"]]
+    if not record["counts"]["total"]:
+        warnings.append("no microbleed was seen: the answer rests on the scan, age and sex alone")
+    return warnings

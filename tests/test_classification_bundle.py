@@ -1,0 +1,165 @@
+"""The classification bundle: trained, evaluated and asked for an answer on small planted scans."""
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from csvd.checks import first_cause
+from csvd.data import load_datalist
+
+ROOT = Path(__file__).parents[1] / "bundles"
+BUNDLE = ROOT / "csvd_classification"
+CLASSES = ("aSVD", "CAA", "CADASIL")
+SHARED_BLOCKS = (
+    "network_def",
+    "network",
+    "image_transforms",
+    "bag",
+    "contrast",
+    "volume",
+    "device",
+    "patch_size",
+    "candidate_threshold",
+    "threshold",
+    "classes",
+)
+
+
+def config(name, bundle=BUNDLE):
+    return json.loads((bundle / "configs" / f"{name}.json").read_text())
+
+
+def parser_of(*names, **settings):
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in names])
+    for name, value in {"bundle_root": str(BUNDLE), **settings}.items():
+        parser[name] = value
+    return parser
+
+
+@pytest.mark.parametrize("block", SHARED_BLOCKS)
+def test_training_and_inference_share(block):
+    assert config("train")[block] == config("inference")[block]
+
+
+def test_scans_are_prepared_as_for_the_detector():
+    detection = config("train", ROOT / "cmb_detection")
+    ours = config("train")
+    assert ours["network_def"]["cascade"] == detection["network_def"]
+    for name in ("candidate_threshold", "patch_size"):
+        assert ours[name] == detection[name]
+    own = ("csvd.data.ReadSubjectd", "csvd.transforms.AppendLesionsd")
+    assert [step for step in ours["image_transforms"] if step["_target_"] not in own] == detection["image_transforms"]
+
+
+def test_threshold_is_the_detectors_best():
+    points = json.loads((ROOT / "cmb_detection" / "models" / "operating_points.json").read_text())
+    assert config("train")["threshold"] == points["operating_points"]["best_f1"]["threshold"]
+
+
+def small(folder, **settings):
+    """Settings of a quick training in a folder."""
+    return {
+        "dataset_dir": str(folder),
+        "ckpt_dir": str(folder / "models"),
+        "output_dir": str(folder / "eval"),
+        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
+        "bag#size": [24, 32],
+        "bag#max_slices": 4,
+        "network_def#classifier#stages": 1,
+        "network_def#classifier#features": 8,
+        "train#trainer#max_epochs": 2,
+        **settings,
+    }
+
+
+def predictions(folder):
+    with (folder / "eval" / "predictions.tsv").open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+@pytest.mark.slow
+def test_it_trains_evaluates_and_explains(people):
+    parser = parser_of("train", **small(people))
+    parser.get_parsed_content("initialize")
+    parser.get_parsed_content("training")
+    weights = torch.load(people / "models" / "model.pt", weights_only=True)
+    detector = torch.load(ROOT / "cmb_detection" / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(weights[f"cascade.{name}"], value) for name, value in detector.items())
+    assert weights["classifier.age_mean"] == 60.5
+
+    parser_of("train", "evaluate", **small(people)).get_parsed_content("evaluating")
+    [row] = predictions(people)
+    assert (row["subject"], row["csvd"], row["imputed"]) == ("sub-3", "aSVD", "age sex")
+    assert sum(float(row[name]) for name in CLASSES) == pytest.approx(1, abs=1e-3)
+
+    parser_of("train", "evaluate", **small(people, drop_lesions=1)).get_parsed_content("evaluating")
+    assert predictions(people)[0]["CAA"] != row["CAA"]
+
+    settings = {key: value for key, value in small(people).items() if "classifier" in key or "bag" in key}
+    infer = parser_of(
+        "inference",
+        **settings,
+        dataset_dir=str(people / "datalist.json"),
+        output_dir=str(people / "out"),
+        **{"handlers#0#load_path": str(people / "models" / "model.pt")},
+    )
+    infer.get_parsed_content("inferring")
+    record = json.loads((people / "out" / "sub-3" / "sub-3.json").read_text())
+    for name in CLASSES:
+        assert record["probabilities"][name] == pytest.approx(float(row[name]), abs=1e-3)
+    assert record["imputed"] == ["age", "sex"]
+    scan = nib.load(load_datalist(people / "datalist.json", "test")[0]["image"])
+    for kind in ("cmb", "attention", "gradcam"):
+        image = nib.load(people / "out" / "sub-3" / f"sub-3_{kind}.nii.gz")
+        assert image.shape == scan.shape
+        np.testing.assert_array_equal(image.affine, scan.affine)
+    assert record["counts"]["total"] == 1
+    page = (people / "out" / "sub-3" / "sub-3.html").read_text()
+    assert "Likeliest class" in page
+    assert "age is not known" in page
+    assert "Research use only" in page
+
+
+@pytest.mark.slow
+def test_mask_rcnn_trains_and_is_evaluated(people):
+    network = {"image_size": 64, "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 20}
+    settings = {f"mask_rcnn#network_def#{name}": value for name, value in network.items()}
+    settings |= {**small(people), "mask_rcnn#trainer#max_epochs": 1}
+    parser = parser_of("train", "train_mask_rcnn", **settings)
+    parser.get_parsed_content("initialize")
+    parser.get_parsed_content("training")
+    assert (people / "models" / "mask_rcnn.pt").exists()
+    parser = parser_of("train", "train_mask_rcnn", **settings)
+    parser.get_parsed_content("evaluating")
+    assert parser.get_parsed_content("mask_rcnn#evaluation#metric").counts()[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize("bundle", ["cmb_detection", "csvd_classification"])
+@pytest.mark.parametrize("name", ["train", "inference"])
+def test_bundle_refuses_another_release(bundle, name, monkeypatch):
+    parser = ConfigParser(config(name, ROOT / bundle))
+    parser.get_parsed_content("network_def")
+    monkeypatch.setattr("csvd.__version__", "0.0.9")
+    with pytest.raises(RuntimeError) as error:
+        ConfigParser(config(name, ROOT / bundle)).get_parsed_content("network_def")
+    assert "the bundle was made with csvd 0.1.0, and csvd 0.0.9 is loaded from" in str(first_cause(error.value))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("overlays", [(), ("train_mask_rcnn",)])
+def test_both_trainings_run_on_cuda_in_mixed_precision(people, overlays):
+    settings = {"mask_rcnn#network_def#image_size": 64, "mask_rcnn#trainer#max_epochs": 1} if overlays else {}
+    parser = parser_of("train", *overlays, **small(people, device=torch.device("cuda"), amp=True, **settings))
+    parser.get_parsed_content("initialize")
+    parser.get_parsed_content("training")
+    trainer = parser.get_parsed_content("mask_rcnn#trainer" if overlays else "train#trainer")
+    loss = trainer.state.output["loss"] if overlays else trainer.state.output[0]["loss"]
+    assert torch.isfinite(torch.as_tensor(loss))

@@ -1,0 +1,88 @@
+"""Statistics of the classification, against numbers that others published or that follow by hand."""
+
+import numpy as np
+import pytest
+
+from csvd.metrics.classification import (
+    auc_interval,
+    class_rates,
+    compare_aucs,
+    compare_readers,
+    fleiss_kappa,
+    stratified_bootstrap,
+)
+
+
+def test_rates_of_a_small_table_by_hand():
+    labels, chosen = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 0])
+    rates = class_rates(labels, chosen, classes=3)
+    assert rates["accuracy"] == pytest.approx(4 / 6)
+    assert rates["macro precision"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert rates["weighted recall"] == pytest.approx(4 / 6)
+    assert rates["macro F1"] == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+
+
+def test_auc_and_its_interval():
+    positive = np.array([True] * 3 + [False] * 4)
+    area = auc_interval(positive, np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.1, 0.3]))
+    assert area.value == pytest.approx((4 + 4 + 2.5) / 12)
+    assert area.low < area.value < area.high <= 1
+
+
+def test_interval_of_an_auc_covers_the_truth():
+    rng = np.random.default_rng(0)
+    positive = np.arange(120) < 50
+    truth = 0.7602  # of normal scores one standard deviation apart
+    inside = 0
+    for _ in range(300):
+        area = auc_interval(positive, rng.normal(positive.astype(float)))
+        inside += area.low < truth < area.high
+    assert 0.92 < inside / 300 < 0.98
+
+
+def test_comparison_of_aucs_keeps_its_level_and_sees_a_difference():
+    rng = np.random.default_rng(1)
+    positive = np.arange(80) < 40
+    alike = []
+    for _ in range(300):
+        shared = rng.normal(positive.astype(float))
+        alike.append(compare_aucs(positive, shared + rng.normal(size=80), shared + rng.normal(size=80)))
+    assert 0.02 < np.mean(np.array(alike) < 0.05) < 0.09
+    good = rng.normal(2.0 * positive)
+    assert compare_aucs(positive, good, rng.normal(size=80)) < 0.001
+    assert compare_aucs(positive, good, good) == 1
+    assert compare_aucs(positive, positive.astype(float), -positive.astype(float)) == 0
+
+
+def test_a_perfect_classifier_has_no_error_to_speak_of():
+    assert str(auc_interval(np.array([True, False]), np.array([1.0, 0.0]))) == "1.000 [1.000, 1.000]"
+
+
+@pytest.mark.parametrize("positive", [[True, True], [False, False]])
+def test_one_class_alone_has_no_curve(positive):
+    with pytest.raises(ValueError, match=r"of 2 subjects have the class"):
+        auc_interval(np.array(positive), np.array([0.1, 0.2]))
+
+
+def test_bootstrap_keeps_the_classes():
+    labels = np.array([0] * 5 + [1] * 2)
+    shares = stratified_bootstrap(labels, lambda draw: {"share": float(labels[draw].mean())}, n=50)
+    assert shares["share"].low == shares["share"].high == pytest.approx(2 / 7)
+
+
+def test_readers_are_compared_where_only_one_is_right():
+    labels = np.zeros(20, int)
+    first, second = np.zeros(20, int), np.array([1] * 8 + [0] * 12)
+    assert compare_readers(labels, first, second) == pytest.approx(2 * 0.5**8)
+    assert compare_readers(labels, first, first) == 1
+
+
+def test_kappa_of_fleiss_1971():
+    # Counts of 14 raters for 10 subjects and 5 categories: kappa 0.210, as on the statistic's Wikipedia page.
+    counts = [
+        [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+        [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+    ]  # fmt: skip
+    named = np.array([np.repeat(np.arange(5), row) for row in counts])
+    assert fleiss_kappa(named) == pytest.approx(0.210, abs=0.001)
+    assert np.isnan(fleiss_kappa(np.zeros((4, 3), int)))

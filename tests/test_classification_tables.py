@@ -1,0 +1,116 @@
+"""Tables of a classifier of subjects: what they count, what they compare, what they refuse."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from csvd.checks import InputError
+from csvd.experiments.classification import (
+    classification_rows,
+    cohort_rows,
+    evaluate_classification,
+    read_predictions,
+    reader_rows,
+)
+
+CLASSES = ("aSVD", "CAA", "CADASIL")
+SURE = {name: [0.9 if k == j else 0.05 for k in range(3)] for j, name in enumerate(CLASSES)}
+
+
+def write(path, rows):
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]), delimiter="\t")
+        table.writeheader()
+        table.writerows(rows)
+    return path
+
+
+def predictions(folder, said=CLASSES * 10):
+    """Thirty subjects, ten of each class in turn, of whom the classifier is sure of what it ``said``."""
+    rows = [
+        {"subject": f"s{k}", "csvd": CLASSES[k % 3], **dict(zip(CLASSES, SURE[name], strict=True)), "imputed": "age"}
+        for k, name in enumerate(said)
+    ]
+    return write(folder / "predictions.tsv", rows)
+
+
+def by_measure(rows):
+    return {row["measure"]: row["value"] for row in rows}
+
+
+def test_a_classifier_that_is_always_right(tmp_path):
+    rows = by_measure(classification_rows(read_predictions(predictions(tmp_path))))
+    assert rows["AUC, CAA against the rest"] == rows["weighted AUC"] == rows["accuracy"] == "1.000 [1.000, 1.000]"
+    assert rows["expected calibration error"].startswith("0.100")
+
+
+def test_a_classifier_that_errs_once_has_an_interval(tmp_path):
+    rows = by_measure(classification_rows(read_predictions(predictions(tmp_path, ["CAA", *(CLASSES * 10)[1:]]))))
+    assert rows["accuracy"].startswith("0.967 [0.9")
+    assert rows["weighted recall"].startswith("0.967")
+
+
+def test_readers_stand_beside_the_classifier(tmp_path):
+    subjects = read_predictions(predictions(tmp_path))
+    good, bad = CLASSES * 10, ["CAA"] * 30
+    rows = [{"subject": f"s{k}", "A": good[k], "B": bad[k], "C": good[k]} for k in range(30)]
+    table = reader_rows(subjects, write(tmp_path / "readers.tsv", rows))
+    assert [row["reader"] for row in table[:4]] == ["classifier", "A", "B", "C"]
+    assert table[1]["accuracy"] == "1.000 [1.000, 1.000]"
+    assert table[2]["accuracy"].startswith("0.333")
+    assert (table[1]["McNemar p"], table[2]["McNemar p"]) == ("1.000", "0.000")
+    assert table[4]["reader"].startswith("Fleiss' kappa of 3 readers: 0.")
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"), [([{"subject": "s0", "A": "MS"}], "'MS'"), ([{"subject": "x", "A": "CAA"}], "no row")]
+)
+def test_readers_of_other_subjects_or_classes_are_refused(tmp_path, rows, named):
+    with pytest.raises(InputError, match=f"must name one of aSVD, CAA, CADASIL for subject 's0', there is .*{named}"):
+        reader_rows(read_predictions(predictions(tmp_path)), write(tmp_path / "readers.tsv", rows))
+
+
+def test_cohort_is_compared_class_by_class(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "participant_id": f"s{k}",
+            "csvd": CLASSES[k % 3],
+            "age": round(60 + 10 * (k % 3) + rng.normal(), 1),
+            "sex": "FM"[k % 2],
+        }
+        for k in range(60)
+    ]
+    subjects, age, women, men = cohort_rows(write(tmp_path / "participants.tsv", rows))
+    assert subjects == {"": "subjects", "aSVD": "20", "CAA": "20", "CADASIL": "20"}
+    assert age["aSVD"].startswith(("59.", "60."))
+    assert float(age["p"].split()[0]) < 1e-10
+    assert women == {"": "sex: F", "aSVD": "10 (50%)", "CAA": "10 (50%)", "CADASIL": "10 (50%)", "p": "1 (chi-square)"}
+    assert men["CAA"] == "10 (50%)"
+
+
+def test_everything_is_written(tmp_path):
+    readers = write(tmp_path / "readers.tsv", [{"subject": f"s{k}", "A": CLASSES[k % 3]} for k in range(30)])
+    cohort = write(tmp_path / "participants.tsv", [{"csvd": CLASSES[k % 3], "age": 50 + k} for k in range(30)])
+    written = evaluate_classification(predictions(tmp_path), tmp_path / "out", readers, cohort)
+    assert [path.name for path in written] == ["rates.md", "confusion.md", "readers.md", "cohort.md"]
+    assert "| CAA | 0 | 10 | 0 |" in written[1].read_text()
+    assert all("Research use only" in path.read_text() for path in written)
+    assert (tmp_path / "out" / "classification.png").stat().st_size > 10_000
+
+
+def test_table_that_is_missing_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.tsv' does not exist"):
+        read_predictions(tmp_path / "nothing.tsv")
+
+
+def test_table_without_a_column_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"column 'csvd', separated by tabs, its columns are \['subject', 'CAA'\]"):
+        read_predictions(write(tmp_path / "p.tsv", [{"subject": "s", "CAA": 1}]))
+
+
+def test_subject_without_a_diagnosis_is_named(tmp_path):
+    rows = [{"subject": "s", "csvd": "", "CAA": 1, "aSVD": 0}]
+    with pytest.raises(InputError, match="`csvd` of subject 's' must be one of CAA, aSVD, it is ''"):
+        read_predictions(write(tmp_path / "p.tsv", rows))

@@ -1,0 +1,76 @@
+"""Ten folds of the classifier: who is in which, and that the experiment runs from subjects to table."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from csvd import experiments
+from csvd.data import load_datalist
+from csvd.experiments.csvd_crossval import CLASSES, _fold, _shuffled
+
+ROOT = Path(__file__).parents[1] / "bundles"
+
+
+@pytest.fixture
+def subjects():
+    return {name: [{"image": f"{name}_{k}.nii", "csvd": name} for k in range(20)] for name in CLASSES}
+
+
+def test_each_fold_has_its_share_of_each_class(subjects):
+    tested = []
+    for fold in range(10):
+        sections = _fold(subjects, fold, 10)
+        training, validation = ({item["image"] for item in sections[name]} for name in ("training", "validation"))
+        assert not training & validation
+        assert Counter(item["csvd"] for item in sections["validation"]) == dict.fromkeys(CLASSES, 2)
+        tested += sorted(validation)
+    assert sorted(tested) == sorted(item["image"] for items in subjects.values() for item in items)
+
+
+def test_shuffled_labels_say_nothing_and_keep_their_numbers(subjects):
+    shuffled = _shuffled(subjects)
+    assert {name: len(items) for name, items in shuffled.items()} == dict.fromkeys(CLASSES, 20)
+    right = sum(item["image"].startswith(f"{name}_") for name, items in shuffled.items() for item in items)
+    assert 10 < right < 30
+
+
+@pytest.mark.slow
+def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
+    sections = ("training", "validation", "test")
+    items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)]
+
+    def cohort(self, preset, subjects, seed, phenotype=None):
+        ages = {"age": 50 + seed, "sex": "F", "csvd": phenotype}
+        return [{**item, **ages, "subject": f"{preset}_{seed}_{k}"} for k, item in enumerate(items[:subjects])]
+
+    monkeypatch.setattr(experiments.Study, "cohort", cohort)
+    settings = {
+        "bag#size": [16, 24],
+        "bag#max_slices": 3,
+        "network_def#classifier#stages": 1,
+        "network_def#classifier#features": 4,
+        "train#trainer#max_epochs": 1,
+        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
+    }
+    size = experiments.Size(training=12, validation=0, test=6, folds=2, settings=settings)
+    said = []
+    study = experiments.Study(tmp_path, ROOT / "csvd_classification", settings, said.append)
+    folder = experiments.csvd_crossval(study, size)
+    table = (folder / "csvd-crossval.md").read_text()
+    assert "simulated" in table
+    assert [line.split("|")[1].strip() for line in table.splitlines()[4:9]] == [
+        "ensemble",
+        "without microbleeds",
+        "without age and sex",
+        "labels shuffled in training",
+        "the paper, external test, real subjects",
+    ]
+    assert (folder / "classification.png").exists()
+    lists = [json.loads(path.read_text()) for path in sorted((tmp_path / "data").glob("*/datalist.json"))]
+    assert len(lists) == 4
+    assert {len(one["training"]) for one in lists} == {6}
+    steps = len(said)
+    experiments.csvd_crossval(study, size)
+    assert len(said) == steps  # nothing is done twice
