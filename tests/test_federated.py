@@ -31,7 +31,8 @@ METRICS = {"cmb_detection": "froc", "csvd_classification": "loss"}
 @pytest.fixture
 def client(name, people, tmp_path):
     """Client of a federation that trains the bundle, a small network."""
-    settings = {"dataset_dir": str(people), "output_dir": str(tmp_path / "eval"), **SMALL[name]}
+    folders = {"output_dir": str(tmp_path / "eval"), "ckpt_dir": str(tmp_path / "models")}
+    settings = {"dataset_dir": str(people), **folders, **SMALL[name]}
     client = MonaiAlgo(
         bundle_root=str(ROOT / name),
         config_train_filename="configs/train.json",
