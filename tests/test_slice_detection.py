@@ -87,9 +87,9 @@ def test_it_learns_to_find_a_square():
     torch.manual_seed(0)
     network = SliceMaskRCNN(backbone="resnet18", **SMALL)
     loader = torch.utils.data.DataLoader(items(40), batch_size=2, collate_fn=no_collation)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
     trainer = DetectionTrainer(
-        device=torch.device("cpu"), max_epochs=1, train_data_loader=loader, network=network, optimizer=optimizer
+        device=torch.device("cpu"), max_epochs=4, train_data_loader=loader, network=network, optimizer=optimizer
     )
     trainer.run()
     network.eval()
