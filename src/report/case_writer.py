@@ -32,20 +32,11 @@ class CaseWriter(ResultWriter):
     Args:
         output_dir: folder of the results.
         threshold: probability at which ``pred`` was made, for the record.
-        contrast: ``"dark"`` or ``"bright"`` lesions, unless the item says which.
-        overwrite: replace an earlier result, once the new one is complete.
-        settings: further settings, for the record.
+        kwargs: arguments of :class:`ResultWriter`.
     """
 
-    def __init__(
-        self,
-        output_dir: str | os.PathLike[str],
-        threshold: float,
-        contrast: str = "dark",
-        overwrite: bool = False,
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(output_dir, contrast, overwrite, settings)
+    def __init__(self, output_dir: str | os.PathLike[str], threshold: float, **kwargs: Any) -> None:
+        super().__init__(output_dir, **kwargs)
         self.threshold = threshold
 
     def write(self, item: Mapping[str, Any]) -> Path:
