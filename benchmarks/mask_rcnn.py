@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 from monai.data import Dataset, PersistentDataset
+from monai.transforms import Compose
 from tqdm import tqdm
 
 from csvd.data import load_datalist
@@ -55,7 +56,7 @@ def measure(scans: Scans, method: Method, name: str, match: str) -> tuple[FROCMe
     for item in tqdm(scans, desc=name, disable=None):
         started = time.perf_counter()
         with torch.no_grad():
-            found = method(item["image"][None, :2]) * (item["mask"] > 0)
+            found = method(item["image"][None]) * (item["mask"] > 0)
         seconds += time.perf_counter() - started
         metric([found], [item["label"]])
         maps.append((found, item["label"]))
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder of preprocessed scans")
     arguments = parser.parse_args()
     config = configs(arguments.mask_rcnn)
-    preprocessing = config.get_parsed_content("validate#preprocessing")
+    preprocessing = Compose(config.get_parsed_content("image_transforms"))
     print(
         "| detector | lesions | recall | FPs per subject | Dice | box IoU | recall at Dice > 0.5 | seconds per scan |"
     )

@@ -162,7 +162,7 @@ def gradcam(slices: torch.Tensor, classifier: AttentionMIL, covariates: torch.Te
         .. [1] Selvaraju et al., Grad-CAM, ICCV 2017. https://doi.org/10.1109/ICCV.2017.74
     """
     # A copy, because MONAI's hooks stay.
-    seen = GradCAM(_Slices(deepcopy(classifier), covariates), f"classifier.{classifier.last_layer}")
+    seen = GradCAM(_Slices(deepcopy(classifier), covariates), f"classifier.{classifier.gradcam_layer}")
     is_real = real_slices(slices)[0]
     with torch.enable_grad():
         heat = seen.compute_map(slices[0, ..., is_real].movedim(-1, 0)).detach()  # (real slices, 1, h, w)

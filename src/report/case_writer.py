@@ -5,17 +5,15 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import nibabel as nib
 import numpy as np
-from monai.utils import ImageMetaKey
 
 from ..files import atomic_folder
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .record import case_record
-from .result_writer import ResultWriter, check_grid, read_volume, save_map, stem_of
+from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
 
 
@@ -42,12 +40,8 @@ class CaseWriter(ResultWriter):
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
         started = time.perf_counter()
-        pred, prob, mask = item["pred"].cpu(), item["prob"].cpu(), item.get("mask")
-        scan = cast(nib.Nifti1Image, nib.load(pred.meta[ImageMetaKey.FILENAME_OR_OBJ]))
-        case = str(item.get("subject", stem_of(str(scan.get_filename()))))
-        check_grid(pred, scan, case)
-        mask = None if mask is None else mask.cpu() > 0.5  # resampled back to the file's grid, it has soft edges
-        image = read_volume(scan, pred)
+        pred, prob = item["pred"].cpu(), item["prob"].cpu()
+        scan, case, image, mask = read_case(item, pred)
         everything = lesion_table(item.get("candidates", pred), prob, scan.affine, mask, item.get("detector"))
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import MetaTensor
+from monai.utils import ImageMetaKey
 
 AFFINE_TOLERANCE = 1e-3
 
@@ -68,6 +69,21 @@ class ResultWriter(ABC):
     @abstractmethod
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan, batch and output merged, and return their folder."""
+
+
+def read_case(
+    item: Mapping[str, Any], result: MetaTensor
+) -> tuple[nib.Nifti1Image, str, torch.Tensor, torch.Tensor | None]:
+    """Return the file that a result (1, H, W, D) came from, the case's name, its image, and the brain mask, if any.
+
+    Image (float32) and mask (bool) are (1, H, W, D); raises a RuntimeError if the result is not on the file's grid.
+    """
+    scan = cast(nib.Nifti1Image, nib.load(result.meta[ImageMetaKey.FILENAME_OR_OBJ]))
+    case = str(item.get("subject", stem_of(str(scan.get_filename()))))
+    check_grid(result, scan, case)
+    mask = item.get("mask")
+    mask = None if mask is None else mask.cpu() > 0.5  # resampled back to the file's grid, it has soft edges
+    return scan, case, read_volume(scan, result), mask
 
 
 def stem_of(path: str) -> str:

@@ -12,6 +12,7 @@ from .plane import Plane
 from .scene import Scene
 
 PICTURED = 8
+WIDTH = 800  # of the attention curve
 LIMITS = (
     "The classes are those of the training: everybody gets one of them, healthy people too.",
     "Trained and measured on simulated subjects.",
@@ -56,18 +57,15 @@ def summary(record: Mapping[str, Any]) -> str:
 
 def _curve(scene: Scene, attention: np.ndarray) -> str:
     height = attention.max() or 1
-    points = " ".join(f"{x:.2f},{40 - 36 * y / height:.2f}" for x, y in zip(_across(attention), attention, strict=True))
+    across = np.linspace(2, WIDTH - 2, len(attention))
+    points = " ".join(f"{x:.1f},{96 - 90 * y / height:.1f}" for x, y in zip(across, attention, strict=True))
     low, high = (scene.slice_mm(index) for index in (0, len(attention) - 1))
     return (
         '<section><h2>Attention</h2><p class="hint">Weight of each axial slice in the answer, from bottom to top.</p>'
-        f'<svg class="curve" viewBox="0 0 200 48" role="img"><polyline points="{points}"/>'
-        f'<text x="1" y="47" font-size="5">z = {low:.0f} mm</text>'
-        f'<text x="199" y="47" font-size="5" text-anchor="end">z = {high:.0f} mm</text></svg></section>'
+        f'<svg class="curve" viewBox="0 0 {WIDTH} 112" role="img"><polyline points="{points}"/>'
+        f'<text x="2" y="110" font-size="10">z = {low:.0f} mm</text>'
+        f'<text x="{WIDTH - 2}" y="110" font-size="10" text-anchor="end">z = {high:.0f} mm</text></svg></section>'
     )
-
-
-def _across(values: np.ndarray) -> np.ndarray:
-    return np.linspace(2, 198, len(values))
 
 
 def _slices(scene: Scene, attention: np.ndarray, heat: np.ndarray) -> str:

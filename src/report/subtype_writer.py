@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import nibabel as nib
 import numpy as np
 from monai.data import MetaTensor
-from monai.utils import ImageMetaKey
 
 from ..files import atomic_folder, atomic_path
 from ..transforms import lesion_instances
 from .lesion_table import lesion_table, write_lesions
 from .record import case_record
-from .result_writer import ResultWriter, check_grid, read_volume, save_map, stem_of
+from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
 from .subtype_page import subtype_page
 
@@ -41,12 +39,9 @@ class SubtypeWriter(ResultWriter):
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
         started = time.perf_counter()
         maps = {name: item[name].cpu() for name in ("lesions", "attention", "gradcam")}
-        mask = item.get("mask")
-        mask = None if mask is None else mask.cpu() > 0.5
-        scan = cast(nib.Nifti1Image, nib.load(item["image"].meta[ImageMetaKey.FILENAME_OR_OBJ]))
-        case = str(item.get("subject", stem_of(str(scan.get_filename()))))
-        check_grid(maps["lesions"], scan, case)
-        image = read_volume(scan, maps["lesions"])
+        scan, case, image, mask = read_case(item, maps["lesions"])
+        if mask is not None:
+            maps["gradcam"] = maps["gradcam"] * mask  # its coarse cells reach beyond the brain
         instances = cast(MetaTensor, lesion_instances(maps["lesions"], 0.5))
         lesions = lesion_table(instances, maps["lesions"], scan.affine, mask)
         record = {**case_record(case, item, scan, image, lesions), **self._said(item)}
