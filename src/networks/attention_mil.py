@@ -102,7 +102,6 @@ class AttentionMIL(nn.Module):
         self.backbone.avgpool = POOLS[pool](1)
         self.backbone.fc = nn.Sequential(nn.Linear(channels, features), nn.ReLU())
         self.backbone.to(memory_format=torch.channels_last)  # nearly twice as fast on CPUs
-        self.gradcam_layer = f"backbone.layer{min(stages, 2)}"  # maps of later ones are too coarse for lesions
         self.pooling = AttentionPooling(features, gated=gated)
         self.classify = nn.Linear(features + len(COVARIATES), num_classes)
         self.register_buffer("age_mean", torch.tensor(65.0))

@@ -55,6 +55,7 @@ svg text { paint-order: stroke; stroke: #000; stroke-width: 2.5px; stroke-linejo
   vector-effect: non-scaling-stroke; }
 svg .letter { fill: #dce6ee; }
 .curve { background: none; } .curve polyline { fill: none; stroke: var(--accent); stroke-width: 1.2px; }
+.curve path { stroke: var(--soft); stroke-opacity: 0.4; stroke-width: 1px; }
 .curve text { stroke: none; fill: var(--soft); }
 .bare .overlay { visibility: hidden; }
 .switch { display: block; position: sticky; bottom: 0.8rem; z-index: 2; width: max-content; margin: 0 0 0 auto;

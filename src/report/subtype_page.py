@@ -18,7 +18,7 @@ LIMITS = (
     "Trained and measured on simulated subjects.",
     "In real cohorts the diagnosis of CAA rests on lobar microbleeds, which the network sees: it repeats a rule more "
     "than it finds one.",
-    "Attention and Grad-CAM show where the network looked, not why it is right.",
+    "Attention and Grad-CAM++ show where the network looked, not why it is right.",
 )
 
 
@@ -29,7 +29,7 @@ def subtype_page(record: Mapping[str, Any], scene: Scene, attention: np.ndarray,
         record: what :class:`SubtypeWriter` writes to the JSON of the case.
         scene: what the pictures are drawn from.
         attention: of each axial slice of the scene, (Z,).
-        heat: Grad-CAM, (X, Y, Z), 0 to 1.
+        heat: Grad-CAM++, (X, Y, Z), 0 to 1.
     """
     cards = cards_of((f"{value:.2f}", escape(name)) for name, value in record["probabilities"].items())
     sections = (
@@ -62,7 +62,8 @@ def _curve(scene: Scene, attention: np.ndarray) -> str:
     low, high = (scene.slice_mm(index) for index in (0, len(attention) - 1))
     return (
         '<section><h2>Attention</h2><p class="hint">Weight of each axial slice in the answer, from bottom to top.</p>'
-        f'<svg class="curve" viewBox="0 0 {WIDTH} 112" role="img"><polyline points="{points}"/>'
+        f'<svg class="curve" viewBox="0 0 {WIDTH} 112" role="img"><path d="M2,96H{WIDTH - 2}"/>'
+        f'<polyline points="{points}"/>'
         f'<text x="2" y="110" font-size="10">z = {low:.0f} mm</text>'
         f'<text x="{WIDTH - 2}" y="110" font-size="10" text-anchor="end">z = {high:.0f} mm</text></svg></section>'
     )
@@ -72,7 +73,7 @@ def _slices(scene: Scene, attention: np.ndarray, heat: np.ndarray) -> str:
     chosen = np.sort(np.argsort(attention, kind="stable")[::-1][:PICTURED])
     pictures = figures_of(_pictures(scene, attention, heat, chosen))
     return (
-        f'<section><h2>Where it looked</h2><p class="hint">The {len(chosen)} slices of most attention, with Grad-CAM '
+        f'<section><h2>Where it looked</h2><p class="hint">The {len(chosen)} slices of most attention, with Grad-CAM++ '
         "for the likeliest class in red and outlines of the microbleeds. Radiological convention: R, the patient's "
         f'right, is on the left.</p><div class="film slices">{pictures}</div></section>'
     )

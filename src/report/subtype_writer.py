@@ -19,7 +19,7 @@ from .subtype_page import subtype_page
 
 
 class SubtypeWriter(ResultWriter):
-    """Write ``<output_dir>/<case>/``: microbleeds, attention and Grad-CAM as maps, lesion table, JSON, HTML page.
+    """Write ``<output_dir>/<case>/``: microbleeds, attention and Grad-CAM++ as maps, lesion table, JSON, HTML page.
 
     The item of each scan, batch and output merged, holds ``pred``, probabilities (C,), ``covariates`` (2,), and
     ``lesions``, ``attention`` and ``gradcam``, (1, H, W, D) meta tensors on the grid of the input file; where there
@@ -49,7 +49,7 @@ class SubtypeWriter(ResultWriter):
         with atomic_folder(self.output_dir / case, self.overwrite) as folder:
             save_map(instances, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: microbleeds it saw")
             save_map(maps["attention"], np.float32, scan, folder / f"{case}_attention.nii.gz", "csvd: attention")
-            save_map(maps["gradcam"], np.float32, scan, folder / f"{case}_gradcam.nii.gz", "csvd: Grad-CAM")
+            save_map(maps["gradcam"], np.float32, scan, folder / f"{case}_gradcam.nii.gz", "csvd: Grad-CAM++")
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
             scene = make_scene(image, instances, mask, scan.affine, record["contrast"])
             attention, heat = (scene.turned(maps[name]) for name in ("attention", "gradcam"))
