@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from small import CLASSIFIER
 
 from csvd.checks import first_cause
 from csvd.data import load_datalist
@@ -69,11 +70,7 @@ def small(folder, **settings):
         "dataset_dir": str(folder),
         "ckpt_dir": str(folder / "models"),
         "output_dir": str(folder / "eval"),
-        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
-        "bag#size": [24, 32],
-        "bag#max_slices": 4,
-        "network_def#classifier#stages": 1,
-        "network_def#classifier#features": 8,
+        **CLASSIFIER,
         "train#trainer#max_epochs": 2,
         **settings,
     }

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import small
 
 from csvd import experiments
 from csvd.data import load_datalist
@@ -46,14 +47,7 @@ def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
         return [{**item, **ages, "subject": f"{preset}_{seed}_{k}"} for k, item in enumerate(items[:subjects])]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
-    settings = {
-        "bag#size": [16, 24],
-        "bag#max_slices": 3,
-        "network_def#classifier#stages": 1,
-        "network_def#classifier#features": 4,
-        "train#trainer#max_epochs": 1,
-        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
-    }
+    settings = {**small.CLASSIFIER, "train#trainer#max_epochs": 1}
     size = experiments.Size(training=12, validation=0, test=6, folds=2, settings=settings)
     said = []
     study = experiments.Study(tmp_path, ROOT / "csvd_classification", settings, said.append)

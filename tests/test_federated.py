@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import small
 import torch
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems
@@ -16,14 +17,7 @@ SMALL = {
         "network_def#detector#features": 2,
         "val_interval": 1000,
     },
-    "csvd_classification": {
-        "cascade_weights": str(ROOT / "cmb_detection" / "models" / "model.pt"),
-        "bag#size": [24, 32],
-        "bag#max_slices": 4,
-        "network_def#classifier#stages": 1,
-        "network_def#classifier#features": 8,
-        "val_interval": 1000,
-    },
+    "csvd_classification": {**small.CLASSIFIER, "val_interval": 1000},
 }
 METRICS = {"cmb_detection": "froc", "csvd_classification": "loss"}
 
