@@ -1,6 +1,6 @@
 """The cascade beside Mask R-CNN on the same scans: lesion-wise rates, how well outlines agree, seconds per scan.
 
-Thresholds are those of the best F1 by distance on the data list's validation section; rates are of its test section.
+Thresholds are chosen by distance on the data list's validation section; rates, by overlap, are of its test section.
 """
 
 import argparse
@@ -20,6 +20,9 @@ from csvd.experiments.tables import INTERVAL, chosen_threshold
 from csvd.metrics import FROCMetric, lesion_overlaps, summarize_cohort
 from csvd.transforms import lesion_instances
 
+RATES = ("recall", "FPs per subject", "Dice", "box IoU", "recall at Dice > 0.5")
+COLUMNS = ("detector", "operating point", "lesions", *RATES, "seconds per scan")
+POINTS = ("best_f1", "one_fp")
 Scans = Dataset
 Method = Callable[[torch.Tensor], torch.Tensor]
 
@@ -64,7 +67,7 @@ def measure(scans: Scans, method: Method, name: str, match: str) -> tuple[FROCMe
 
 
 def main() -> None:
-    """Print a row for each method."""
+    """Print a row for each method and operating point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("datalist", type=Path, help="with the sections validation and test")
     parser.add_argument("--mask-rcnn", type=Path, required=True, help="weights")
@@ -72,24 +75,23 @@ def main() -> None:
     arguments = parser.parse_args()
     config = configs(arguments.mask_rcnn)
     preprocessing = Compose(config.get_parsed_content("image_transforms"))
-    print(
-        "| detector | lesions | recall | FPs per subject | Dice | box IoU | recall at Dice > 0.5 | seconds per scan |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for name, method in methods(config).items():
         counts = {}
         for section, match in (("validation", "distance"), ("test", "overlap")):
             items = load_datalist(arguments.datalist, section)
             scans = PersistentDataset(items, preprocessing, arguments.cache, track_meta=True, weights_only=False)
             counts[section], maps, seconds = measure(scans, method, f"{name}, {section}", match)
-        index = chosen_threshold(counts["validation"].counts(), counts["validation"].thresholds)
-        summary = summarize_cohort(counts["test"].counts()[:, index], match="overlap")
-        threshold = counts["test"].thresholds[index]
-        overlaps = [lesion_overlaps(lesion_instances(found, threshold), label) for found, label in maps]
-        dice, iou = (torch.cat([getattr(one, part) for one in overlaps]) for part in ("dice", "box_iou"))
-        rates = [INTERVAL.format(**summary[rate]) for rate in ("tpr", "fps_per_subject")]
-        shown = [*rates, *(f"{float(value):.2f}" for value in (dice.mean(), iou.mean(), (dice > 0.5).double().mean()))]
-        print(f"| {name} | {summary['lesions']} | {' | '.join(shown)} | {seconds:.1f} |")
+        for point in POINTS:
+            index = chosen_threshold(counts["validation"].counts(), counts["validation"].thresholds, point)
+            summary = summarize_cohort(counts["test"].counts()[:, index], match="overlap")
+            threshold = counts["test"].thresholds[index]
+            overlaps = [lesion_overlaps(lesion_instances(found, threshold), label) for found, label in maps]
+            dice, iou = (torch.cat([getattr(one, part) for one in overlaps]) for part in ("dice", "box_iou"))
+            rates = [INTERVAL.format(**summary[rate]) for rate in ("tpr", "fps_per_subject")]
+            means = [f"{float(value):.2f}" for value in (dice.mean(), iou.mean(), (dice > 0.5).double().mean())]
+            shown = [name, point, str(summary["lesions"]), *rates, *means, f"{seconds:.1f}"]
+            print(f"| {' | '.join(shown)} |", flush=True)
 
 
 if __name__ == "__main__":
