@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
 from ..checks import check_one_of
 from .attention_mil import BACKBONES
@@ -21,6 +21,7 @@ class SliceMaskRCNN(MaskRCNN):
     Args:
         backbone: "resnet50", the default and the paper's, "resnet34" or "resnet18", with a feature pyramid.
         backbone_weights: file with the state of torchvision's classification network. Random when not given.
+        out_channels: of the feature pyramid. Defaults to 256, as usual.
         image_size: pixels to which the shorter side of a slice is brought. Defaults to 384.
         anchor_sizes: sides of the square anchors in pixels of that size, one for each of the pyramid's levels of
             strides 4, 8, 16 and 32. Defaults to microbleeds of 2 to 10 mm on brains that fill the slice.
@@ -28,7 +29,7 @@ class SliceMaskRCNN(MaskRCNN):
 
     Raises:
         ValueError: no such backbone.
-        OSError, KeyError: the file is missing, or is of another network.
+        OSError, RuntimeError: the file is missing, or is of another network.
 
     References:
         .. [1] Wang et al., BioMedical Engineering OnLine 2023. https://doi.org/10.1186/s12938-023-01164-1
@@ -38,21 +39,18 @@ class SliceMaskRCNN(MaskRCNN):
         self,
         backbone: str = "resnet50",
         backbone_weights: str | None = None,
+        out_channels: int = 256,
         image_size: int = 384,
         anchor_sizes: Sequence[int] = (6, 10, 16, 28),
         **kwargs: Any,
     ) -> None:
         check_one_of("backbone", backbone, BACKBONES)
-        pyramid = resnet_fpn_backbone(
-            backbone_name=backbone,
-            weights=None,
-            norm_layer=nn.BatchNorm2d,
-            trainable_layers=5,
-            returned_layers=[1, 2, 3],
-        )
+        body = getattr(torchvision.models, backbone)()
         if backbone_weights is not None:
-            state = torch.load(backbone_weights, map_location="cpu", weights_only=True)
-            pyramid.body.load_state_dict({name: state[name] for name in pyramid.body.state_dict()})
+            body.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
+        channels = [body.inplanes // 2**k for k in (3, 2, 1)]  # of the first three stages
+        names = {f"layer{stage}": str(stage) for stage in (1, 2, 3)}
+        pyramid = BackboneWithFPN(body, names, channels, out_channels)
         super().__init__(
             pyramid,
             num_classes=2,
