@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from csvd.data import load_datalist
 from csvd.detection import find_bundle
+from csvd.engines import load_weights
 from csvd.experiments.tables import INTERVAL, chosen_threshold
 from csvd.metrics import FROCMetric, lesion_overlaps, summarize_cohort
 from csvd.transforms import lesion_instances
@@ -27,30 +28,20 @@ Scans = Dataset
 Method = Callable[[torch.Tensor], torch.Tensor]
 
 
-def configs(mask_rcnn: Path) -> ConfigParser:
-    """Return the configs of the classification bundle, Mask R-CNN with its weights."""
+def configs(*overlays: str) -> ConfigParser:
+    """Return the configs of the classification bundle."""
     bundle = find_bundle("csvd_classification")
     parser = ConfigParser()
-    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in ("train", "train_mask_rcnn")])
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in ("train", *overlays)])
     parser["bundle_root"] = str(bundle)
-    network = parser.get_parsed_content("mask_rcnn#network")
-    network.load_state_dict(torch.load(mask_rcnn, map_location="cpu", weights_only=True))
-    cascade = parser.get_parsed_content("network").cascade
-    weights = find_bundle("cmb_detection") / "models" / "model.pt"
-    cascade.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return parser
 
 
-def methods(parser: ConfigParser) -> dict[str, Method]:
-    """Return, by name, what makes of a scan (1, C, H, W, D) the probability of its objects (1, H, W, D)."""
-    pairs = {
-        "cascade": (parser.get_parsed_content("bag").cascade, parser.get_parsed_content("network").cascade),
-        "Mask R-CNN": (
-            parser.get_parsed_content("mask_rcnn#evaluation#evaluator#inferer"),
-            parser.get_parsed_content("mask_rcnn#network"),
-        ),
-    }
-    return {name: (lambda scan, pair=pair: pair[0](scan, pair[1].eval())[0, 1:]) for name, pair in pairs.items()}
+def method(parser: ConfigParser, weights: Path) -> Method:
+    """Return what makes of a scan (1, C, H, W, D) the probability of its objects (1, H, W, D)."""
+    inferer, network = parser.get_parsed_content("bag").cascade, parser.get_parsed_content("network").cascade
+    load_weights(network.eval(), weights)
+    return lambda scan: inferer(scan, network)[0, 1:]
 
 
 def measure(scans: Scans, method: Method, name: str, match: str) -> tuple[FROCMetric, list, float]:
@@ -73,15 +64,18 @@ def main() -> None:
     parser.add_argument("--mask-rcnn", type=Path, required=True, help="weights")
     parser.add_argument("--cache", type=Path, required=True, help="folder of preprocessed scans")
     arguments = parser.parse_args()
-    config = configs(arguments.mask_rcnn)
-    preprocessing = Compose(config.get_parsed_content("image_transforms"))
+    preprocessing = Compose(configs().get_parsed_content("image_transforms"))
+    methods = {
+        "cascade": method(configs(), find_bundle("cmb_detection") / "models" / "model.pt"),
+        "Mask R-CNN": method(configs("mask_rcnn"), arguments.mask_rcnn),
+    }
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
-    for name, method in methods(config).items():
+    for name, find in methods.items():
         counts = {}
         for section, match in (("validation", "distance"), ("test", "overlap")):
             items = load_datalist(arguments.datalist, section)
             scans = PersistentDataset(items, preprocessing, arguments.cache, track_meta=True, weights_only=False)
-            counts[section], maps, seconds = measure(scans, method, f"{name}, {section}", match)
+            counts[section], maps, seconds = measure(scans, find, f"{name}, {section}", match)
         for point in POINTS:
             index = chosen_threshold(counts["validation"].counts(), counts["validation"].thresholds, point)
             summary = summarize_cohort(counts["test"].counts()[:, index], match="overlap")

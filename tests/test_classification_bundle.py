@@ -125,19 +125,28 @@ def test_it_trains_evaluates_and_explains(people):
 
 
 @pytest.mark.slow
-def test_mask_rcnn_trains_and_is_evaluated_on_healthy_people_too(people):
+def test_mask_rcnn_trains_and_is_evaluated_on_healthy_people_and_feeds_the_classifier(people):
     datalist = people / "datalist.json"
     datalist.write_text(datalist.read_text().replace("aSVD", "healthy"))
     network = {"image_size": 64, "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 20}
-    settings = {f"mask_rcnn#network_def#{name}": value for name, value in network.items()}
-    settings |= {**small(people), "mask_rcnn#trainer#max_epochs": 1}
-    parser = parser_of("train", "train_mask_rcnn", **settings)
+    settings = {f"network_def#cascade#{name}": value for name, value in network.items()} | small(people)
+    configs = ("train", "mask_rcnn", "train_mask_rcnn")
+    parser = parser_of(*configs, **settings, **{"mask_rcnn#trainer#max_epochs": 1})
     parser.get_parsed_content("initialize")
     parser.get_parsed_content("training")
     assert (people / "models" / "mask_rcnn.pt").exists()
-    parser = parser_of("train", "train_mask_rcnn", **settings)
+    parser = parser_of(*configs, **settings)
     parser.get_parsed_content("evaluating")
     assert parser.get_parsed_content("mask_rcnn#evaluation#metric").counts()[0, 0, 0] == 1
+
+    datalist.write_text(datalist.read_text().replace("healthy", "aSVD").replace('"label"', '"no_label"'))
+    settings["cascade_weights"] = str(people / "models" / "mask_rcnn.pt")
+    parser_of("train", "mask_rcnn", **settings).get_parsed_content("training")
+    found = torch.load(people / "models" / "mask_rcnn.pt", weights_only=True)
+    both = torch.load(people / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(both[f"cascade.{name}"], value) for name, value in found.items())
+    parser_of("train", "mask_rcnn", "evaluate", **settings).get_parsed_content("evaluating")
+    assert [row["subject"] for row in predictions(people)] == ["sub-3"]
 
 
 @pytest.mark.parametrize("bundle", ["cmb_detection", "csvd_classification"])
@@ -153,9 +162,9 @@ def test_bundle_refuses_another_release(bundle, name, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("overlays", [(), ("train_mask_rcnn",)])
+@pytest.mark.parametrize("overlays", [(), ("mask_rcnn", "train_mask_rcnn")])
 def test_both_trainings_run_on_cuda_in_mixed_precision(people, overlays):
-    settings = {"mask_rcnn#network_def#image_size": 64, "mask_rcnn#trainer#max_epochs": 1} if overlays else {}
+    settings = {"network_def#cascade#image_size": 64, "mask_rcnn#trainer#max_epochs": 1} if overlays else {}
     parser = parser_of("train", *overlays, **small(people, device=torch.device("cuda"), amp=True, **settings))
     parser.get_parsed_content("initialize")
     parser.get_parsed_content("training")

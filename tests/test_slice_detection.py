@@ -107,6 +107,16 @@ def test_weights_of_a_classification_network_carry_over(tmp_path):
     torch.testing.assert_close(network.backbone.body.conv1.weight, trained.conv1.weight)
 
 
+def test_features_are_computed_in_half_precision_and_boxes_in_single():
+    network = SliceMaskRCNN(backbone="resnet18", bfloat16=True, **SMALL).eval()
+    computed_in = []
+    network.backbone.body.conv1.register_forward_hook(lambda *call: computed_in.append(call[-1].dtype))
+    found = network([torch.rand(3, 64, 64)])[0]
+    assert computed_in == [torch.bfloat16]
+    assert found["boxes"].dtype == torch.float32
+    assert all(level.dtype == torch.float32 for level in network.backbone(torch.rand(1, 3, 64, 64)).values())
+
+
 def test_unknown_backbone_is_refused():
     with pytest.raises(ValueError, match="'vgg16'"):
         SliceMaskRCNN(backbone="vgg16")

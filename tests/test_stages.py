@@ -51,6 +51,14 @@ def test_best_weights_of_the_validation_are_taken(tmp_path):
     assert stage.network.weight.item() == 7
 
 
+def test_training_stops_when_its_loss_is_no_number(tmp_path):
+    stage = make_stage(tmp_path, "detector")
+    stage.network.weight.data.fill_(torch.nan)
+    with pytest.raises(RuntimeError, match="the loss is nan in iteration 1, epoch 1"):
+        stage.run()
+    assert not list(tmp_path.iterdir())
+
+
 def test_given_weights_are_taken_and_nothing_is_trained(tmp_path):
     torch.save({"weight": torch.tensor([[7.0]]), "bias": torch.zeros(1)}, tmp_path / "given.pt")
     stage = make_stage(tmp_path, "detector", given=str(tmp_path / "given.pt"))

@@ -6,9 +6,10 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
+from ignite.engine import Engine, Events
 from monai.engines import Trainer
 
 from .best import SaveBest
@@ -53,12 +54,14 @@ class Stage:
         self.given = given
         self.save_best = save_best
         self.builds_on = builds_on
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, check_loss)
 
     def run(self) -> None:
         """Train, or take the weights that are given.
 
         Raises:
             FileNotFoundError: there is no file ``given``, or one that the stage builds on.
+            RuntimeError: the loss is no number any more.
         """
         for network, weights in self.builds_on:
             load_weights(network, weights)
@@ -72,6 +75,22 @@ class Stage:
             load_weights(self.network, self.path)
         else:
             save_weights(self.network, self.path)
+
+
+def check_loss(engine: Engine) -> None:
+    """Stop a training whose loss is infinite or no number, before it keeps such weights.
+
+    Raises:
+        RuntimeError: it is.
+    """
+    output = cast(Any, engine.state.output)
+    loss = (output[0] if isinstance(output, list) else output)["loss"]
+    if not torch.as_tensor(loss).isfinite():
+        raise RuntimeError(
+            f"the loss is {float(loss)} in iteration {engine.state.iteration}, epoch {engine.state.epoch}, and must be "
+            "a finite number: lower the learning rate, or train in single precision. The same command resumes after "
+            "the last whole epoch."
+        )
 
 
 class Stages:

@@ -15,8 +15,8 @@ class AutocastInferer(SimpleInferer):
     bfloat16 instructions a training step is faster; on others it is slower.
     """
 
-    def __call__(self, inputs: Any, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return ``network(inputs)``, of a batch or a list of images, with all of its tensors in float32."""
-        with torch.autocast(inputs[0].device.type, torch.bfloat16):
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return ``network(inputs)``, with all of its tensors in float32."""
+        with torch.autocast(inputs.device.type, torch.bfloat16):
             result = super().__call__(inputs, network, *args, **kwargs)
         return apply_to_tensor(result, torch.Tensor.float)

@@ -16,9 +16,8 @@ from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interp
 
 from ..checks import check_between, check_positive
 from ..data import read_age, read_sex
-from ..networks import AttentionMIL, CascadeNetwork, SubtypeNetwork
+from ..networks import AttentionMIL, CascadeNetwork, SliceMaskRCNN, SubtypeNetwork
 from ..networks.attention_mil import real_slices
-from .cascade import CascadeInferer
 
 
 class SliceBag:
@@ -28,8 +27,8 @@ class SliceBag:
     no microbleed mask, but NaN in its place, gets that of the cascade.
 
     Args:
-        cascade: finds microbleeds.
-        threshold: probability from which a candidate of the cascade is one.
+        cascade: finds microbleeds: :class:`csvd.inferers.CascadeInferer` or :class:`csvd.inferers.SliceInferer`.
+        threshold: probability from which what it finds is one.
         size: first and second axis of a slice. Defaults to 128 x 160.
         max_slices: more are averaged. Defaults to 32.
 
@@ -38,7 +37,7 @@ class SliceBag:
     """
 
     def __init__(
-        self, cascade: CascadeInferer, threshold: float, size: Sequence[int] = (128, 160), max_slices: int = 32
+        self, cascade: Inferer, threshold: float, size: Sequence[int] = (128, 160), max_slices: int = 32
     ) -> None:
         check_between("threshold", threshold, 0, 1)
         check_positive("size", min(size))
@@ -48,12 +47,12 @@ class SliceBag:
         self.size = tuple(size)
         self.max_slices = max_slices
 
-    def lesions(self, image: torch.Tensor, network: CascadeNetwork) -> torch.Tensor:
+    def lesions(self, image: torch.Tensor, network: CascadeNetwork | SliceMaskRCNN) -> torch.Tensor:
         """Return the microbleeds (1, H, W, D), 0 or 1, of a scan whose last channel they are, unless that is NaN."""
         if not image[-1].isnan().all():
             return image[-1:]
-        _, discriminator = self.cascade(image[None, :-1], network)[0]
-        return (discriminator[None] >= self.threshold).to(image)
+        _, objects = self.cascade(image[None, :-1], network)[0]
+        return (objects[None] >= self.threshold).to(image)
 
     def __call__(self, image: torch.Tensor, lesions: torch.Tensor) -> torch.Tensor:
         """Return slices (2, *size, D) of a scan (C, H, W, D), whose first channel counts, and its microbleeds."""
@@ -67,10 +66,16 @@ class SliceBagd(MapTransform):
     Args:
         keys: scans (C + 1, H, W, D), of which the last channel has the microbleeds, or NaN.
         bag: makes the slices.
-        network: the cascade, in evaluation mode while it is used.
+        network: that of the bag's ``cascade``, in evaluation mode while it is used.
     """
 
-    def __init__(self, keys: KeysCollection, bag: SliceBag, network: CascadeNetwork, allow_missing_keys: bool = False):
+    def __init__(
+        self,
+        keys: KeysCollection,
+        bag: SliceBag,
+        network: CascadeNetwork | SliceMaskRCNN,
+        allow_missing_keys: bool = False,
+    ):
         super().__init__(keys, allow_missing_keys)
         self.bag = bag
         self.network = network

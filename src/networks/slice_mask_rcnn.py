@@ -10,9 +10,29 @@ import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
 from ..checks import check_one_of
 from .attention_mil import BACKBONES
+
+
+class Pyramid(BackboneWithFPN):
+    """torchvision's feature pyramid, computed in bfloat16 where asked, and then in single precision again.
+
+    Args:
+        bfloat16: whether.
+        args: of torchvision's.
+    """
+
+    def __init__(self, bfloat16: bool, *args: Any) -> None:
+        super().__init__(*args)
+        self.bfloat16 = bfloat16
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the features of each level."""
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+            levels = super().forward(x)
+        return {name: level.float() for name, level in levels.items()}
 
 
 class SliceMaskRCNN(MaskRCNN):
@@ -21,10 +41,12 @@ class SliceMaskRCNN(MaskRCNN):
     Args:
         backbone: "resnet50", the default and the paper's, "resnet34" or "resnet18", with a feature pyramid.
         backbone_weights: file with the state of torchvision's classification network. Random when not given.
-        out_channels: of the feature pyramid. Defaults to 256, as usual.
+        out_channels: of the feature pyramid and of the convolutions on masks. Defaults to 256, as usual.
         image_size: pixels to which the shorter side of a slice is brought. Defaults to 384.
         anchor_sizes: sides of the square anchors in pixels of that size, one for each of the pyramid's levels of
             strides 4, 8, 16 and 32. Defaults to microbleeds of 2 to 10 mm on brains that fill the slice.
+        bfloat16: compute the feature pyramid so, which is faster on processors that know it. Boxes stay in single
+            precision: mixed precision of the whole network would round them to 4 pixels.
         kwargs: further arguments of :class:`torchvision.models.detection.MaskRCNN`.
 
     Raises:
@@ -42,6 +64,7 @@ class SliceMaskRCNN(MaskRCNN):
         out_channels: int = 256,
         image_size: int = 384,
         anchor_sizes: Sequence[int] = (6, 10, 16, 28),
+        bfloat16: bool = False,
         **kwargs: Any,
     ) -> None:
         check_one_of("backbone", backbone, BACKBONES)
@@ -50,7 +73,7 @@ class SliceMaskRCNN(MaskRCNN):
             body.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
         channels = [body.inplanes // 2**k for k in (3, 2, 1)]  # of the first three stages
         names = {f"layer{stage}": str(stage) for stage in (1, 2, 3)}
-        pyramid = BackboneWithFPN(body, names, channels, out_channels)
+        pyramid = Pyramid(bfloat16, body, names, channels, out_channels)
         super().__init__(
             pyramid,
             num_classes=2,
@@ -63,4 +86,6 @@ class SliceMaskRCNN(MaskRCNN):
             ),
             **kwargs,
         )
+        self.roi_heads.mask_head = MaskRCNNHeads(out_channels, [out_channels] * 4, 1)
+        self.roi_heads.mask_predictor = MaskRCNNPredictor(out_channels, out_channels, 2)
         self.to(memory_format=torch.channels_last)  # faster on CPUs

@@ -1,10 +1,11 @@
-"""Detector and classifier as one, so that one file holds the weights of both."""
+"""Finder of microbleeds and classifier as one, so that one file holds the weights of both."""
 
 import torch
 from torch import nn
 
 from .attention_mil import AttentionMIL
 from .cascade import CascadeNetwork
+from .slice_mask_rcnn import SliceMaskRCNN
 
 
 class SubtypeNetwork(nn.Module):
@@ -15,10 +16,10 @@ class SubtypeNetwork(nn.Module):
 
     Args:
         classifier: logits (B, classes) of slices and their microbleeds (B, 2, H, W, D), age and sex.
-        cascade: finds microbleeds in scans (B, C, H, W, D).
+        cascade: finds microbleeds in scans (B, C, H, W, D); Mask R-CNN can take its place.
     """
 
-    def __init__(self, classifier: AttentionMIL, cascade: CascadeNetwork) -> None:
+    def __init__(self, classifier: AttentionMIL, cascade: CascadeNetwork | SliceMaskRCNN) -> None:
         super().__init__()
         self.classifier = classifier
         self.cascade = cascade
