@@ -23,7 +23,6 @@ from csvd.transforms import lesion_instances
 
 RATES = ("recall", "FPs per subject", "Dice", "box IoU", "recall at Dice > 0.5")
 COLUMNS = ("detector", "operating point", "lesions", *RATES, "seconds per scan")
-Scans = Dataset
 Method = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -43,13 +42,13 @@ def method(parser: ConfigParser, weights: Path) -> Method:
     return lambda scan: inferer(scan, network)[0, 1:]
 
 
-def measure(scans: Scans, method: Method, name: str, match: str) -> tuple[FROCMetric, list, float]:
+def measure(scans: Dataset, find: Method, name: str, match: str) -> tuple[FROCMetric, list, float]:
     """Return the lesion counts, maps with labels, and the seconds per scan."""
     metric, maps, seconds = FROCMetric(match=match), [], 0.0
     for item in tqdm(scans, desc=name, disable=None):
         started = time.perf_counter()
         with torch.no_grad():
-            found = method(item["image"][None]) * (item["mask"] > 0)
+            found = find(item["image"][None]) * (item["mask"] > 0)
         seconds += time.perf_counter() - started
         metric([found], [item["label"]])
         maps.append((found, item["label"]))

@@ -13,6 +13,5 @@ def require(version: str) -> None:
     if version != __version__:
         raise RuntimeError(
             f"the bundle was made with csvd {version}, and csvd {__version__} is loaded from "
-            f"'{Path(__file__).parent}': "
-            "use bundles and package of one release."
+            f"'{Path(__file__).parent}': use bundles and package of one release."
         )

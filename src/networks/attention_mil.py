@@ -89,12 +89,9 @@ class AttentionMIL(nn.Module):
         backbone_weights: str | None = None,
     ) -> None:
         super().__init__()
-        check_one_of("backbone", backbone, BACKBONES)
         check_between("stages", stages, 1, 4)
         check_one_of("pool", pool, POOLS)
-        self.backbone = getattr(torchvision.models, backbone)()
-        if backbone_weights is not None:
-            self.backbone.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
+        self.backbone = residual_network(backbone, backbone_weights)
         self.backbone.conv1 = stem_for(self.backbone.conv1, in_channels)
         for stage in range(stages + 1, 5):
             setattr(self.backbone, f"layer{stage}", nn.Identity())
@@ -142,6 +139,20 @@ def real_slices(image: torch.Tensor) -> torch.Tensor:
     is_real = image.movedim(-1, 1).flatten(2).any(dim=2)
     is_real[:, 0] |= ~is_real.any(dim=1)
     return is_real
+
+
+def residual_network(backbone: str, weights: str | None) -> torchvision.models.ResNet:
+    """Return torchvision's network, one of :data:`BACKBONES`, with the state in a file, or random.
+
+    Raises:
+        ValueError: no such backbone.
+        OSError, RuntimeError: the file is missing, or is of another network.
+    """
+    check_one_of("backbone", backbone, BACKBONES)
+    network = getattr(torchvision.models, backbone)()
+    if weights is not None:
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return network
 
 
 def stem_for(stem: nn.Conv2d, in_channels: int) -> nn.Conv2d:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-from ..checks import check_one_of
-from .attention_mil import BACKBONES
+from .attention_mil import residual_network
 
 
 class Pyramid(BackboneWithFPN):
@@ -67,10 +65,7 @@ class SliceMaskRCNN(MaskRCNN):
         bfloat16: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_one_of("backbone", backbone, BACKBONES)
-        body = getattr(torchvision.models, backbone)()
-        if backbone_weights is not None:
-            body.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
+        body = residual_network(backbone, backbone_weights)
         channels = [body.inplanes // 2**k for k in (3, 2, 1)]  # of the first three stages
         names = {f"layer{stage}": str(stage) for stage in (1, 2, 3)}
         pyramid = Pyramid(bfloat16, body, names, channels, out_channels)
