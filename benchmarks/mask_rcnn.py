@@ -22,7 +22,7 @@ from csvd.metrics import FROCMetric, lesion_overlaps, pooled_rates, summarize_co
 from csvd.transforms import lesion_instances
 
 RATES = ("recall", "FPs per subject", "Dice", "box IoU", "recall at Dice > 0.5")
-COLUMNS = ("detector", "operating point", "lesions", *RATES, "seconds per scan")
+COLUMNS = ("detector", "operating point", "threshold", "lesions", *RATES, "seconds per scan")
 Method = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -86,7 +86,7 @@ def main() -> None:
             dice, iou = (torch.cat([getattr(one, part) for one in overlaps]) for part in ("dice", "box_iou"))
             rates = [INTERVAL.format(**summary[rate]) for rate in ("tpr", "fps_per_subject")]
             means = [f"{float(value):.2f}" for value in (dice.mean(), iou.mean(), (dice > 0.5).double().mean())]
-            shown = [name, point, str(summary["lesions"]), *rates, *means, f"{seconds:.1f}"]
+            shown = [name, point, f"{threshold:.2f}", str(summary["lesions"]), *rates, *means, f"{seconds:.1f}"]
             print(f"| {' | '.join(shown)} |", flush=True)
 
 
