@@ -91,31 +91,40 @@ def read_predictions(path: Path) -> Predictions:
     return Predictions([row["subject"] for row in rows], classes, labels, values)
 
 
+def subject_rates(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Return areas one against the rest, weighted and plain mean, accuracy, precision, recall, F1 and ECE.
+
+    Args:
+        labels: (N,) classes.
+        probabilities: (N, classes).
+    """
+    classes = probabilities.shape[1]
+    chosen = probabilities.argmax(axis=1)
+    calibration = reliability(torch.from_numpy(probabilities.max(axis=1)), torch.from_numpy(chosen == labels), bins=10)
+    present = present_classes(labels, classes)
+    areas = [placements(labels == k, probabilities[:, k])[0].mean() for k in present]
+    return {
+        "weighted AUC": float(np.average(areas, weights=[(labels == k).mean() for k in present])),
+        "macro AUC": float(np.mean(areas)),
+        **class_rates(labels, chosen, classes),
+        "expected calibration error": calibration.ece,
+    }
+
+
+def present_classes(labels: np.ndarray, classes: int) -> list[int]:
+    """Return the classes that some of the subjects have, and not all."""
+    return [k for k in range(classes) if 0 < (labels == k).sum() < len(labels)]
+
+
 def classification_rows(predictions: Predictions) -> list[dict[str, str]]:
-    """Return a row a measure, with its interval: areas one against the rest, accuracy, precision, recall, F1, ECE."""
+    """Return a row a measure, with its interval: the area of each class, and those of :func:`subject_rates`."""
     labels, values, classes = predictions.labels, predictions.probabilities, predictions.classes
-    present = [k for k in range(len(classes)) if 0 < (labels == k).sum() < len(labels)]
-
-    def statistic(index: np.ndarray) -> dict[str, float]:
-        own, said = labels[index], values[index]
-        right = torch.from_numpy(said.argmax(axis=1) == own)
-        calibration = reliability(torch.from_numpy(said.max(axis=1)), right, bins=10)
-        shares = [(own == k).mean() for k in present]
-        areas = [placements(own == k, said[:, k])[0].mean() for k in present]
-        return {
-            "weighted AUC": float(np.average(areas, weights=shares)),
-            "macro AUC": float(np.mean(areas)),
-            **class_rates(own, said.argmax(axis=1), len(classes)),
-            "expected calibration error": calibration.ece,
-        }
-
     rows = [
         {"measure": f"AUC, {classes[k]} against the rest", "value": str(auc_interval(labels == k, values[:, k]))}
-        for k in present
+        for k in present_classes(labels, len(classes))
     ]
-    return rows + [
-        {"measure": name, "value": str(value)} for name, value in stratified_bootstrap(labels, statistic).items()
-    ]
+    intervals = stratified_bootstrap(labels, lambda index: subject_rates(labels[index], values[index]))
+    return rows + [{"measure": name, "value": str(value)} for name, value in intervals.items()]
 
 
 def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from monai.bundle import ConfigParser
 from monai.data import create_cross_validation_datalist
 
-from .classification import classification_rows, plot_classification, read_predictions
+from .classification import Predictions, classification_rows, plot_classification, read_predictions, subject_rates
 from .sizes import Size
 from .study import Item, Study
 from .tables import write_table
@@ -19,51 +19,74 @@ PRESETS = ("ukbb", "oxvasc")
 CLASSES = ("aSVD", "CAA", "CADASIL")
 MEASURES = ("weighted AUC", "accuracy", "weighted precision", "weighted F1")
 PAPER = dict(zip(MEASURES, ("0.908", "0.819", "0.864", "0.829"), strict=True))
-SHUFFLED = "labels shuffled in training"
+TRUE, SHUFFLED = "folds", "shuffled"
 INPUTS: dict[str, dict[str, Any]] = {
     "ensemble": {},
     "without microbleeds": {"drop_lesions": 1},
     "without age and sex": {"drop_covariates": 1},
-    SHUFFLED: {},
 }
 
 
 def csvd_crossval(study: Study, size: Size) -> Path:
-    """Train the folds, on true and on shuffled labels, and measure their ensembles; return the folder of the table.
+    """Train the folds, on true and on shuffled labels, and measure their ensemble; return the folder of the table.
 
     Of the folds of the development subjects, one is for stopping, the rest for training. The test subjects are others.
+    Each fold shuffles in its own way: what one shuffling has to do with age by chance, all folds would share.
     """
     development = _subjects(study, size.training, seed=1)
     test = [item for items in _subjects(study, size.test, seed=2).values() for item in items]
-    shuffled = _shuffled(development)
-    for name, subjects in (("folds", development), ("shuffled", shuffled)):
-        for fold in range(size.folds):
+    for fold in range(size.folds):
+        for name, subjects in ((TRUE, development), (SHUFFLED, _shuffled(development, fold))):
             _train(study, name, fold, {**_fold(subjects, fold, size.folds), "test": test})
+    names = [f"fold_{fold}" for fold in range(size.folds)]
     rows = []
-    for name, settings in INPUTS.items():
-        folder = study.out / "predictions" / name.replace(" ", "_")
-        trained = "shuffled" if name == SHUFFLED else "folds"
-        if not (folder / "predictions.tsv").exists():
-            study.say(f"measuring: {name}")
-            parser = _parser(study, trained, 0, ("evaluate", "ensemble"), size.folds)
-            for key, value in {**settings, "output_dir": str(folder)}.items():
-                parser[key] = value
-            parser.get_parsed_content("evaluating")
-        values = {
-            row["measure"]: row["value"] for row in classification_rows(read_predictions(folder / "predictions.tsv"))
-        }
-        rows.append({"inputs": name, **{measure: values[measure] for measure in MEASURES}})
+    for inputs, settings in INPUTS.items():
+        parser = _parser(study, TRUE, 0, ("evaluate", "ensemble"))
+        predictions = _predict(study, inputs, parser, {"folds": names, **settings})
+        found = {row["measure"]: row["value"] for row in classification_rows(predictions)}
+        rows.append({"inputs": inputs, **{measure: found[measure] for measure in MEASURES}})
+        if not settings:
+            plot_classification(predictions, study.out / "classification.png")
+    rows.append({"inputs": "labels shuffled in training", **_control(study, size.folds)})
     rows.append({"inputs": "the paper, external test, real subjects", **PAPER})
     notes = [
         f"{size.training} simulated development subjects in {size.folds} folds and {size.test} test subjects, "
         f"protocols {' and '.join(PRESETS)}, true microbleed masks; seed 0.",
-        "95 % intervals: stratified bootstrap over subjects. Research use only.",
+        "95 % intervals: stratified bootstrap over subjects. Shuffled labels: mean and range of the folds' networks, "
+        "each with labels of its own shuffling. Research use only.",
     ]
     write_table(rows, study.out / "csvd-crossval", "Subtypes: mean of the folds", notes)
-    plot_classification(
-        read_predictions(study.out / "predictions" / "ensemble" / "predictions.tsv"), study.out / "classification.png"
-    )
     return study.out
+
+
+def _control(study: Study, folds: int) -> dict[str, str]:
+    """Return mean and range over the folds of the rates of the networks that learned from shuffled labels."""
+    each = [
+        _predict(
+            study,
+            f"shuffled {fold}",
+            _parser(study, SHUFFLED, fold, ("evaluate",)),
+            {"ckpt_dir": str(study.out / "weights" / SHUFFLED / f"fold_{fold}")},
+        )
+        for fold in range(folds)
+    ]
+    rates = [subject_rates(one.labels, one.probabilities) for one in each]
+    values = {measure: [float(rate[measure]) for rate in rates] for measure in MEASURES}
+    return {
+        name: f"{np.mean(of_folds):.3f} ({min(of_folds):.3f} to {max(of_folds):.3f})"
+        for name, of_folds in values.items()
+    }
+
+
+def _predict(study: Study, name: str, parser: ConfigParser, settings: Mapping[str, Any]) -> Predictions:
+    """Return what the configs say of the test subjects, worked out unless that is done."""
+    folder = study.out / "predictions" / name.replace(" ", "_")
+    if not (folder / "predictions.tsv").exists():
+        study.say(f"measuring: {name}")
+        for key, value in {**settings, "output_dir": str(folder)}.items():
+            parser[key] = value
+        parser.get_parsed_content("evaluating")
+    return read_predictions(folder / "predictions.tsv")
 
 
 def _subjects(study: Study, count: int, seed: int) -> dict[str, list[Item]]:
@@ -75,10 +98,10 @@ def _subjects(study: Study, count: int, seed: int) -> dict[str, list[Item]]:
     }
 
 
-def _shuffled(subjects: Mapping[str, list[Item]]) -> dict[str, list[Item]]:
+def _shuffled(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
     """Return the subjects with each other's classes."""
     everyone = [item for items in subjects.values() for item in items]
-    given = np.random.default_rng(0).permutation([item["csvd"] for item in everyone])
+    given = np.random.default_rng(seed).permutation([item["csvd"] for item in everyone])
     changed = [{**item, "csvd": str(name)} for item, name in zip(everyone, given, strict=True)]
     return {name: [item for item in changed if item["csvd"] == name] for name in subjects}
 
@@ -107,7 +130,7 @@ def _train(study: Study, name: str, fold: int, sections: Mapping[str, Sequence[I
     done.touch()
 
 
-def _parser(study: Study, name: str, fold: int, overlays: Sequence[str] = (), folds: int = 0) -> ConfigParser:
+def _parser(study: Study, name: str, fold: int, overlays: Sequence[str] = ()) -> ConfigParser:
     """Return the configs; slices of a subject are made once for all folds."""
     parser = ConfigParser()
     parser.read_config([str(study.bundle / "configs" / f"{config}.json") for config in ("train", *overlays)])
@@ -119,6 +142,4 @@ def _parser(study: Study, name: str, fold: int, overlays: Sequence[str] = (), fo
     caches = {f"{part}#dataset#cache_dir": str(study.out / "cache") for part in ("train", "validate")}
     for key, value in {**folders, **caches, **study.settings}.items():
         parser[key] = value
-    if overlays:
-        parser["folds"] = [f"fold_{k}" for k in range(folds)]
     return parser

@@ -58,7 +58,7 @@ QUICK = {
             "network_def#discriminator#features": 8,
         },
     ),
-    "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 12}),
+    "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
