@@ -1,6 +1,6 @@
 """The cascade beside Mask R-CNN on the same scans: lesion-wise rates, how well outlines agree, seconds per scan.
 
-Thresholds are chosen by distance on the data list's validation section; rates, by overlap, are of its test section.
+Thresholds are chosen by distance on the sections validation of data lists; rates, by overlap, are of the sections test.
 """
 
 import argparse
@@ -58,7 +58,8 @@ def measure(scans: Dataset, find: Method, name: str, match: str) -> tuple[FROCMe
 def main() -> None:
     """Print two rows for each method: at the best F1, and at the lowest threshold with at most 2 FPs per subject."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("datalist", type=Path, help="with the sections validation and test")
+    parser.add_argument("--validation", type=Path, nargs="+", required=True, help="data lists with that section")
+    parser.add_argument("--test", type=Path, nargs="+", required=True, help="data lists with that section")
     parser.add_argument("--mask-rcnn", type=Path, required=True, help="weights")
     parser.add_argument("--cache", type=Path, required=True, help="folder of preprocessed scans")
     arguments = parser.parse_args()
@@ -71,7 +72,7 @@ def main() -> None:
     for name, find in methods.items():
         counts = {}
         for section, match in (("validation", "distance"), ("test", "overlap")):
-            items = load_datalist(arguments.datalist, section)
+            items = load_datalist(getattr(arguments, section), section)
             scans = PersistentDataset(items, preprocessing, arguments.cache, track_meta=True, weights_only=False)
             counts[section], maps, seconds = measure(scans, find, f"{name}, {section}", match)
         validated = counts["validation"].counts()
