@@ -2,8 +2,17 @@
 
 import pytest
 import torch
+from torchvision.models import vgg16_bn
 
-from csvd.networks import CascadeNetwork, ClassifierArm, MultiTaskTeacher, ShallowUNet, StudentClassifier
+from csvd.networks import (
+    CascadeNetwork,
+    ClassifierArm,
+    FiveBlockCNN,
+    MultiTaskTeacher,
+    ResidualPatchClassifier,
+    ShallowUNet,
+    StudentClassifier,
+)
 
 SMALL = {"features": 2, "strides": ((2, 2, 1), (2, 2, 2))}
 
@@ -53,3 +62,33 @@ def test_patch_must_fit_the_poolings():
 def test_patch_must_be_large_enough():
     with pytest.raises(ValueError, match=r"`spatial_size` must be at least 2 along each axis, got \(6, 6, 1\)"):
         ClassifierArm(8, (6, 6, 1))
+
+
+@pytest.mark.parametrize("network", [ResidualPatchClassifier(features=2), FiveBlockCNN(features=2, hidden=4)])
+def test_discriminators_answer_for_each_patch(network):
+    patches = torch.rand(3, 2, 32, 32, 12, generator=torch.Generator().manual_seed(0))
+    logits = network.eval().classify(patches)
+    assert logits.shape == (3, 2)
+    torch.testing.assert_close(logits[1:2], network.classify(patches[1:2]))
+
+
+def test_five_blocks_look_at_the_middle_slice_and_its_neighbours():
+    torch.manual_seed(0)
+    network = FiveBlockCNN(features=8, hidden=16).eval()
+    patch = torch.rand(1, 2, 32, 32, 12, generator=torch.Generator().manual_seed(0))
+    before = network(patch)
+    patch[:, 1], patch[..., :5], patch[..., 8:] = 0, 0, 0
+    torch.testing.assert_close(network(patch), before)
+    patch[:, 0, 16, 16, 6] += 1
+    assert not torch.equal(network(patch), before)
+
+
+def test_five_blocks_start_from_vgg(tmp_path):
+    state = {f"features.{name}": value for name, value in FiveBlockCNN().features.state_dict().items()}
+    torch.save({**state, "classifier.0.weight": torch.zeros(2, 2)}, tmp_path / "vgg16_bn.pth")
+    network = FiveBlockCNN(weights=str(tmp_path / "vgg16_bn.pth"))
+    torch.testing.assert_close(network.features[0].weight, state["features.0.weight"])
+    assert set(state) == {name for name in vgg16_bn().state_dict() if name.startswith("features.")}
+    torch.save({}, tmp_path / "other.pth")
+    with pytest.raises(KeyError, match=r"features\.0\.weight"):
+        FiveBlockCNN(weights=str(tmp_path / "other.pth"))

@@ -3,6 +3,8 @@
 from .attention_mil import AttentionMIL, AttentionPooling
 from .cascade import CascadeNetwork, calibrated
 from .classifier_arm import ClassifierArm
+from .five_block import FiveBlockCNN
+from .residual import ResidualPatchClassifier
 from .shallow_unet import ShallowUNet
 from .slice_mask_rcnn import SliceMaskRCNN
 from .student import StudentClassifier
@@ -14,7 +16,9 @@ __all__ = [
     "AttentionPooling",
     "CascadeNetwork",
     "ClassifierArm",
+    "FiveBlockCNN",
     "MultiTaskTeacher",
+    "ResidualPatchClassifier",
     "ShallowUNet",
     "SliceMaskRCNN",
     "StudentClassifier",

@@ -3,8 +3,12 @@
 import torch
 from torch import nn
 
+from .five_block import FiveBlockCNN
+from .residual import ResidualPatchClassifier
 from .student import StudentClassifier
 from .teacher import MultiTaskTeacher
+
+Discriminator = StudentClassifier | MultiTaskTeacher | ResidualPatchClassifier | FiveBlockCNN
 
 
 def calibrated(
@@ -38,14 +42,15 @@ class CascadeNetwork(nn.Module):
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
         discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d): a
-            :class:`csvd.networks.StudentClassifier` or :class:`csvd.networks.MultiTaskTeacher`.
+            :class:`csvd.networks.StudentClassifier`, :class:`csvd.networks.MultiTaskTeacher`,
+            :class:`csvd.networks.ResidualPatchClassifier` or :class:`csvd.networks.FiveBlockCNN`.
     """
 
     temperature: torch.Tensor
     detector_weight: torch.Tensor
     bias: torch.Tensor
 
-    def __init__(self, detector: nn.Module, discriminator: StudentClassifier | MultiTaskTeacher) -> None:
+    def __init__(self, detector: nn.Module, discriminator: Discriminator) -> None:
         super().__init__()
         self.detector = detector
         self.discriminator = discriminator
