@@ -220,6 +220,34 @@ def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     assert (tmp_path / "model.pt").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("configs", [("residual", "train_residual"), ("five_block",)])
+def test_another_discriminator_trains(configs, small_cohort, tmp_path):
+    train_in(tmp_path, small_cohort, run="train_detector")
+    names = [f"configs/{name}.json" for name in ("train", "train_student_no_kd", *configs)]
+    patches = ("--patch_size", "[32,32,8]", "--student#dataset#patch_size", "[34,34,10]")
+    overlays = ("--config_file", str(names), "--candidate_threshold", "0.1")
+    output = train_in(tmp_path, small_cohort, *overlays, *patches, run="train_student_no_kd")
+    assert "student_loss" in output
+    assert (tmp_path / "model.pt").exists()
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohort, tmp_path):
+    names = "['configs/train.json','configs/fine_tune.json']"
+    folders = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
+    size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "64", "--val_interval", "1")
+    before = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
+    bundle_run("fine_tuning", "--config_file", names, *folders, *size, cwd=BUNDLE)
+    after = torch.load(tmp_path / "model.pt", weights_only=True)
+    same = {name for name, value in before.items() if torch.equal(after[name], value)}
+    assert {name for name in before if name.startswith("detector.")} <= same
+    learnt = {name for name in before if name.endswith(("weight", "bias")) and name.startswith("discriminator.")}
+    assert learnt & same == {name for name in learnt if name.startswith("discriminator.encoder.")}
+    again = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(again[name], value) for name, value in before.items())
+
+
 def losses_of(processes, folder, dataset_dir):
     """Return the loss of each epoch, the mean over processes, of a global batch of two."""
     configs = "['configs/train.json','configs/multi_gpu_train.json']"

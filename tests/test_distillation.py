@@ -77,3 +77,15 @@ def test_candidates_become_easy_when_they_are_recognised(networks):
     trainer.run()
     assert (sampler.hardness[:3] < 0.5).all()
     assert (sampler.hardness[3:] > 0.5).all()
+
+
+def test_without_a_teacher_the_target_is_the_label(networks):
+    seen = []
+
+    def loss(logits, target):
+        seen.append(target)
+        return torch.nn.functional.cross_entropy(logits, target)
+
+    trainer, _ = make_trainer(None, networks[1], loss_function=loss)
+    trainer.run()
+    assert seen[0].shape == (8,)

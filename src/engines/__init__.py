@@ -2,7 +2,7 @@
 
 from .best import EarlyStop, SaveBest
 from .calibration import Calibration
-from .distillation import DistillationTrainer, HardNegativeReplay
+from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss
 from .distributed import local_device, share, start, stop
 from .resume import Resume
 from .slice_detection import DetectionTrainer, loss_of
@@ -24,6 +24,7 @@ __all__ = [
     "SaveBest",
     "Stage",
     "Stages",
+    "epoch_loss",
     "load_ensemble",
     "load_weights",
     "local_device",

@@ -21,19 +21,28 @@ class DistillationTrainer(SupervisedTrainer):
     ``loss_function(student_logits, (label, teacher_logits))``.
 
     Args:
-        teacher: trained network, put in evaluation mode when the training starts; it does not learn.
+        teacher: trained network, put in evaluation mode when the training starts; it does not learn. Without one, the
+            target is the label alone.
         kwargs: arguments of :class:`monai.engines.SupervisedTrainer`, except ``prepare_batch``.
     """
 
-    def __init__(self, *, teacher: MultiTaskTeacher, **kwargs: Any) -> None:
+    def __init__(self, *, teacher: MultiTaskTeacher | None, **kwargs: Any) -> None:
         super().__init__(prepare_batch=self._prepare_batch, **kwargs)
         self.teacher = teacher
-        self.add_event_handler(Events.STARTED, lambda: teacher.eval())
+        if teacher is not None:
+            self.add_event_handler(Events.STARTED, lambda: teacher.eval())
 
     def _prepare_batch(self, batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> tuple:
         image, label = cast(tuple[torch.Tensor, torch.Tensor], default_prepare_batch(batch, *args, **kwargs))
+        if self.teacher is None:
+            return image, label
         with torch.no_grad():
             return image, (label, self.teacher.classify(image))
+
+
+def epoch_loss(engine: Engine) -> float:
+    """Return the metric ``loss`` of an epoch, for schedulers that wait until it stops falling."""
+    return float(engine.state.metrics["loss"])
 
 
 class HardNegativeReplay:
