@@ -233,6 +233,7 @@ class Experiment(str, Enum):
     crossval = "crossval"
     generalize = "generalize"
     components = "components"
+    transfer = "transfer"
     csvd_crossval = "csvd-crossval"
 
 

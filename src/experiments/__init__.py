@@ -9,6 +9,7 @@ from .evaluation import evaluate_cohort, operating_points, write_evaluation
 from .generalize import generalize
 from .sizes import FULL, QUICK, Size
 from .study import Study
+from .transfer import transfer
 
 __all__ = [
     "FULL",
@@ -23,5 +24,6 @@ __all__ = [
     "evaluate_cohort",
     "generalize",
     "operating_points",
+    "transfer",
     "write_evaluation",
 ]
