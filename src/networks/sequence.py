@@ -1,0 +1,46 @@
+"""Network that names the MR sequence of a slice."""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import nn
+
+from ..checks import check_one_of
+from .attention_mil import BACKBONES, stem_for
+
+SEQUENCES = ("T1", "T1c", "T2", "FLAIR", "DWI", "SWI", "T2*-GRE", "phase", "QSM", "other")
+
+
+class SequenceClassifier(nn.Module):
+    """torchvision's residual network on single slices of one channel [1]_.
+
+    Args:
+        num_classes: Defaults to those of :data:`SEQUENCES`; the paper has T1, T1c, T2 and DWI.
+        backbone: "resnet18", the default, "resnet34" or "resnet50"; the paper has all three.
+        backbone_weights: file with the state of torchvision's network, trained on RGB images, as in the paper; the new
+            stem starts from their mean. Random when not given.
+
+    Raises:
+        ValueError: no such backbone.
+        OSError, RuntimeError: the file is missing, or is of another network.
+
+    References:
+        .. [1] Study on transfer learning for sequence classification, Cureus 2022.
+    """
+
+    def __init__(
+        self, num_classes: int = len(SEQUENCES), backbone: str = "resnet18", backbone_weights: str | None = None
+    ) -> None:
+        super().__init__()
+        check_one_of("backbone", backbone, BACKBONES)
+        self.backbone = getattr(torchvision.models, backbone)()
+        if backbone_weights is not None:
+            self.backbone.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
+        self.backbone.conv1 = stem_for(self.backbone.conv1, 1)
+        self.backbone.fc = nn.Linear(self.backbone.fc.in_features, num_classes)
+        self.backbone.to(memory_format=torch.channels_last)
+
+    def forward(self, slices: torch.Tensor) -> torch.Tensor:
+        """Return the logits (N, classes) of slices (N, 1, H, W)."""
+        return self.backbone(slices)
