@@ -7,14 +7,14 @@ import sys
 import warnings
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from .checks import first_cause
+from .checks import InputError, first_cause
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,8 +48,9 @@ def detect(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")],
     contrast: Annotated[
-        Contrast, typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM.")
-    ] = Contrast.dark,
+        Contrast | None,
+        typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM; seen from the scan when not given."),
+    ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest probability; else that of the operating point.")
     ] = None,
@@ -61,13 +62,16 @@ def detect(
     volume: Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
     device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
+    any_sequence: Annotated[
+        bool, typer.Option("--any-sequence", help="Do not ask the sequence gate whether the scan is fit.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from .detection import detect as detect_scans
     from .detection import find_bundle
 
-    settings: dict[str, object] = {"contrast": contrast.value}
+    settings: dict[str, object] = {} if contrast is None else {"contrast": contrast.value}
     if threshold is not None:
         settings["threshold"] = threshold
     if operating_point is not None:
@@ -83,15 +87,41 @@ def detect(
         mask=mask,
         section=section,
         overwrite=overwrite,
+        any_sequence=any_sequence,
         settings=settings,
     )
     print_rows(rows, out)
 
 
 @app.command()
+def sort(
+    study: Annotated[Path, typer.Argument(help="Folder with DICOM series or NIfTI files, also in subfolders.")],
+    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
+) -> None:
+    """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
+    from .detection import find_bundle
+    from .gate import sort_study
+
+    table = Table(box=SIMPLE, collapse_padding=True)
+    for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
+        table.add_column(name, overflow="fold")
+    for row in sort_study(study, bundle or find_bundle("cmb_detection")):
+        if row.named is None:
+            table.add_row(row.name, "", "", "", "", "no", row.reason)
+            continue
+        fit = "no" if row.named.contrast is None else f"yes, {row.named.contrast}"
+        seen = (row.named.pixels, f"{row.named.probability:.2f}", row.named.tags or "")
+        table.add_row(row.name, row.named.sequence, *seen, fit, row.named.warning)
+    console.print(table, markup=False)
+    console.print("Research use only.")
+
+
+@app.command()
 def phantom(
     out: Annotated[Path, typer.Option(help="Folder of the simulated cohort.")],
-    preset: Annotated[str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random.")] = "ukbb",
+    preset: Annotated[
+        str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random; or study, all sequences.")
+    ] = "ukbb",
     subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     phenotype: Annotated[
@@ -110,20 +140,15 @@ def phantom(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
 ) -> None:
     """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
-    from .phantom import write_cohort
+    from .phantom import write_cohort, write_studies
 
-    datalist = write_cohort(
-        preset,
-        subjects,
-        out,
-        seed,
-        jobs=jobs,
-        head=head,
-        split=split,
-        overwrite=overwrite,
-        phenotype=phenotype,
-        lesions=lesions,
-    )
+    how: dict[str, Any] = {"jobs": jobs, "split": split, "overwrite": overwrite}
+    if preset == "study":
+        if head or phenotype or lesions:
+            raise InputError("preset 'study' takes no --head, --phenotype or --lesions: leave them out.")
+        datalist = write_studies(subjects, out, seed, **how)
+    else:
+        datalist = write_cohort(preset, subjects, out, seed, head=head, phenotype=phenotype, lesions=lesions, **how)
     console.print(f"{subjects} simulated subjects: {datalist}")
 
 
@@ -150,7 +175,7 @@ def datalist(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
 ) -> None:
     """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
-    from .data import InputError, read_layout
+    from .data import read_layout
     from .splits import write_datalist
 
     if out.exists() and not overwrite:

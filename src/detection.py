@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from .checks import first_cause
 from .data import Case, InputError, check_output, check_scan, find_cases
+from .gate import SequenceGate, check_sequence
 from .report import write_participants
 
 
@@ -41,17 +42,21 @@ class Detector:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
 
+        gate: refuses scans of other sequences.
+
     Raises:
         InputError: ``bundle`` has no inference config or no weights.
     """
 
-    def __init__(self, bundle: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, bundle: Path, settings: Mapping[str, Any], gate: SequenceGate | None = None) -> None:
         for needed in ("configs/inference.json", "models/model.pt"):
             if not (bundle / needed).exists():
                 raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
         parser = ConfigParser()
         parser.read_config(str(bundle / "configs" / "inference.json"))
         parser.update({"bundle_root": str(bundle), "dataset#data": [], **settings})
+        self.gate = gate
+        self.contrast = settings.get("contrast")
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.evaluator = parser.get_parsed_content("evaluator")
         self.output_dir = Path(parser.get_parsed_content("output_dir"))
@@ -60,10 +65,12 @@ class Detector:
         """Check one scan, detect, write its outputs and return the content of its JSON.
 
         Raises:
-            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`.
+            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, or the gate refuses its sequence.
         """
         info = check_scan(case.image, case.mask)
         case = replace(case, notes=[*case.notes, *info.notes])
+        if self.gate is not None:
+            case = check_sequence(case, self.gate(case), self.contrast)
         self.evaluator.data_loader = DataLoader(Dataset([case.item()], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
@@ -78,6 +85,7 @@ def detect(
     mask: Path | None = None,
     section: str = "test",
     overwrite: bool = False,
+    any_sequence: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Detect microbleeds in a scan, a folder of scans, a DICOM series or a data list.
@@ -89,6 +97,7 @@ def detect(
         mask: brain mask of a single scan, on its grid.
         section: part of a data list to read.
         overwrite: replace the results of an earlier run.
+        any_sequence: detect whatever the sequence gate says of a scan.
         settings: further values for the inference config, by config id.
 
     Returns:
@@ -100,7 +109,8 @@ def detect(
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
         check_output(out, [case.name for case in cases], overwrite=overwrite)
-        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **(settings or {})})
+        gate = None if any_sequence else SequenceGate(bundle)
+        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **(settings or {})}, gate)
         if len(cases) == 1:
             return [{"case": cases[0].name, "status": "ok", **detector(cases[0])}]
         rows = list(_detect_each(detector, tqdm(cases, desc="scans", unit="scan", disable=None)))

@@ -10,14 +10,14 @@ from csvd.transforms.series_slices import SeriesSlices, SeriesSlicesd, series_sl
 def test_slices_are_those_of_the_acquisition():
     image = torch.arange(5.0).view(1, 1, 5, 1).expand(1, 40, 5, 60)  # coronal slices, each of one value
     slices = series_slices(image, torch.tensor([1.0, 5.0, 1.0]), count=3, size=32)
-    assert slices[..., 12:20, 12:20].std(dim=(1, 2, 3)).max() < 1e-6
+    assert slices[0, 12:20, 12:20].std(dim=(0, 1)).max() < 1e-6
 
 
 def test_isotropic_volumes_give_axial_slices():
     image = torch.arange(50.0).view(1, 1, 1, 50).expand(1, 40, 44, 50)
     slices = series_slices(image, torch.ones(3), count=5, size=32)
-    assert slices.shape == (5, 1, 32, 32)
-    middle = slices[:, 0, 16, 16]
+    assert slices.shape == (1, 32, 32, 5)
+    middle = slices[0, 16, 16]
     assert (middle.diff() > 0).all()
     assert middle[2] == pytest.approx(0.5, abs=0.03)
 
@@ -25,7 +25,7 @@ def test_isotropic_volumes_give_axial_slices():
 def test_proportions_are_those_of_the_body():
     image = torch.rand(1, 40, 20, 9, generator=torch.Generator().manual_seed(0)) + 1
     image[..., 0] = 0
-    covered = series_slices(image, torch.tensor([1.0, 4.0, 6.0]), count=1, size=80)[0, 0] > 0
+    covered = series_slices(image, torch.tensor([1.0, 4.0, 6.0]), count=1, size=80)[0, :, :, 0] > 0
     assert covered.any(dim=1).sum() == 40  # 40 mm of 80
     assert covered.any(dim=0).sum() == 80
 

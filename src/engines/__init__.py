@@ -5,6 +5,7 @@ from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss
 from .distributed import local_device, share, start, stop
 from .resume import Resume
+from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
 from .stages import Stage, Stages
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
@@ -31,6 +32,7 @@ __all__ = [
     "loss_of",
     "prepare_subjects",
     "save_weights",
+    "series_output",
     "share",
     "start",
     "stop",

@@ -4,6 +4,7 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
+from .series import SeriesInferer
 from .slices import SliceInferer
 from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam
 
@@ -14,6 +15,7 @@ __all__ = [
     "CascadeInferer",
     "LabelDetector",
     "ReplaySampler",
+    "SeriesInferer",
     "SliceBag",
     "SliceBagd",
     "SliceInferer",

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import torch
-import torchvision
 from torch import nn
 
-from ..checks import check_one_of
-from .attention_mil import BACKBONES, stem_for
-
-SEQUENCES = ("T1", "T1c", "T2", "FLAIR", "DWI", "SWI", "T2*-GRE", "phase", "QSM", "other")
+from ..sequences import SEQUENCES
+from .attention_mil import residual_network, stem_for
 
 
 class SequenceClassifier(nn.Module):
     """torchvision's residual network on single slices of one channel [1]_.
 
     Args:
-        num_classes: Defaults to those of :data:`SEQUENCES`; the paper has T1, T1c, T2 and DWI.
+        num_classes: Defaults to those of :data:`csvd.sequences.SEQUENCES`; the paper has T1, T1c, T2 and DWI.
         backbone: "resnet18", the default, "resnet34" or "resnet50"; the paper has all three.
         backbone_weights: file with the state of torchvision's network, trained on RGB images, as in the paper; the new
             stem starts from their mean. Random when not given.
@@ -33,10 +30,7 @@ class SequenceClassifier(nn.Module):
         self, num_classes: int = len(SEQUENCES), backbone: str = "resnet18", backbone_weights: str | None = None
     ) -> None:
         super().__init__()
-        check_one_of("backbone", backbone, BACKBONES)
-        self.backbone = getattr(torchvision.models, backbone)()
-        if backbone_weights is not None:
-            self.backbone.load_state_dict(torch.load(backbone_weights, map_location="cpu", weights_only=True))
+        self.backbone = residual_network(backbone, backbone_weights)
         self.backbone.conv1 = stem_for(self.backbone.conv1, 1)
         self.backbone.fc = nn.Linear(self.backbone.fc.in_features, num_classes)
         self.backbone.to(memory_format=torch.channels_last)

@@ -2,8 +2,21 @@
 
 from .blobs import MIMICS
 from .cohort import write_cohort
+from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
 from .protocols import PROTOCOLS, Protocol
+from .studies import write_studies
 from .subject import Subject, simulate_subject
 
-__all__ = ["MIMICS", "PHENOTYPES", "PROTOCOLS", "Protocol", "Subject", "simulate_subject", "write_cohort"]
+__all__ = [
+    "MIMICS",
+    "PHENOTYPES",
+    "PROTOCOLS",
+    "Protocol",
+    "Series",
+    "Subject",
+    "simulate_series",
+    "simulate_subject",
+    "write_cohort",
+    "write_studies",
+]

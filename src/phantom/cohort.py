@@ -4,11 +4,12 @@ import csv
 import gzip
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel as nib
 import torch
@@ -21,6 +22,7 @@ from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 
 LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side")
+Row = TypeVar("Row")
 SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
 
 
@@ -63,21 +65,36 @@ def write_cohort(
     check_positive("subjects", subjects)
     check_split(split)
     protocol = PROTOCOLS[preset] if lesions is None else replace(PROTOCOLS[preset], lesions=lesions)
+    work = partial(_write_subject, protocol, prepare_folder(out, overwrite), seed, head, phenotype)
+    rows = simulate_each(work, subjects, jobs, f"simulating {preset}", progress)
+    return _write_lists(preset, rows, out, seed, split)
+
+
+def prepare_folder(out: Path, overwrite: bool) -> Path:
+    """Make the folder of a cohort.
+
+    Raises:
+        FileExistsError: ``out`` is a file, or holds something and ``overwrite`` is false.
+    """
     out = Path(out)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not overwrite)):
         raise FileExistsError(
             f"cannot write a cohort to '{out}': it is not an empty folder. Choose another or overwrite it."
         )
     out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def simulate_each(
+    work: Callable[[int], Row], subjects: int, jobs: int | None, title: str, progress: bool = True
+) -> list[Row]:
+    """Return ``work`` of each subject's number, done in processes, all cores when ``jobs`` is not given."""
     jobs = min(jobs or _cores(), subjects)
-    work = partial(_write_subject, protocol, out, seed, head, phenotype)
-    bar = partial(tqdm, total=subjects, desc=f"simulating {preset}", disable=None if progress else True)
+    bar = partial(tqdm, total=subjects, desc=title, disable=None if progress else True)
     if jobs == 1:
-        rows = list(bar(map(work, range(subjects))))
-    else:
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            rows = list(bar(pool.map(work, range(subjects))))
-    return _write_lists(preset, rows, out, seed, split)
+        return list(bar(map(work, range(subjects))))
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(bar(pool.map(work, range(subjects))))
 
 
 def _cores() -> int:
@@ -109,13 +126,14 @@ def save_subject(subject: Subject, folder: Path, name: str) -> None:
     """Write the volumes and the lesion table of a subject as ``folder/name_*``."""
     for kind, image in subject.images.items():
         stored = (image / SCALE[kind]).round().clamp(-32768, 32767).to(torch.int16)
-        _write_nifti(stored, subject.affine, folder / f"{name}_{kind}.nii.gz", SCALE[kind])
+        write_nifti(stored, subject.affine, folder / f"{name}_{kind}.nii.gz", SCALE[kind])
     for kind in ("mask", "label", "vessels", "mimics"):
-        _write_nifti(getattr(subject, kind), subject.affine, folder / f"{name}_{kind}.nii.gz")
+        write_nifti(getattr(subject, kind), subject.affine, folder / f"{name}_{kind}.nii.gz")
     _write_table(folder / f"{name}_lesions.tsv", LESION_COLUMNS, subject.lesions)
 
 
-def _write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: float = 1.0) -> None:
+def write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: float = 1.0) -> None:
+    """Write a volume, whose integers count units of ``scale``; the same volume gives the same bytes."""
     image = nib.Nifti1Image(volume.numpy(), affine.numpy())
     image.header.set_slope_inter(scale, 0)
     image.header.set_xyzt_units("mm")

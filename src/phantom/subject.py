@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
 from ..checks import check_one_of
 from ..regions import region_at
-from .anatomy import CENTRE_MM, Warp, random_warp
+from .anatomy import Warp, random_warp
 from .blobs import Blob
+from .fields import air_on_grid, smooth_noise
 from .grid import Grid, make_grid
 from .lesions import PHENOTYPES, draw_person, random_microbleeds
 from .mimics import random_mimics
 from .physics import (
     GYROMAGNETIC,
-    air_field,
     dipole_field,
     homodyne_phase,
     susceptibility_weighted,
@@ -84,7 +83,7 @@ def simulate_subject(
     scanner, who, shape, place, vein, paint, noise = (
         np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(7)
     )
-    with _one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         protocol = protocol.vary(protocol, scanner)
         csvd, age, sex = draw_person(who, phenotype)
         warp = random_warp(shape, protocol.pose_deg, age)
@@ -115,7 +114,7 @@ def simulate_subject(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Run torch on one thread: sums over more threads differ in the last bit, and so would the bytes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -139,14 +138,14 @@ def _acquire(
     field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
     weight = grid.average(scene.signal)
     local = grid.average(field)  # of all tissue alike: a bleed without signal is inferred from around it
-    field += protocol.air * _upsample(_air_on_nodes(grid, warp, rng), field.shape)
+    field += protocol.air * air_on_grid(grid, warp, rng)
     to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
     angle = field.mul_(to_phase)
     clean = torch.complex(grid.average(scene.signal * angle.cos()), grid.average(scene.signal * angle.sin()))
 
     level = float(weight[mask].mean())
     gain = 1000 / level
-    bias = _smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
+    bias = smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
     sigma = 1000 / protocol.snr
     raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)) * sigma
     signal = zero_filled(clean * gain * bias + torch.complex(raw[0], raw[1]), protocol.kspace)
@@ -162,32 +161,6 @@ def _acquire(
         "phase": phase,
         "qsm": (qsm - qsm[mask].mean()) * mask,
     }
-
-
-def _upsample(coarse: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    return interpolate(coarse[None, None], size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]
-
-
-def _air_on_nodes(grid: Grid, warp: Warp, rng: np.random.Generator) -> torch.Tensor:
-    """Return the field of the air in ppm, less its mean as after shimming, on nodes of about 3 mm over the box."""
-    nodes = [max(2, int(n * float(h) / 3)) for n, h in zip(grid.fine_shape, grid.fine_mm, strict=True)]
-    axes = [torch.linspace(0, n - 1, k) for n, k in zip(grid.fine_shape, nodes, strict=True)]
-    index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    mni = warp.to_mni(index @ grid.fine_affine[:3, :3].T + grid.fine_affine[:3, 3])
-    up = warp.matrix[:, 2] / warp.matrix[:, 2].norm()
-    field = air_field(mni, up, rng)
-    inside = (mni - torch.tensor(CENTRE_MM)).norm(dim=-1) < 60
-    return field - field[inside].mean() if inside.any() else field
-
-
-def _smooth_noise(rng: np.random.Generator, voxel_mm: torch.Tensor, shape: torch.Size, scale_mm: float) -> torch.Tensor:
-    """Return smooth noise of standard deviation near 1 that varies over ``scale_mm``."""
-    nodes = [max(2, int(n * float(h) / scale_mm) + 2) for n, h in zip(shape, voxel_mm, strict=True)]
-    noise = torch.from_numpy(rng.standard_normal((1, 1, *nodes), dtype=np.float32))
-    # Twice interpolated, so that the result has no kinks at the nodes.
-    smooth = interpolate(noise, scale_factor=4, mode="trilinear", align_corners=True)
-    smooth = torch.nn.functional.avg_pool3d(smooth, 5, stride=1, padding=2, count_include_pad=False)
-    return _upsample(smooth[0, 0], shape)
 
 
 def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:

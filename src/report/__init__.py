@@ -5,6 +5,7 @@ from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .scene import Scene, make_scene
+from .series_table import SeriesTable
 from .subtype_writer import SubtypeWriter
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "CaseWriter",
     "Lesion",
     "Scene",
+    "SeriesTable",
     "SubtypeWriter",
     "approximate_mni",
     "count_lesions",

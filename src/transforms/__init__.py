@@ -18,9 +18,11 @@ from .lesion_target import LesionTargetd
 from .limit_spacing import LimitSpacingd
 from .load_mask import LoadMaskd
 from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
+from .name_sequence import NameSequenced
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
 from .rand_drop_inputs import RandDropInputsd
 from .select_volume import SelectVolume, SelectVolumed
+from .series_slices import SeriesSlices, SeriesSlicesd, series_slices
 from .slice_target import SliceTargetd, slice_target
 from .subtype_probability import SubtypeProbabilityd
 from .vessel_mask import VesselMask, VesselMaskd
@@ -51,11 +53,14 @@ __all__ = [
     "LoadMaskd",
     "N4BiasCorrection",
     "N4BiasCorrectiond",
+    "NameSequenced",
     "PercentileNormalize",
     "PercentileNormalized",
     "RandDropInputsd",
     "SelectVolume",
     "SelectVolumed",
+    "SeriesSlices",
+    "SeriesSlicesd",
     "SliceTargetd",
     "SubtypeProbabilityd",
     "VesselMask",
@@ -65,5 +70,6 @@ __all__ = [
     "gather_patches",
     "grow_lesions",
     "lesion_instances",
+    "series_slices",
     "slice_target",
 ]

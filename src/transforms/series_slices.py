@@ -19,7 +19,7 @@ THICK = 1.3  # a voxel this much longer than the others shows the slices as they
 def series_slices(
     image: torch.Tensor, spacing: torch.Tensor, count: int = 12, size: int = 224, share: float = 0.6
 ) -> torch.Tensor:
-    """Return slices (count, 1, size, size) from the middle of a volume (1, X, Y, Z) in RAS, as acquired.
+    """Return slices (1, size, size, count) from the middle of a volume (1, X, Y, Z) in RAS, as acquired.
 
     The longest voxel edge is through the slices; where none is, slices are axial. A slice is scaled, in mm, so that its
     longer side fills the square; the 1st and 99th percentile of the volume become 0 and 1.
@@ -43,7 +43,7 @@ def series_slices(
     line = torch.linspace(-1, 1, size)
     grid = torch.stack(torch.meshgrid(*(line * extent.max() / side for side in extent), indexing="ij"), dim=-1)
     grid = grid.flip(-1).expand(count, -1, -1, -1)
-    return grid_sample(stack, grid, padding_mode="zeros", align_corners=False)
+    return grid_sample(stack, grid, padding_mode="zeros", align_corners=False).movedim(0, -1)
 
 
 def _some(image: torch.Tensor, most: int = 1_000_000) -> torch.Tensor:
@@ -71,7 +71,7 @@ class SeriesSlices(Transform):
         self.count, self.size, self.share = count, size, share
 
     def __call__(self, image: MetaTensor) -> torch.Tensor:
-        """Map (1, X, Y, Z) to (count, 1, size, size)."""
+        """Map (1, X, Y, Z) to (1, size, size, count)."""
         spacing = torch.as_tensor(image.pixdim, dtype=torch.float32)
         return series_slices(image.as_tensor().float(), spacing, self.count, self.size, self.share)
 
@@ -92,9 +92,9 @@ class SeriesSlicesd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.slices = SeriesSlices(count, size, share)
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, torch.Tensor]:
         """Return ``data`` with the keys as slices."""
-        result = dict(data)
+        result: dict[Hashable, torch.Tensor] = dict(data)
         for key in self.key_iterator(result):
-            result[key] = self.slices(result[key])
+            result[key] = self.slices(data[key])
         return result

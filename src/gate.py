@@ -1,0 +1,178 @@
+"""Which MR sequence a series is, and whether it may go to the detector: the work behind ``csvd sort``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from .checks import InputError, first_cause
+from .data import Case, check_scan, convert_dicom, is_dicom_folder
+from .sequences import CONTRASTS, GROUPS
+from .transforms.name_sequence import UNSURE
+
+CONFIG, WEIGHTS = "configs/sequence_inference.json", "models/sequence.pt"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a series is.
+
+    Attributes:
+        sequence: one of :data:`csvd.sequences.SEQUENCES`, or ``"unsure"``; what the tags say goes before the pixels.
+        contrast: how microbleeds look on it, ``"dark"`` or ``"bright"``; None where the detector does not take it.
+        pixels: what most slices look like, or ``"unsure"``.
+        probability: mean over the slices.
+        votes: slices that look like it.
+        tags: what the DICOM tags say, if they do.
+        warning: how tags and pixels disagree, or why nothing is sure; empty when all is well.
+    """
+
+    sequence: str
+    contrast: str | None
+    pixels: str
+    probability: float
+    votes: int
+    tags: str | None
+    warning: str = ""
+
+
+class SequenceGate:
+    """The bundle's own evaluator of series, given one after the other.
+
+    Args:
+        bundle: folder with ``configs/sequence_inference.json`` and ``models/sequence.pt``.
+        settings: values that replace those of the config, by config id.
+
+    Raises:
+        InputError: the bundle has no such config or weights.
+    """
+
+    def __init__(self, bundle: Path, settings: Mapping[str, Any] | None = None) -> None:
+        for needed in (CONFIG, WEIGHTS):
+            if not (bundle / needed).exists():
+                raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
+        parser = ConfigParser()
+        parser.read_config(str(bundle / CONFIG))
+        parser.update({"bundle_root": str(bundle), "dataset#data": [], **(settings or {})})
+        parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
+        self.preprocessing = parser.get_parsed_content("preprocessing")
+        self.evaluator = parser.get_parsed_content("evaluator")
+
+    def __call__(self, case: Case) -> Named:
+        """Name one series."""
+        self.evaluator.data_loader = DataLoader(Dataset([{"image": str(case.image)}], self.preprocessing), batch_size=1)
+        self.evaluator.state.epoch_length = 1
+        self.evaluator.run()
+        return judge(self.evaluator.state.output[0], case.sequence)
+
+
+def judge(seen: Mapping[str, Any], tags: str | None) -> Named:
+    """Return what a series is, from what :class:`csvd.transforms.NameSequenced` said and from its tags.
+
+    Tags decide where there are any. Without them a series goes to the detector when the sequences that it takes are
+    likelier than all others together.
+    """
+    pixels = str(seen["sequence"])
+    sequence = tags or pixels
+    if tags is None and pixels == UNSURE:
+        warning = f"its pixels look like nothing in particular (likeliest at {seen['probability']:.2f})"
+    elif tags and pixels != UNSURE and GROUPS[tags] != GROUPS[pixels]:
+        warning = f"its DICOM tags say {tags}, its pixels look like {pixels} ({seen['probability']:.2f})"
+    else:
+        warning = ""
+    if tags is not None:
+        contrast = CONTRASTS.get(tags)
+    else:
+        contrast = CONTRASTS.get(pixels, "dark") if seen["suitable"] > 0.5 else None
+    return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning)
+
+
+def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Case:
+    """Return the case with a note on its sequence, and with the contrast of that, unless it has one.
+
+    A series that nothing is sure of is let through, with a note that says so.
+
+    Args:
+        case: the scan.
+        named: what it is.
+        contrast: what the user said, which goes before what was seen.
+
+    Raises:
+        InputError: the detector does not take the sequence.
+    """
+    by = "DICOM tags" if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
+    if named.contrast is None and named.sequence != UNSURE:
+        raise InputError(
+            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {named.sequence} ({by}). Give the "
+            "right series, or --any-sequence to detect all the same."
+        )
+    notes = [f"sequence: {named.sequence} ({by})", *([named.warning] if named.warning else [])]
+    return replace(case, contrast=case.contrast or contrast or named.contrast, notes=[*case.notes, *notes])
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A row of ``csvd sort``: a series by name, and what it is, or why that cannot be said."""
+
+    name: str
+    named: Named | None
+    reason: str = ""
+
+
+def sort_study(root: Path, bundle: Path) -> list[Sorted]:
+    """Return what each series under a folder is: DICOM series and NIfTI files, those of subfolders too.
+
+    Raises:
+        InputError: ``root`` is no folder, or holds no series.
+    """
+    if not root.is_dir():
+        raise InputError(f"study '{root}' is not a folder: give the folder that holds its series.")
+    gate = SequenceGate(bundle)
+    with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        cases = list(find_series(root, Path(workdir)))
+        if not cases:
+            raise InputError(f"study '{root}' must hold series, it holds neither NIfTI nor DICOM files.")
+        return [_sort(case, gate) for case in tqdm(cases, desc="series", unit="series", disable=None)]
+
+
+def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
+    if isinstance(case, Sorted):
+        return case
+    try:
+        check_scan(case.image)
+        return Sorted(case.name, gate(case))
+    except Exception as error:  # whatever is wrong with one series must not stop the others
+        return Sorted(case.name, None, str(first_cause(error)))
+
+
+def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
+    """Yield the series under a folder; a row with the reason in place of a DICOM folder that holds no image.
+
+    Args:
+        root: the folder; hidden ones below it are left out.
+        workdir: folder for what is converted from DICOM, which the caller removes.
+    """
+    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        place = folder.relative_to(root)
+        if any(part.startswith(".") for part in place.parts):
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.name.lower().endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
+                yield Case(str(place / path.name), path)
+        if is_dicom_folder(folder):
+            try:
+                converted = convert_dicom(folder, workdir)
+            except InputError as error:
+                yield Sorted(str(place), None, str(error))
+                continue
+            for one in converted:
+                echo = f", TE {one.echo_ms:.3g} ms" if one.echo_ms else ""
+                yield Case(f"{place} series {one.series}{echo}", one.image, sequence=one.sequence)

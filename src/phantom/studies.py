@@ -1,0 +1,69 @@
+"""Studies on disk: one series of each sequence, with which the sequence gate is trained."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ..checks import check_positive
+from ..files import atomic_folder
+from ..splits import check_split, write_datalist
+from .cohort import SCALE, prepare_folder, simulate_each, write_nifti
+from .contrasts import RECIPES, Series, simulate_series
+from .protocols import PROTOCOLS
+from .subject import simulate_subject
+
+GRADIENT_ECHO = {"swi": "SWI", "mag": "T2*-GRE", "phase": "phase", "qsm": "QSM"}
+WITH_HEAD = 2 / 3
+
+
+def simulate_study(seed: int, index: int = 0) -> list[Series]:
+    """Return study ``index`` of a cohort: the images of a susceptibility scan, and a series of each other kind.
+
+    Each kind shows a head of its own; the result depends on the arguments alone.
+    """
+    head = (index * WITH_HEAD) % 1 < WITH_HEAD
+    scan = simulate_subject(PROTOCOLS["random"], seed, index, head=head)
+    gradient = [Series(GRADIENT_ECHO[kind], kind, image, scan.affine) for kind, image in scan.images.items()]
+    return gradient + [simulate_series(kind, seed, index) for kind in RECIPES]
+
+
+def write_studies(
+    subjects: int,
+    out: Path,
+    seed: int,
+    *,
+    jobs: int | None = None,
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Simulate studies and return the path of their ``datalist.json``, whose items name ``sequence`` and ``kind``.
+
+    Args:
+        subjects, out, seed, jobs, split, overwrite, progress: see :func:`csvd.phantom.write_cohort`.
+
+    Raises:
+        ValueError: no subject, or the shares do not sum to 1.
+        FileExistsError: ``out`` is a file, or holds something and ``overwrite`` is false.
+    """
+    check_positive("subjects", subjects)
+    check_split(split)
+    out = prepare_folder(out, overwrite)
+    items = simulate_each(partial(_write_study, out, seed), subjects, jobs, "simulating studies", progress)
+    about = f"simulated studies: {subjects}, seed {seed}. Research use only."
+    return write_datalist(out / "datalist.json", items, split, seed, name=f"csvd-study-{seed}", description=about)
+
+
+def _write_study(out: Path, seed: int, index: int) -> list[dict[str, str]]:
+    """Simulate and write study ``index``; return its items of the data list."""
+    name = f"sub-{index + 1:03d}"
+    items = []
+    with atomic_folder(out / name, overwrite=True) as folder:
+        for series in simulate_study(seed, index):
+            file = f"{name}_{series.kind.replace(' ', '-')}.nii.gz"
+            unit = SCALE.get(series.kind) or float(series.image.abs().max()) / 4095
+            stored = (series.image / unit).round().clamp(-32768, 32767).to(torch.int16)
+            write_nifti(stored, series.affine, folder / file, unit)
+            items.append({"image": f"{name}/{file}", "sequence": series.sequence, "kind": series.kind, "subject": name})
+    return items

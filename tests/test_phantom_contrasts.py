@@ -1,0 +1,69 @@
+"""Simulated series: the tissues have the order of brightness that their sequence gives them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from csvd.phantom import simulate_series, write_studies
+from csvd.phantom.contrasts import RECIPES
+from csvd.phantom.heads import PROPERTIES, TISSUES
+from csvd.sequences import SEQUENCES
+
+TISSUE = torch.tensor(list(PROPERTIES.values())).T.float()
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [
+        ("T1", ("csf", "grey", "white", "fat")),
+        ("T2", ("white", "grey", "csf")),
+        ("FLAIR", ("csf", "white", "grey", "lesion")),
+        ("ADC", ("white", "grey", "lesion", "csf")),
+        ("FA", ("csf", "grey", "white")),
+        ("CBF", ("csf", "white", "grey")),
+        ("CT", ("csf", "white", "grey", "bone")),
+    ],
+)
+@pytest.mark.parametrize("seed", range(8))
+def test_tissues_have_the_brightness_of_the_sequence(kind, order, seed):
+    weight, _ = RECIPES[kind].weigh(TISSUE, np.random.default_rng(seed))
+    bright = [float(weight[TISSUES.index(name)]) for name in order]
+    if kind in ("FA", "CBF", "CT"):
+        bright = [round(value, ndigits=1) for value in bright]  # they vary by a twentieth
+    assert bright == sorted(bright)
+
+
+def test_strong_diffusion_weighting_darkens_fluid():
+    rng = np.random.default_rng(0)
+    weights = [RECIPES["DWI"].weigh(TISSUE, rng)[0] for _ in range(20)]
+    darker = [weight[TISSUES.index("csf")] < weight[TISSUES.index("grey")] for weight in weights]
+    assert 0.5 < np.mean(darker) < 1  # the rest is b = 0
+
+
+def test_series_are_reproducible_and_of_known_sequences():
+    one, again = (simulate_series("EPI", seed=3) for _ in range(2))
+    torch.testing.assert_close(one.image, again.image, rtol=0, atol=0)
+    assert one.sequence == "T2*-GRE"
+    assert {recipe.sequence for recipe in RECIPES.values()} <= set(SEQUENCES)
+
+
+def test_phase_wraps_within_a_turn():
+    image = simulate_series("raw phase", seed=1).image
+    assert image.abs().max() <= torch.pi + 1e-5
+    assert image.min() < -2 < 2 < image.max()
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(ValueError, match="kind"):
+        simulate_series("T3", seed=0)
+
+
+@pytest.mark.slow
+def test_studies_hold_every_sequence(tmp_path):
+    items = json.loads(write_studies(1, tmp_path, 0, jobs=1, split=(1, 0, 0)).read_text())["training"]
+    assert {item["sequence"] for item in items} == set(SEQUENCES)
+    assert all((tmp_path / item["image"]).exists() for item in items)
+    with pytest.raises(FileExistsError, match="not an empty folder"):
+        write_studies(1, tmp_path, 0)
