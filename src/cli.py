@@ -259,6 +259,7 @@ class Experiment(str, Enum):
     generalize = "generalize"
     components = "components"
     transfer = "transfer"
+    discriminators = "discriminators"
     csvd_crossval = "csvd-crossval"
 
 

@@ -5,6 +5,7 @@ from .classification import evaluate_classification
 from .components import components
 from .crossval import crossval
 from .csvd_crossval import csvd_crossval
+from .discriminators import discriminators
 from .evaluation import evaluate_cohort, operating_points, write_evaluation
 from .generalize import generalize
 from .sizes import FULL, QUICK, Size
@@ -20,6 +21,7 @@ __all__ = [
     "components",
     "crossval",
     "csvd_crossval",
+    "discriminators",
     "evaluate_classification",
     "evaluate_cohort",
     "generalize",

@@ -34,7 +34,7 @@ CLEAN_UP: dict[str, dict[str, float | None]] = {
 
 def components(study: Study, size: Size, match: str = "distance") -> Path:
     """Change one part at a time, train, and measure on mixed protocols; return the folder of table and picture."""
-    sections = {name: _mixed(study, getattr(size, name), seed) for seed, name in enumerate(SECTIONS, start=1)}
+    sections = {name: mixed(study, getattr(size, name), seed) for seed, name in enumerate(SECTIONS, start=1)}
     data = study.data("mixed", **sections)
     trained = {name: study.train(data, STAGES, variant) for name, variant in VARIANTS.items()}
     default = trained["nothing"]
@@ -60,7 +60,7 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
     return study.out
 
 
-def _mixed(study: Study, subjects: int, seed: int) -> list[Item]:
+def mixed(study: Study, subjects: int, seed: int) -> list[Item]:
     """Return subjects of all presets, as many of each as possible."""
     shares = [len(range(k, subjects, len(PRESETS))) for k in range(len(PRESETS))]
     return [

@@ -22,7 +22,7 @@ _FULL = Size(
     training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20}
 )
 FULL = {
-    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer"), _FULL),
+    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "discriminators", "transfer"), _FULL),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
 }
 """Hours on a GPU, days on two cores, by experiment."""
@@ -60,6 +60,7 @@ QUICK = {
     ),
     "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
     "transfer": replace(_QUICK, training=8, test=4, settings={**_SHORT, "network_def#discriminator#features": 8}),
+    "discriminators": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

@@ -12,10 +12,10 @@ import torch
 from monai.data import create_cross_validation_datalist
 from sklearn.metrics import RocCurveDisplay
 
-from ..engines import load_weights, save_weights
+from ..engines import load_weights
 from ..files import atomic_path
-from ..inferers import CandidateDataset
 from ..metrics.classification import auc_interval
+from .candidates import Candidates, bundle_detector, likelihood, search
 from .sizes import Size
 from .study import Study, Variant
 from .tables import INTERVAL, rates_row, write_table
@@ -29,15 +29,6 @@ EXAMPLES = 6
 
 
 @dataclass(frozen=True)
-class Candidates:
-    """Candidates of the test subjects of a protocol: patches (N, C, h, w, d), labels (N,), and whose they are (N,)."""
-
-    patches: torch.Tensor
-    labels: np.ndarray
-    subjects: np.ndarray
-
-
-@dataclass(frozen=True)
 class Transfer:
     """The trainings and measurements of one study, each done once."""
 
@@ -47,11 +38,7 @@ class Transfer:
     @cached_property
     def detector(self) -> Path:
         """Folder with the weights of the bundle's own detector, which searches the candidates."""
-        folder = self.study.out / "detector"
-        network = self.study.parser(folder, folder, Variant("detector")).get_parsed_content("detector")
-        load_weights(network, self.study.bundle / "models" / "model.pt", prefix="detector.")
-        save_weights(network, folder / "detector.pt")
-        return folder
+        return bundle_detector(self.study)
 
     def train(self, strategy: str, fold: int) -> Path:
         """Train the discriminator of a fold, unless that is done, and return its weights."""
@@ -76,32 +63,18 @@ class Transfer:
     def candidates(self, preset: str) -> Candidates:
         """Search the test subjects of a protocol."""
         data = self.study.data(preset, test=self.study.cohort(preset, self.size.test, 2))
-        parser = self.study.parser(data, self.detector, Variant(preset, RESIDUAL), ("evaluate",))
-        network = parser.get_parsed_content("network")
-        load_weights(network.detector, self.detector / "detector.pt")
-        threshold, size, device = (
-            parser.get_parsed_content(name) for name in ("candidate_threshold", "patch_size", "device")
-        )
-        scans = parser.get_parsed_content("validate#dataset")
-        found = [CandidateDataset([scan], network.detector, threshold, size, device=device) for scan in scans]
-        return Candidates(
-            torch.stack([one[k]["image"] for one in found for k in range(len(one))]),
-            np.concatenate([one.labels.numpy() for one in found]),
-            np.repeat(np.arange(len(found)), [len(one) for one in found]),
-        )
+        return search(self.study, data, self.detector, Variant(preset, RESIDUAL))
 
     def likelihood(self, strategy: str, preset: str, candidates: Candidates) -> np.ndarray:
         """Return the mean over the folds of the probability that each candidate is a microbleed, (N,)."""
-        parser = self.study.parser(self.detector, self.detector, Variant(preset, RESIDUAL))
-        network, device = (parser.get_parsed_content(name) for name in ("network", "device"))
-        network.eval()
+        network = self.study.parser(self.detector, self.detector, Variant(preset, RESIDUAL)).get_parsed_content(
+            "network"
+        )
         of_folds = []
         for fold in range(self.size.folds):
             load_weights(network.discriminator, self.train(strategy, fold))
-            with torch.inference_mode():
-                logits = torch.cat([network.judge(part.to(device)).cpu() for part in candidates.patches.split(64)])
-            of_folds.append(logits.softmax(dim=1)[:, 1])
-        return torch.stack(of_folds).mean(dim=0).numpy()
+            of_folds.append(likelihood(network, candidates))
+        return np.mean(of_folds, axis=0)
 
 
 def transfer(study: Study, size: Size) -> Path:

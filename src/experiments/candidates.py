@@ -1,0 +1,69 @@
+"""Candidates of test subjects, and what discriminators say of them: rates of patches, not of whole scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..engines import load_weights, save_weights
+from ..inferers import CandidateDataset
+from ..networks import CascadeNetwork
+from .study import Study, Variant
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidates of the test subjects of a protocol: patches (N, C, h, w, d), labels (N,), and whose they are (N,)."""
+
+    patches: torch.Tensor
+    labels: np.ndarray
+    subjects: np.ndarray
+
+
+def bundle_detector(study: Study) -> Path:
+    """Return a folder with the weights of the bundle's own detector."""
+    folder = study.out / "detector"
+    network = study.parser(folder, folder, Variant("detector")).get_parsed_content("detector")
+    load_weights(network, study.bundle / "models" / "model.pt", prefix="detector.")
+    save_weights(network, folder / "detector.pt")
+    return folder
+
+
+def search(study: Study, data: Path, detector: Path, variant: Variant, overlays: Sequence[str] = ()) -> Candidates:
+    """Return the candidates of the subjects under "test" of a data list.
+
+    Args:
+        study: of the configs.
+        data: folder of the data list.
+        detector: folder of ``detector.pt``.
+        variant: of the configs.
+        overlays: configs over ``evaluate.json``.
+    """
+    parser = study.parser(data, detector, variant, ("evaluate", *overlays))
+    network = parser.get_parsed_content("network")
+    load_weights(network.detector, detector / "detector.pt")
+    threshold, size, device = (
+        parser.get_parsed_content(name) for name in ("candidate_threshold", "patch_size", "device")
+    )
+    scans = parser.get_parsed_content("validate#dataset")
+    found = [CandidateDataset([scan], network.detector, threshold, size, device=device) for scan in scans]
+    return Candidates(
+        torch.stack([one[k]["image"] for one in found for k in range(len(one))]),
+        np.concatenate([one.labels.numpy() for one in found]),
+        np.repeat(np.arange(len(found)), [len(one) for one in found]),
+    )
+
+
+def likelihood(network: CascadeNetwork, candidates: Candidates) -> np.ndarray:
+    """Return the probability (N,) that each candidate is a microbleed, as the discriminator says, not calibrated."""
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        parts = [network.judge(part.to(device)).cpu() for part in candidates.patches.split(BATCH)]
+    return torch.cat(parts).softmax(dim=1)[:, 1].numpy()

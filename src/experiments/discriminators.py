@@ -1,0 +1,101 @@
+"""All discriminators behind the bundle's detector: what they say of patches, and what is left of it on whole scans."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+from ..engines import load_weights
+from ..files import atomic_path
+from ..metrics import froc
+from ..metrics.classification import auc_interval
+from .candidates import Candidates, bundle_detector, likelihood, search
+from .components import NO_KD, mixed
+from .sizes import Size
+from .study import CASCADE, THRESHOLDS, Study, Variant
+from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_table
+
+KD = Variant("kd")
+ALL: dict[str, tuple[Variant, tuple[str, ...]]] = {  # overlays over evaluate.json
+    "student with KD": (KD, ()),
+    "teacher": (KD, ("evaluate_teacher",)),
+    "student": (Variant("student", (NO_KD,)), ()),
+    "residual": (Variant("residual", (NO_KD, "residual", "train_residual")), ()),
+    "five-block": (Variant("five_block", (NO_KD, "five_block")), ()),
+}
+
+
+def discriminators(study: Study, size: Size, match: str = "distance") -> Path:
+    """Train every discriminator on the candidates of the bundle's detector; return the folder of table and pictures."""
+    sections = {name: mixed(study, getattr(size, name), seed) for seed, name in ((1, "training"), (2, "validation"))}
+    data = study.data("mixed", **sections, test=mixed(study, size.test, 3))
+    detector = bundle_detector(study)
+    found = search(study, data, detector, Variant("candidates"))
+    rows, curves, said = [], {}, {}
+    for name, (variant, overlays) in ALL.items():
+        stages = CASCADE[1:] if variant is KD else (NO_KD,)
+        weights = study.train(data, stages, variant, detector=detector)
+        file = "teacher.pt" if overlays else "student.pt"
+        network = study.parser(data, weights, variant, ("evaluate", *overlays)).get_parsed_content("network")
+        load_weights(network.discriminator, weights / file)
+        started = time.perf_counter()
+        said[name] = likelihood(network, found)
+        seconds = (time.perf_counter() - started) / size.test
+        index, test = study.chosen(data, weights, Variant(name, variant.overlays), match, overlays=overlays)
+        rows.append(
+            {
+                "discriminator": name,
+                "parameters": sum(p.numel() for p in network.discriminator.parameters()),
+                "seconds per scan": round(seconds, ndigits=2),
+                **_patch_rates(found, said[name]),
+                **rates_row(test[:, index], match),
+            }
+        )
+        curves[name] = froc(test, THRESHOLDS, match)
+    notes = [
+        f"{size.training} training, {size.validation} validation and {size.test} simulated test subjects; candidates "
+        f"of the bundle's detector, {len(found.labels)} in all, {int(found.labels.sum())} of them microbleeds. Columns "
+        "that begin with 'patch' are of these candidates, at 0.5, the rest of whole scans, after calibration and "
+        "clean-up. Seconds: of the discriminator alone.",
+        NOTE.format(match=match),
+    ]
+    write_table(rows, study.out / "discriminators", "Discriminators: patches and whole scans", notes)
+    plot_froc({"discriminators": curves}, study.out / "froc.png")
+    plot_confusion(found, said, study.out / "confusion.png")
+    return study.out
+
+
+def _patch_rates(found: Candidates, probability: np.ndarray) -> dict[str, str | float]:
+    """Return accuracy, precision, recall and AUC of the patches."""
+    (tn, fp), (fn, tp) = confusion_matrix(found.labels, probability >= 0.5, labels=[0, 1])
+    area = auc_interval(found.labels == 1, probability)
+    return {
+        "patch accuracy": round((tp + tn) / len(found.labels), ndigits=3),
+        "patch precision": round(tp / max(1, tp + fp), ndigits=3),
+        "patch recall": round(tp / max(1, tp + fn), ndigits=3),
+        "patch AUC": INTERVAL.format(value=area.value, low=area.low, high=area.high),
+    }
+
+
+def plot_confusion(found: Candidates, said: dict[str, np.ndarray], path: Path) -> None:
+    """Draw the confusion matrix of the patches of each discriminator."""
+    import matplotlib.pyplot as plt
+
+    figure, row = plt.subplots(1, len(said), figsize=(3 * len(said), 3.2), layout="constrained")
+    for axes, (name, probability) in zip(row, said.items(), strict=True):
+        ConfusionMatrixDisplay.from_predictions(
+            found.labels,
+            (probability >= 0.5).astype(int),
+            labels=[0, 1],
+            display_labels=["other", "microbleed"],
+            colorbar=False,
+            cmap="Blues",
+            ax=axes,
+        )
+        axes.set_title(name, fontsize="medium")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)
