@@ -13,7 +13,7 @@ from csvd.checks import InputError
 from csvd.data import Case, ReadSequenced, sequence_of_tags
 from csvd.engines import series_output
 from csvd.gate import SequenceGate, Sorted, check_sequence, find_series, judge, sort_study
-from csvd.inferers import SeriesInferer
+from csvd.inferers import SeriesInferer, series_gradcam
 from csvd.report import SeriesTable
 from csvd.sequences import CONTRASTS, GROUPS, SEQUENCES
 from csvd.transforms import NameSequenced
@@ -113,6 +113,25 @@ def test_table_has_a_row_a_series(tmp_path):
         assert list(csv.DictReader(file, delimiter="\t")) == [
             {"image": "a.nii", "sequence": "SWI", "probability": "0.9", "votes": "1", "suitable": "0.9"}
         ]
+
+
+def test_heat_is_where_the_network_looked():
+    class Brightness(nn.Module):
+        """What is bright speaks for the second class."""
+
+        def __init__(self):
+            super().__init__()
+            self.backbone = nn.Conv2d(1, 1, 1, bias=False)
+            nn.init.ones_(self.backbone.weight)
+
+        def forward(self, slices):
+            bright = self.backbone(slices).sum(dim=(1, 2, 3))
+            return torch.stack([torch.zeros_like(bright), bright], dim=1)
+
+    series = torch.zeros(1, 16, 16, 2)
+    series[0, 2:5, 9:12, 1] = 1
+    heat = series_gradcam(series, Brightness().eval(), layer="backbone")
+    torch.testing.assert_close(heat, series)
 
 
 def test_groups_and_contrasts_are_of_known_sequences():

@@ -4,7 +4,7 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
-from .series import SeriesInferer
+from .series import SeriesInferer, series_gradcam
 from .slices import SliceInferer
 from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam
 
@@ -23,4 +23,5 @@ __all__ = [
     "find_candidates",
     "gradcam",
     "infer_slabs",
+    "series_gradcam",
 ]

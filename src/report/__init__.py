@@ -5,7 +5,7 @@ from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .scene import Scene, make_scene
-from .series_table import SeriesTable
+from .series_table import SeriesPicture, SeriesTable
 from .subtype_writer import SubtypeWriter
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "CaseWriter",
     "Lesion",
     "Scene",
+    "SeriesPicture",
     "SeriesTable",
     "SubtypeWriter",
     "approximate_mni",
