@@ -1,6 +1,7 @@
 """Experiments: what they choose, what they write, and that each runs from cohort to table."""
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -111,8 +112,18 @@ def test_folds_part_the_subjects(tmp_path, folds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ablation", "crossval", "generalize", "components"])
-def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("name", "pictures"),
+    [
+        ("ablation", ["froc", "tsne"]),
+        ("crossval", ["froc"]),
+        ("generalize", ["froc"]),
+        ("components", ["froc"]),
+        ("discriminators", ["froc", "confusion"]),
+        ("transfer", ["roc", "removed"]),
+    ],
+)
+def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name, pictures):
     sections = ("training", "validation", "test")
     items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)]
 
@@ -121,11 +132,12 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name)
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     said = []
-    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), TINY.settings, said.append)
-    folder = getattr(experiments, name)(study, TINY)
+    size = replace(TINY, folds=2) if name == "transfer" else TINY
+    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), size.settings, said.append)
+    folder = getattr(experiments, name)(study, size)
     assert (folder / f"{name}.tsv").exists()
-    assert (folder / "froc.png").exists()
+    assert all((folder / f"{picture}.png").exists() for picture in pictures)
     assert "simulated" in (folder / f"{name}.md").read_text()
     steps = len(said)
-    getattr(experiments, name)(study, TINY)
+    getattr(experiments, name)(study, size)
     assert len(said) == steps  # nothing is done twice
