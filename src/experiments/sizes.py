@@ -41,6 +41,7 @@ _QUICK = Size(
         "student#sampler#num_samples": 96,
     },
 )
+PATCHES = ("patch_size", "margin_size", "student#dataset#patch_size")
 _SHORT = {**_QUICK.settings, "teacher#trainer#max_epochs": 40, "student#trainer#max_epochs": 40}
 
 QUICK = {
@@ -60,7 +61,9 @@ QUICK = {
     ),
     "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
     "transfer": replace(_QUICK, training=8, test=4, settings={**_SHORT, "network_def#discriminator#features": 8}),
-    "discriminators": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
+    "discriminators": replace(  # five poolings need patches of the bundle's own size
+        _QUICK, training=6, validation=3, test=6, settings={k: v for k, v in _SHORT.items() if k not in PATCHES}
+    ),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
