@@ -5,6 +5,7 @@ from .cascade import CascadeNetwork, calibrated
 from .classifier_arm import ClassifierArm
 from .five_block import FiveBlockCNN
 from .residual import ResidualPatchClassifier
+from .sequence import SequenceClassifier
 from .shallow_unet import ShallowUNet
 from .slice_mask_rcnn import SliceMaskRCNN
 from .student import StudentClassifier
@@ -19,6 +20,7 @@ __all__ = [
     "FiveBlockCNN",
     "MultiTaskTeacher",
     "ResidualPatchClassifier",
+    "SequenceClassifier",
     "ShallowUNet",
     "SliceMaskRCNN",
     "StudentClassifier",
