@@ -91,7 +91,7 @@ def test_every_slice_is_looked_at():
 
 
 def test_output_for_metrics_is_the_mean_over_slices():
-    item = {"pred": torch.tensor([[0.2, 0.4], [0.8, 0.6]]), "label": torch.tensor(1)}
+    item = {"pred": torch.tensor([[0.2, 0.4], [0.8, 0.6]]), "label": 1}  # MONAI makes a number of a scalar
     log_probability, label = series_output([item])
     torch.testing.assert_close(log_probability.exp(), torch.tensor([[0.3, 0.7]]))
     assert label.tolist() == [1]
