@@ -259,7 +259,6 @@ class Experiment(str, Enum):
     generalize = "generalize"
     components = "components"
     transfer = "transfer"
-    discriminators = "discriminators"
     csvd_crossval = "csvd-crossval"
 
 

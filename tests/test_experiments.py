@@ -12,9 +12,9 @@ from csvd.data import load_datalist
 from csvd.detection import find_bundle
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
-from csvd.experiments.sizes import PATCHES
 from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_table
+from csvd.splits import SECTIONS
 
 TINY = experiments.Size(
     training=2,
@@ -31,6 +31,7 @@ TINY = experiments.Size(
         "candidate_threshold": 0.1,
     },
 )
+OWN_DETECTOR = {key: value for key, value in TINY.settings.items() if not key.startswith("network_def")}
 
 
 def counts(rows):
@@ -120,7 +121,6 @@ def test_folds_part_the_subjects(tmp_path, folds):
         ("crossval", ["froc"]),
         ("generalize", ["froc"]),
         ("components", ["froc"]),
-        ("discriminators", ["froc", "confusion"]),
         ("transfer", ["roc", "removed"]),
     ],
 )
@@ -134,9 +134,8 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     said = []
     size = TINY
-    if name in ("discriminators", "transfer"):  # both take the bundle's own detector, one needs its patches
-        own = ("network_def#detector#features", "network_def#discriminator#features", *PATCHES)
-        size = replace(TINY, folds=2, settings={k: v for k, v in TINY.settings.items() if k not in own})
+    if name == "transfer":
+        size = replace(TINY, folds=2, settings=OWN_DETECTOR)
     study = experiments.Study(tmp_path, find_bundle("cmb_detection"), size.settings, said.append)
     folder = getattr(experiments, name)(study, size)
     assert (folder / f"{name}.tsv").exists()
@@ -145,3 +144,17 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     steps = len(said)
     getattr(experiments, name)(study, size)
     assert len(said) == steps  # nothing is done twice
+
+
+@pytest.mark.slow
+def test_discriminators_stand_in_one_table(small_cohort, tmp_path):
+    sections = {name: load_datalist(small_cohort / "datalist.json", name) for name in SECTIONS}
+    own_patches = {key: value for key, value in OWN_DETECTOR.items() if not key.endswith("_size")}
+    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), own_patches)
+    folder = experiments.discriminators(study, sections, [{"discriminator": "another", "parameters": 1}])
+    with (folder / "discriminators.tsv").open() as file:
+        rows = {row["discriminator"]: row for row in csv.DictReader(file, delimiter="\t")}
+    assert list(rows) == ["student with KD", "teacher", "student", "residual", "five-block", "another"]
+    assert int(rows["residual"]["parameters"]) == 898274
+    assert all(row["patch AUC"] and row["TPR"] for name, row in rows.items() if name != "another")
+    assert all((folder / f"{picture}.png").exists() for picture in ("froc", "confusion", "accuracy"))

@@ -2,7 +2,7 @@
 
 from .best import EarlyStop, SaveBest
 from .calibration import Calibration
-from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss
+from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
 from .resume import Resume
 from .sequence import series_output
@@ -30,6 +30,7 @@ __all__ = [
     "load_weights",
     "local_device",
     "loss_of",
+    "patch_output",
     "prepare_subjects",
     "save_weights",
     "series_output",

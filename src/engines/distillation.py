@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -38,6 +38,13 @@ class DistillationTrainer(SupervisedTrainer):
             return image, label
         with torch.no_grad():
             return image, (label, self.teacher.classify(image))
+
+
+def patch_output(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the logits (B, 2) and the labels (B,) of a batch, for Ignite metrics; a teacher's part is left out."""
+    targets = [item["label"] for item in output]
+    labels = [target[0] if isinstance(target, Sequence) else target for target in targets]
+    return torch.stack([item["pred"] for item in output]), torch.stack([torch.as_tensor(label) for label in labels])
 
 
 def epoch_loss(engine: Engine) -> float:

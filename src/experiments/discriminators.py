@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ..engines import load_weights
 from ..files import atomic_path
 from ..metrics import froc
 from ..metrics.classification import auc_interval
 from .candidates import Candidates, bundle_detector, likelihood, search
-from .components import NO_KD, mixed
-from .sizes import Size
-from .study import CASCADE, THRESHOLDS, Study, Variant
+from .components import NO_KD
+from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_table
 
 KD = Variant("kd")
@@ -28,13 +29,21 @@ ALL: dict[str, tuple[Variant, tuple[str, ...]]] = {  # overlays over evaluate.js
 }
 
 
-def discriminators(study: Study, size: Size, match: str = "distance") -> Path:
-    """Train every discriminator on the candidates of the bundle's detector; return the folder of table and pictures."""
-    sections = {name: mixed(study, getattr(size, name), seed) for seed, name in ((1, "training"), (2, "validation"))}
-    data = study.data("mixed", **sections, test=mixed(study, size.test, 3))
+def discriminators(
+    study: Study, sections: Mapping[str, Sequence[Item]], others: Sequence[Mapping] = (), match: str = "overlap"
+) -> Path:
+    """Train every discriminator on the candidates of the bundle's detector; return the folder of table and pictures.
+
+    Args:
+        study: folder and settings.
+        sections: items under "training", "validation" and "test", with absolute paths.
+        others: further rows of the table, of methods without such candidates.
+        match: "overlap" or "distance", the rule of the table.
+    """
+    data = study.data("given", **sections)
     detector = bundle_detector(study)
     found = search(study, data, detector, Variant("candidates"))
-    rows, curves, said = [], {}, {}
+    rows, curves, said, folders = [], {}, {}, {}
     for name, (variant, overlays) in ALL.items():
         stages = CASCADE[1:] if variant is KD else (NO_KD,)
         weights = study.train(data, stages, variant, detector=detector)
@@ -43,28 +52,31 @@ def discriminators(study: Study, size: Size, match: str = "distance") -> Path:
         load_weights(network.discriminator, weights / file)
         started = time.perf_counter()
         said[name] = likelihood(network, found)
-        seconds = (time.perf_counter() - started) / size.test
+        seconds = found.seconds + (time.perf_counter() - started) / len(sections["test"])
         index, test = study.chosen(data, weights, Variant(name, variant.overlays), match, overlays=overlays)
         rows.append(
             {
                 "discriminator": name,
                 "parameters": sum(p.numel() for p in network.discriminator.parameters()),
-                "seconds per scan": round(seconds, ndigits=2),
+                "seconds per scan": f"{seconds:.1f}",
                 **_patch_rates(found, said[name]),
                 **rates_row(test[:, index], match),
             }
         )
         curves[name] = froc(test, THRESHOLDS, match)
+        if not overlays:
+            folders[name] = weights
     notes = [
-        f"{size.training} training, {size.validation} validation and {size.test} simulated test subjects; candidates "
-        f"of the bundle's detector, {len(found.labels)} in all, {int(found.labels.sum())} of them microbleeds. Columns "
-        "that begin with 'patch' are of these candidates, at 0.5, the rest of whole scans, after calibration and "
-        "clean-up. Seconds: of the discriminator alone.",
+        f"{', '.join(f'{len(items)} {section}' for section, items in sections.items())} subjects; candidates of the "
+        f"bundle's detector in the test subjects, {len(found.labels)} in all, {int(found.labels.sum())} of them "
+        "microbleeds. Columns that begin with 'patch' are of these candidates, at 0.5, the rest of whole scans, after "
+        "calibration and clean-up. Parameters: of the discriminator; seconds: of detector and discriminator.",
         NOTE.format(match=match),
     ]
-    write_table(rows, study.out / "discriminators", "Discriminators: patches and whole scans", notes)
+    write_table([*rows, *others], study.out / "discriminators", "Discriminators: patches and whole scans", notes)
     plot_froc({"discriminators": curves}, study.out / "froc.png")
     plot_confusion(found, said, study.out / "confusion.png")
+    plot_accuracy(folders, study.out / "accuracy.png")
     return study.out
 
 
@@ -96,6 +108,22 @@ def plot_confusion(found: Candidates, said: dict[str, np.ndarray], path: Path) -
             ax=axes,
         )
         axes.set_title(name, fontsize="medium")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+    plt.close(figure)
+
+
+def plot_accuracy(folders: Mapping[str, Path], path: Path) -> None:
+    """Draw the share of training patches that each discriminator got right, epoch by epoch, from TensorBoard's logs."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
+    for name, folder in folders.items():
+        events = EventAccumulator(str(folder)).Reload().Scalars("accuracy")
+        axes.plot([event.step for event in events], [event.value for event in events], marker=".", label=name)
+    axes.set(xlabel="epoch", ylabel="accuracy of augmented training patches", title="Discriminators")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
     plt.close(figure)

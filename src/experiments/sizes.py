@@ -22,7 +22,7 @@ _FULL = Size(
     training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20}
 )
 FULL = {
-    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "discriminators", "transfer"), _FULL),
+    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer"), _FULL),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
 }
 """Hours on a GPU, days on two cores, by experiment."""
@@ -41,7 +41,6 @@ _QUICK = Size(
         "student#sampler#num_samples": 96,
     },
 )
-PATCHES = ("patch_size", "margin_size", "student#dataset#patch_size")
 _SHORT = {**_QUICK.settings, "teacher#trainer#max_epochs": 40, "student#trainer#max_epochs": 40}
 
 QUICK = {
@@ -61,9 +60,6 @@ QUICK = {
     ),
     "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
     "transfer": replace(_QUICK, training=8, test=4, settings={**_SHORT, "network_def#discriminator#features": 8}),
-    "discriminators": replace(  # five poolings need patches of the bundle's own size
-        _QUICK, training=6, validation=3, test=6, settings={k: v for k, v in _SHORT.items() if k not in PATCHES}
-    ),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
