@@ -13,7 +13,7 @@ from monai.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from .checks import InputError, first_cause
-from .data import Case, check_scan, convert_dicom, is_dicom_folder
+from .data import Case, check_scan, convert_dicom, is_dicom_folder, sequence_of_sidecar
 from .sequences import CONTRASTS, GROUPS
 from .transforms.name_sequence import UNSURE
 
@@ -66,11 +66,15 @@ class SequenceGate:
         self.evaluator = parser.get_parsed_content("evaluator")
 
     def __call__(self, case: Case) -> Named:
-        """Name one series."""
+        """Name one series, with what the JSON file beside it says.
+
+        Raises:
+            InputError: that file is no JSON.
+        """
         self.evaluator.data_loader = DataLoader(Dataset([{"image": str(case.image)}], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
-        return judge(self.evaluator.state.output[0], case.sequence)
+        return judge(self.evaluator.state.output[0], sequence_of_sidecar(case.image))
 
 
 def judge(seen: Mapping[str, Any], tags: str | None) -> Named:
@@ -175,4 +179,4 @@ def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
                 continue
             for one in converted:
                 echo = f", TE {one.echo_ms:.3g} ms" if one.echo_ms else ""
-                yield Case(f"{place} series {one.series}{echo}", one.image, sequence=one.sequence)
+                yield Case(f"{place} series {one.series}{echo}", one.image)

@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from torch import nn
 
 from csvd.checks import InputError
-from csvd.data import Case, ReadSequenced, sequence_of_tags
+from csvd.data import Case, ReadSequenced, sequence_of_sidecar, sequence_of_tags
 from csvd.engines import series_output
 from csvd.gate import SequenceGate, Sorted, check_sequence, find_series, judge, sort_study
 from csvd.inferers import SeriesInferer, series_gradcam
@@ -53,6 +53,20 @@ def test_tags_name_the_sequence(sequence):
 )
 def test_tags_that_fit_several_do_not_decide(tags, sequence):
     assert sequence_of_tags(tags) == sequence
+
+
+def test_tags_are_read_beside_the_image(tmp_path):
+    image = tmp_path / "sub-1_T2star.nii.gz"
+    assert sequence_of_sidecar(image) is None
+    sidecar = tmp_path / "sub-1_T2star.json"
+    sidecar.write_text(json.dumps(TAGS["T2*-GRE"]))
+    assert sequence_of_sidecar(image) == "T2*-GRE"
+    sidecar.write_text("[1]")
+    with pytest.raises(InputError, match="must hold tags by name"):
+        sequence_of_sidecar(image)
+    sidecar.write_text("{")
+    with pytest.raises(InputError, match=r"sub-1_T2star.json' must be JSON"):
+        sequence_of_sidecar(image)
 
 
 def named(*slices):

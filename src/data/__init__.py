@@ -8,7 +8,7 @@ from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
 from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
-from .sequence import ReadSequenced, sequence_of_tags
+from .sequence import ReadSequenced, sequence_of_sidecar, sequence_of_tags
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "read_layout",
     "read_sex",
     "read_subtype",
+    "sequence_of_sidecar",
     "sequence_of_tags",
 ]

@@ -23,7 +23,6 @@ class Case:
         image: the scan.
         mask: brain mask on the grid of the scan.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
-        sequence: what DICOM tags say, one of :data:`csvd.sequences.SEQUENCES`.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
     """
@@ -32,7 +31,6 @@ class Case:
     image: Path
     mask: Path | None = None
     contrast: str | None = None
-    sequence: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -113,7 +111,7 @@ def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case
         raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
     scan, reason = choose_scan(convert_dicom(folder, Path(workdir)))
     notes = [f"converted from DICOM: {reason}", *(f"dcm2niix: {warning}" for warning in scan.warnings)]
-    return Case(folder.resolve().name, scan.image, sequence=scan.sequence, notes=notes)
+    return Case(folder.resolve().name, scan.image, notes=notes)
 
 
 def _case_of_item(item: dict[str, Any], path: Path) -> Case:

@@ -11,7 +11,6 @@ from pathlib import Path
 import nibabel as nib
 
 from ..checks import InputError
-from .sequence import sequence_of_tags
 
 LONGEST_ECHO_MS = 50.0
 """Beyond this a gradient echo of the brain has little signal left."""
@@ -31,7 +30,6 @@ class Converted:
         slices: number of slices.
         series: number and description of its series, for example ``"4 'me_fMRI'"``.
         study: unique identifier of its study.
-        sequence: what its tags say, see :func:`csvd.data.sequence_of_tags`.
         warnings: what dcm2niix warned of while converting the folder.
     """
 
@@ -44,7 +42,6 @@ class Converted:
     slices: int = 0
     series: str = ""
     study: str = ""
-    sequence: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -120,7 +117,6 @@ def _read_converted(image: Path, folder: Path, warnings: tuple[str, ...]) -> Con
         slices=nib.Nifti1Image.from_filename(image).shape[2],
         series=f"{sidecar.get('SeriesNumber', '?')} '{description}'",
         study=str(sidecar.get("StudyInstanceUID", "")),
-        sequence=sequence_of_tags(sidecar),
         warnings=warnings,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,6 +46,24 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
         return _spin_echo(te, 1000 * float(tags.get("RepetitionTime", 0)))
     late = te * float(tags.get("MagneticFieldStrength", 3)) / 3 >= LONG_ECHO_MS
     return "T2*-GRE" if late and ("GR" in sequence or "EP" in sequence) else None
+
+
+def sequence_of_sidecar(image: Path) -> str | None:
+    """Return :func:`sequence_of_tags` of the JSON file (BIDS) beside an image, None where there is none.
+
+    Raises:
+        InputError: the file holds no JSON object.
+    """
+    path = image.parent / f"{image.name.removesuffix('.gz').removesuffix('.nii')}.json"
+    if not path.exists():
+        return None
+    try:
+        tags = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"sidecar '{path}' must be JSON, it is not: {error}. Repair it, or take it away.") from error
+    if not isinstance(tags, dict):
+        raise InputError(f"sidecar '{path}' must hold tags by name, it holds {tags!r:.50}. Repair it, or take it away.")
+    return sequence_of_tags(tags)
 
 
 def _spin_echo(te_ms: float, tr_ms: float) -> str | None:
