@@ -14,7 +14,9 @@ import torch
 from monai.bundle import ConfigParser
 from monai.transforms import RandomizableTrait
 
+from csvd import experiments
 from csvd.data import load_datalist
+from csvd.experiments.candidates import bundle_detector
 from csvd.pack import pack_bundle
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
@@ -246,6 +248,32 @@ def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohor
     assert learnt & same == {name for name in learnt if name.startswith("discriminator.encoder.")}
     again = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
     assert all(torch.equal(again[name], value) for name, value in before.items())
+
+
+@pytest.mark.slow
+def test_folds_are_trained_joined_and_used(small_cohort, tmp_path):
+    items = json.loads((small_cohort / "datalist.json").read_text())
+    everyone = [item for section in items.values() for item in section]
+    training = [{**item, "fold": k % 2} for k, item in enumerate(everyone)]
+    for item in training:
+        item |= {key: str(small_cohort / item[key]) for key in ("image", "label")}
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": training, "test": training[1:2]}))
+    bundle_detector(experiments.Study(tmp_path, BUNDLE, {}))
+    folders = ("--dataset_dir", str(tmp_path), "--ckpt_dir", str(tmp_path / "detector"))
+    names = ("train", "train_student_no_kd", "residual", "train_residual", "train_fold")
+    configs = ("--config_file", str([f"configs/{name}.json" for name in names]))
+    size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "32", "--val_interval", "1")
+    for fold in "01":
+        bundle_run("train_fold", *configs, *folders, *size, "--fold", fold, cwd=BUNDLE)
+    joined = ("--config_file", "['configs/train.json','configs/residual_folds.json']", "--folds", "2")
+    bundle_run("join_folds", *joined, *folders, cwd=BUNDLE)
+    state = torch.load(tmp_path / "detector" / "model.pt", weights_only=True)
+    for fold in "01":
+        of_fold = torch.load(tmp_path / "detector" / f"fold_{fold}" / "student.pt", weights_only=True)
+        assert all(torch.equal(state[f"discriminator.folds.{fold}.{name}"], of_fold[name]) for name in of_fold)
+    used = ("--config_file", "['configs/train.json','configs/evaluate.json','configs/residual_folds.json']")
+    output = ("--folds", "2", "--output_dir", str(tmp_path / "eval"))
+    assert "fps_per_subject" in bundle_run("evaluating", *used, *folders, *output, cwd=BUNDLE)
 
 
 def losses_of(processes, folder, dataset_dir):

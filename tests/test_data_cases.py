@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist
+from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist, select_fold
 
 
 @pytest.fixture
@@ -160,3 +160,13 @@ def test_subject_that_is_no_folder_name_is_named(tmp_path, subject):
 
 def test_config_gets_items_of_a_folder(folder):
     assert [item["subject"] for item in find_items(folder)] == ["a", "b"]
+
+
+def test_a_fold_is_left_out_or_taken_alone():
+    items = [{"image": f"{k}.nii", "fold": k % 3} for k in range(6)]
+    assert [item["image"] for item in select_fold(items, 1)] == ["0.nii", "2.nii", "3.nii", "5.nii"]
+    assert [item["image"] for item in select_fold(items, 1, held_out=True)] == ["1.nii", "4.nii"]
+    with pytest.raises(InputError, match=r"fold 5 leaves no image, the data list has the folds \[0, 1, 2\]"):
+        select_fold(items, 5, held_out=True)
+    with pytest.raises(InputError, match=r"image 'a.nii' must have a number under 'fold'"):
+        select_fold([{"image": "a.nii"}], 0)

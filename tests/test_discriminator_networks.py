@@ -8,6 +8,7 @@ from csvd.networks import (
     CascadeNetwork,
     ClassifierArm,
     FiveBlockCNN,
+    MeanOfFolds,
     MultiTaskTeacher,
     ResidualPatchClassifier,
     ShallowUNet,
@@ -70,6 +71,16 @@ def test_discriminators_answer_for_each_patch(network):
     logits = network.eval().classify(patches)
     assert logits.shape == (3, 2)
     torch.testing.assert_close(logits[1:2], network.classify(patches[1:2]))
+
+
+def test_folds_answer_with_their_mean_probability():
+    network = MeanOfFolds(ResidualPatchClassifier(features=2), folds=2).eval()
+    for value in network.folds[1].parameters():
+        torch.nn.init.normal_(value, generator=torch.Generator().manual_seed(0))
+    patches = torch.rand(3, 2, 32, 32, 12, generator=torch.Generator().manual_seed(0))
+    of_folds = [one.classify(patches).softmax(dim=1) for one in network.folds]
+    assert not torch.allclose(*of_folds)
+    torch.testing.assert_close(network.classify(patches).softmax(dim=1), sum(of_folds) / 2)
 
 
 def test_five_blocks_look_at_the_middle_slice_and_its_neighbours():

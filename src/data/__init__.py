@@ -3,7 +3,7 @@
 from ..checks import InputError
 from ..files import check_output
 from .cases import Case, find_cases, find_items
-from .datalist import load_datalist
+from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
 from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
@@ -34,6 +34,7 @@ __all__ = [
     "read_layout",
     "read_sex",
     "read_subtype",
+    "select_fold",
     "sequence_of_sidecar",
     "sequence_of_tags",
 ]

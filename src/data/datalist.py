@@ -44,6 +44,27 @@ def load_datalist(
     return [_resolve(item, path, f"item {index} of '{section}'") for index, item in enumerate(content[section])]
 
 
+def select_fold(items: Sequence[dict[str, Any]], fold: int, held_out: bool = False) -> list[dict[str, Any]]:
+    """Return the items of all folds but one, or, ``held_out``, of that one.
+
+    Args:
+        items: with a number ``fold`` each, as ``csvd phantom`` and ``csvd datalist`` write them.
+        fold: that is left out.
+        held_out: turn it around.
+
+    Raises:
+        InputError: an item has no fold, or none is left.
+    """
+    for item in items:
+        if not isinstance(item.get("fold"), int):
+            raise InputError(f"image '{item['image']}' must have a number under 'fold' in its data list. Add it.")
+    selected = [item for item in items if (item["fold"] == fold) == held_out]
+    if not selected:
+        folds = sorted({item["fold"] for item in items})
+        raise InputError(f"fold {fold} leaves no image, the data list has the folds {folds}. Name one with --fold.")
+    return selected
+
+
 def _resolve(item: Any, path: Path, where: str) -> dict[str, Any]:
     item = {"image": item} if isinstance(item, str) else item
     if not isinstance(item, dict) or not isinstance(item.get("image"), str):

@@ -9,7 +9,7 @@ from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
 from .stages import Stage, Stages
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
-from .weights import HalfPrecision, load_ensemble, load_weights, save_weights
+from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights
 
 __all__ = [
     "Calibration",
@@ -26,6 +26,7 @@ __all__ = [
     "Stage",
     "Stages",
     "epoch_loss",
+    "join_folds",
     "load_ensemble",
     "load_weights",
     "local_device",

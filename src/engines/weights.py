@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ignite.distributed as idist
 import torch
 
 from ..files import atomic_path
+from ..networks import CascadeNetwork, MeanOfFolds
 from .distributed import is_first
 
 
@@ -66,6 +67,23 @@ def load_weights(network: torch.nn.Module, path: str | Path, prefix: str = "") -
     state = torch.load(path, map_location="cpu", weights_only=True)
     part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     network.load_state_dict(part or state)
+
+
+def join_folds(network: CascadeNetwork, folder: str | Path) -> None:
+    """Write ``model.pt`` with a detector and the discriminators of all folds.
+
+    Args:
+        network: its discriminator is a :class:`csvd.networks.MeanOfFolds`.
+        folder: has ``detector.pt`` and, for each fold, ``fold_0/student.pt`` and so on.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    folder = Path(folder)
+    load_weights(network.detector, folder / "detector.pt")
+    for fold, one in enumerate(cast(MeanOfFolds, network.discriminator).folds):
+        load_weights(one, folder / f"fold_{fold}" / "student.pt")
+    save_weights(network, folder / "model.pt")
 
 
 def load_ensemble(network: torch.nn.Module, folder: str | Path, names: Sequence[str]) -> list[torch.nn.Module]:

@@ -4,6 +4,7 @@ from .attention_mil import AttentionMIL, AttentionPooling
 from .cascade import CascadeNetwork, calibrated
 from .classifier_arm import ClassifierArm
 from .five_block import FiveBlockCNN
+from .mean_of_folds import MeanOfFolds
 from .residual import ResidualPatchClassifier
 from .sequence import SequenceClassifier
 from .shallow_unet import ShallowUNet
@@ -18,6 +19,7 @@ __all__ = [
     "CascadeNetwork",
     "ClassifierArm",
     "FiveBlockCNN",
+    "MeanOfFolds",
     "MultiTaskTeacher",
     "ResidualPatchClassifier",
     "SequenceClassifier",

@@ -4,11 +4,12 @@ import torch
 from torch import nn
 
 from .five_block import FiveBlockCNN
+from .mean_of_folds import MeanOfFolds
 from .residual import ResidualPatchClassifier
 from .student import StudentClassifier
 from .teacher import MultiTaskTeacher
 
-Discriminator = StudentClassifier | MultiTaskTeacher | ResidualPatchClassifier | FiveBlockCNN
+Discriminator = StudentClassifier | MultiTaskTeacher | ResidualPatchClassifier | FiveBlockCNN | MeanOfFolds
 
 
 def calibrated(
@@ -43,7 +44,8 @@ class CascadeNetwork(nn.Module):
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
         discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d): a
             :class:`csvd.networks.StudentClassifier`, :class:`csvd.networks.MultiTaskTeacher`,
-            :class:`csvd.networks.ResidualPatchClassifier` or :class:`csvd.networks.FiveBlockCNN`.
+            :class:`csvd.networks.ResidualPatchClassifier`, :class:`csvd.networks.FiveBlockCNN` or
+            :class:`csvd.networks.MeanOfFolds` of one of them.
     """
 
     temperature: torch.Tensor
