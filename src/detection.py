@@ -41,7 +41,6 @@ class Detector:
     Args:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
-
         gate: refuses scans of other sequences.
 
     Raises:
@@ -109,8 +108,10 @@ def detect(
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
         check_output(out, [case.name for case in cases], overwrite=overwrite)
-        gate = None if any_sequence else SequenceGate(bundle)
-        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **(settings or {})}, gate)
+        settings = settings or {}
+        volume = {key: settings[key] for key in ("volume",) if key in settings}
+        gate = None if any_sequence else SequenceGate(bundle, volume)
+        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate)
         if len(cases) == 1:
             return [{"case": cases[0].name, "status": "ok", **detector(cases[0])}]
         rows = list(_detect_each(detector, tqdm(cases, desc="scans", unit="scan", disable=None)))

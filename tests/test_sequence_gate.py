@@ -87,6 +87,13 @@ def test_the_mean_decides_between_equal_votes():
     assert named([0.55, 0.45, 0.0], [0.0, 1.0, 0.0])["sequence"] == "SWI"
 
 
+def test_sequences_that_look_alike_vote_together():
+    slices = torch.tensor([[0.3, 0.3, 0.4], [0.3, 0.35, 0.35]]).T
+    said = NameSequenced(("T1", "T1c", "FLAIR"), wanted=())({"pred": slices})
+    assert (said["sequence"], said["votes"]) == ("T1c", 2)
+    assert said["probability"] == pytest.approx(0.625)
+
+
 def test_abstaining_needs_a_probability():
     with pytest.raises(ValueError, match="abstain"):
         NameSequenced(CLASSES, wanted=(), abstain=2)

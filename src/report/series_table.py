@@ -15,7 +15,7 @@ from .result_writer import stem_of
 SERIES_COLUMNS = {
     "image": "file",
     "sequence": "what most slices look like, or 'unsure'",
-    "probability": "mean over the slices, 0 to 1",
+    "probability": "of sequences that look like it, mean over the slices, 0 to 1",
     "votes": "slices that look like it",
     "suitable": "mean probability of the sequences that the detector takes",
 }
