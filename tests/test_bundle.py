@@ -18,6 +18,8 @@ from csvd import experiments
 from csvd.data import load_datalist
 from csvd.experiments.candidates import bundle_detector
 from csvd.pack import pack_bundle
+from csvd.phantom import simulate_series
+from csvd.phantom.cohort import write_nifti
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 SHARED_BLOCKS = (
@@ -248,6 +250,29 @@ def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohor
     assert learnt & same == {name for name in learnt if name.startswith("discriminator.encoder.")}
     again = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
     assert all(torch.equal(again[name], value) for name, value in before.items())
+
+
+@pytest.mark.slow
+def test_gate_is_trained_goes_on_and_names_series(tmp_path):
+    for k, kind in enumerate(["T1", "T2", "T1", "T2"]):
+        one = simulate_series(kind, seed=1, index=k)
+        write_nifti(one.image, one.affine, tmp_path / f"{kind}_{k}.nii.gz")
+    items = [{"image": path.name, "sequence": path.name[:2]} for path in sorted(tmp_path.glob("*.nii.gz"))]
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": items, "validation": items[:2]}))
+    names = ("--config_file", "['configs/sequence_inference.json','configs/train_sequence.json']")
+    first, second = tmp_path / "first", tmp_path / "second"
+    size = ("--dataset_dir", str(tmp_path), "--pixels", "32", "--train#trainer#max_epochs", "1")
+    bundle_run("training", *names, *size, "--ckpt_dir", str(first), "--output_dir", str(first), cwd=BUNDLE)
+    on = ("--start", str(first / "sequence.pt"), "--frozen", r"backbone\.(?!fc)")
+    bundle_run("training", *names, *size, *on, "--ckpt_dir", str(second), "--output_dir", str(second), cwd=BUNDLE)
+    before, after = (torch.load(folder / "sequence.pt", weights_only=True) for folder in (first, second))
+    same = {name for name in before if name.endswith(("weight", "bias")) and torch.equal(before[name], after[name])}
+    assert all((".fc." in name) != (name in same) for name in before if name.endswith(("weight", "bias")))
+    assert not list(second.glob("slices*"))  # what is kept to resume
+    used = ("--config_file", "configs/sequence_inference.json", "--dataset_dir", str(tmp_path), "--pictures", "True")
+    bundle_run("inferring", *used, "--ckpt_dir", str(second), "--output_dir", str(tmp_path / "eval"), cwd=BUNDLE)
+    assert len((tmp_path / "eval" / "sequences.tsv").read_text().splitlines()) == 5
+    assert len(list((tmp_path / "eval").glob("*_sequence.png"))) == 4
 
 
 @pytest.mark.slow

@@ -70,10 +70,11 @@ class SeriesSlices(Transform):
         check_between("share", share, 0, 1)
         self.count, self.size, self.share = count, size, share
 
-    def __call__(self, image: MetaTensor) -> torch.Tensor:
-        """Map (1, X, Y, Z) to (1, size, size, count)."""
+    def __call__(self, image: MetaTensor) -> MetaTensor:
+        """Map (1, X, Y, Z) to (1, size, size, count), which keeps the name of the file, but has no place in space."""
         spacing = torch.as_tensor(image.pixdim, dtype=torch.float32)
-        return series_slices(image.as_tensor().float(), spacing, self.count, self.size, self.share)
+        slices = series_slices(image.as_tensor().float(), spacing, self.count, self.size, self.share)
+        return MetaTensor(slices, meta={"filename_or_obj": image.meta.get("filename_or_obj", "")})
 
 
 class SeriesSlicesd(MapTransform):
