@@ -51,6 +51,7 @@ def main() -> None:
     settings = {
         "train#trainer#max_epochs": arguments.epochs,
         "student#sampler#num_samples": arguments.samples,
+        "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},  # as configs/bfloat16.json
         "val_interval": 10**6,  # the last weights are taken; thresholds are chosen afterwards
     }
     study = Study(arguments.out, find_bundle("cmb_detection"), settings)
