@@ -101,21 +101,20 @@ def judge(seen: Mapping[str, Any], tags: str | None) -> Named:
 def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Case:
     """Return the case with a note on its sequence, and with the contrast of that, unless it has one.
 
-    A series that nothing is sure of is let through, with a note that says so.
-
     Args:
         case: the scan.
         named: what it is.
         contrast: what the user said, which goes before what was seen.
 
     Raises:
-        InputError: the detector does not take the sequence.
+        InputError: the detector does not take the sequence, or it is more likely that it does not.
     """
     by = "DICOM tags" if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
-    if named.contrast is None and named.sequence != UNSURE:
+    if named.contrast is None:
+        looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
         raise InputError(
-            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {named.sequence} ({by}). Give the "
-            "right series, or --any-sequence to detect all the same."
+            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({by}). Give the right "
+            "series, or --any-sequence to detect all the same."
         )
     notes = [f"sequence: {named.sequence} ({by})", *([named.warning] if named.warning else [])]
     return replace(case, contrast=case.contrast or contrast or named.contrast, notes=[*case.notes, *notes])

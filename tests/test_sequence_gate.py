@@ -201,10 +201,12 @@ def test_contrast_is_the_users_before_the_sequences(tmp_path):
     assert check_sequence(case, named).notes == ["sequence: QSM (probability 0.90, 12 slices)"]
 
 
-def test_unsure_series_pass_with_a_note(tmp_path):
-    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.3, 0.4), None))
-    assert case.contrast is None
+def test_unsure_series_pass_with_a_note_when_they_are_likely_fit(tmp_path):
+    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.6, 0.4), None))
+    assert case.contrast == "dark"
     assert "nothing in particular" in case.notes[1]
+    with pytest.raises(InputError, match=r"it looks like nothing in particular \(probability 0.40, 12 slices\)"):
+        check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.3, 0.4), None))
 
 
 def test_series_are_found_in_subfolders(save_scan, tmp_path):
