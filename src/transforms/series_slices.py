@@ -22,7 +22,8 @@ def series_slices(
     """Return slices (1, size, size, count) from the middle of a volume (1, X, Y, Z) in RAS, as acquired.
 
     The longest voxel edge is through the slices; where none is, slices are axial. A slice is scaled, in mm, so that its
-    longer side fills the square; the 1st and 99th percentile of the volume become 0 and 1.
+    longer side fills the square; its 1st and 99th percentile become 0 and 1, and outside of it is what is darkest in
+    the volume.
 
     Args:
         image: finite values.
@@ -33,23 +34,18 @@ def series_slices(
     """
     longest = int(spacing.argmax())
     axis = longest if spacing[longest] > THICK * spacing.median() else 2
-    low, high = torch.quantile(_some(image), torch.tensor([0.01, 0.99]))
-    scaled = ((image - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    darkest = image.min()
     depth = image.shape[1 + axis]
     place = torch.linspace(0.5 - share / 2, 0.5 + share / 2, count) * (depth - 1)
-    stack = scaled[0].movedim(axis, 0)[place.round().long()][:, None]
+    stack = (image - darkest)[0].movedim(axis, 0)[place.round().long()][:, None]
     in_plane = [float(h) for k, h in enumerate(spacing) if k != axis]
     extent = torch.tensor([n * h for n, h in zip(stack.shape[2:], in_plane, strict=True)])
     line = torch.linspace(-1, 1, size)
     grid = torch.stack(torch.meshgrid(*(line * extent.max() / side for side in extent), indexing="ij"), dim=-1)
     grid = grid.flip(-1).expand(count, -1, -1, -1)
-    return grid_sample(stack, grid, padding_mode="zeros", align_corners=False).movedim(0, -1)
-
-
-def _some(image: torch.Tensor, most: int = 1_000_000) -> torch.Tensor:
-    """Return values of an image, not more than ``torch.quantile`` takes."""
-    values = image.flatten()
-    return values[:: max(1, -(-len(values) // most))]
+    slices = grid_sample(stack, grid, padding_mode="zeros", align_corners=False)
+    low, high = torch.quantile(slices.flatten(1), torch.tensor([0.01, 0.99]), dim=1)[:, :, None, None, None]
+    return ((slices - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).movedim(0, -1)
 
 
 class SeriesSlices(Transform):
