@@ -10,7 +10,10 @@ from .attention_mil import residual_network, stem_for
 
 
 class SequenceClassifier(nn.Module):
-    """torchvision's residual network on single slices of one channel [1]_.
+    """torchvision's residual network on single slices of one channel.
+
+    After a study that told T1, T1c, T2 and DWI apart with such networks, pre-trained on ImageNet, with an accuracy of
+    0.79 to 0.84 on slices of other scanners.
 
     Args:
         num_classes: Defaults to those of :data:`csvd.sequences.SEQUENCES`; the paper has T1, T1c, T2 and DWI.
@@ -21,9 +24,6 @@ class SequenceClassifier(nn.Module):
     Raises:
         ValueError: no such backbone.
         OSError, RuntimeError: the file is missing, or is of another network.
-
-    References:
-        .. [1] Study on transfer learning for sequence classification, Cureus 2022.
     """
 
     def __init__(
