@@ -76,7 +76,7 @@ def _spoiled(tissue: torch.Tensor, tr: float, te: float, flip_deg: float) -> tor
 def _t1(tissue: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
     kind = rng.integers(3)
     if kind == 0:
-        tr, ti = rng.uniform(1600, 2500), rng.uniform(750, 1100)
+        tr, ti = rng.uniform(1900, 2500), rng.uniform(900, 1200)  # grey matter is past its zero
         return _inverted(tissue, tr, ti, rng.uniform(2, 5)), 0.0
     if kind == 1:
         return _spoiled(tissue, rng.uniform(8, 35), rng.uniform(2, 6), rng.uniform(12, 35)), 0.0
