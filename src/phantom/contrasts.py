@@ -8,7 +8,7 @@ import torch
 
 from ..checks import check_one_of
 from .anatomy import Warp, random_warp
-from .fields import air_on_grid, smooth_noise
+from .fields import air_on_grid, coil_shading, smooth_noise
 from .grid import Grid, make_grid
 from .heads import PROPERTIES, TISSUES, Head, build_head
 from .lesions import draw_person
@@ -47,6 +47,7 @@ class Recipe:
             time in ms, 0 where dephasing does not matter.
         planar: an echo-planar image: low resolution, distorted, without fat.
         snr: least and greatest.
+        coils: what lies near the coils is brighter; not so in maps that are computed.
         stripped: probability that there is nothing outside the brain.
     """
 
@@ -54,6 +55,7 @@ class Recipe:
     weigh: Callable[[torch.Tensor, np.random.Generator], tuple[torch.Tensor, float]]
     planar: bool = False
     snr: tuple[float, float] = (10, 60)
+    coils: bool = True
     stripped: float = 0.25
 
 
@@ -144,12 +146,16 @@ RECIPES: dict[str, Recipe] = {
     "GRE": Recipe("T2*-GRE", _gradient_echo),
     "EPI": Recipe("T2*-GRE", _planar_echo, planar=True),
     "raw phase": Recipe("phase", _gradient_echo, stripped=0.1),
-    "ADC": Recipe("other", _adc, planar=True, stripped=0.6),
-    "FA": Recipe("other", _table(0.15, 0.6, 0.05, 0.3, 0.1, 0.2, 0.05), planar=True, snr=(3, 12), stripped=0.6),
-    "CBF": Recipe("other", _table(1, 0.35, 0.05, 0.25, 0.1, 0.2, 0.02), planar=True, snr=(2, 8), stripped=0.5),
+    "ADC": Recipe("other", _adc, planar=True, coils=False, stripped=0.6),
+    "FA": Recipe(
+        "other", _table(0.15, 0.6, 0.05, 0.3, 0.1, 0.2, 0.05), planar=True, snr=(3, 12), coils=False, stripped=0.6
+    ),
+    "CBF": Recipe(
+        "other", _table(1, 0.35, 0.05, 0.25, 0.1, 0.2, 0.02), planar=True, snr=(2, 8), coils=False, stripped=0.5
+    ),
     "PD": Recipe("other", _density),
-    "CT": Recipe("other", _table(0.50, 0.47, 0.42, 0.45, 0.25, 0.5, 1.0), snr=(40, 200), stripped=0),
-    "field": Recipe("other", _any, stripped=0.8),
+    "CT": Recipe("other", _table(0.50, 0.47, 0.42, 0.45, 0.25, 0.5, 1.0), snr=(40, 200), coils=False, stripped=0),
+    "field": Recipe("other", _any, coils=False, stripped=0.8),
     "no head": Recipe("other", _any, stripped=0),
 }
 
@@ -175,7 +181,7 @@ def simulate_series(kind: str, seed: int, index: int = 0) -> Series:
         grid, warp = _lay_out(recipe, rng, age)
         tissue = torch.tensor(list(PROPERTIES.values())).T.float()
         weight, te_ms = recipe.weigh(tissue * torch.from_numpy(rng.lognormal(0, 0.08, tissue.shape)).float(), rng)
-        if recipe.planar or rng.random() < 0.25:
+        if recipe.planar or rng.random() < 0.4:
             weight[TISSUES.index("fat")] *= float(rng.uniform(0, 0.2))  # fat suppression
         if kind == "no head":
             signal = _no_head(grid, rng)
@@ -276,6 +282,8 @@ def _measure(recipe: Recipe, kind: str, signal: torch.Tensor, grid: Grid, rng: n
     parts = (signal.real, signal.imag) if signal.is_complex() else (signal, torch.zeros_like(signal))
     clean = torch.complex(*(grid.average(part) for part in parts))
     clean = clean * smooth_noise(rng, grid.voxel_mm, clean.shape, scale_mm=70).mul(float(rng.uniform(0, 0.35))).exp()
+    if recipe.coils:
+        clean = clean * coil_shading(rng, clean.shape)
     if recipe.planar:
         clean = clean + float(rng.uniform(0, 0.08)) * clean.roll(clean.shape[1] // 2, dims=1)
     bright = (

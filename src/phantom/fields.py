@@ -1,4 +1,4 @@
-"""Smooth fields on a grid: of the air below the brain, and random ones."""
+"""Smooth fields on a grid: of the air below the brain, of the coils around the head, and random ones."""
 
 import numpy as np
 import torch
@@ -29,6 +29,15 @@ def smooth_noise(rng: np.random.Generator, voxel_mm: torch.Tensor, shape: torch.
     smooth = interpolate(noise, scale_factor=4, mode="trilinear", align_corners=True)
     smooth = torch.nn.functional.avg_pool3d(smooth, 5, stride=1, padding=2, count_include_pad=False)
     return _upsample(smooth[0, 0], shape)
+
+
+def coil_shading(rng: np.random.Generator, shape: torch.Size) -> torch.Tensor:
+    """Return by how much an image is brighter near the coils: 1 at a point near the middle, about 3 at the rim."""
+    shares = [torch.linspace(-1, 1, n) - float(rng.uniform(-0.4, 0.4)) for n in shape]
+    weights = rng.dirichlet((2, 2, 1))
+    distance = [float(w) * share**2 for w, share in zip(weights, shares, strict=True)]
+    x, y, z = torch.meshgrid(*distance, indexing="ij")
+    return (float(rng.uniform(0, 1.2)) * (x + y + z)).exp()
 
 
 def _upsample(coarse: torch.Tensor, shape: torch.Size) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ..checks import check_positive
@@ -10,10 +11,12 @@ from ..files import atomic_folder
 from ..splits import check_split, write_datalist
 from .cohort import SCALE, prepare_folder, simulate_each, write_nifti
 from .contrasts import RECIPES, Series, simulate_series
+from .fields import coil_shading
 from .protocols import PROTOCOLS
 from .subject import simulate_subject
 
 GRADIENT_ECHO = {"swi": "SWI", "mag": "T2*-GRE", "phase": "phase", "qsm": "QSM"}
+MAGNITUDES = ("swi", "mag")
 WITH_HEAD = 2 / 3
 
 
@@ -24,7 +27,9 @@ def simulate_study(seed: int, index: int = 0) -> list[Series]:
     """
     head = (index * WITH_HEAD) % 1 < WITH_HEAD
     scan = simulate_subject(PROTOCOLS["random"], seed, index, head=head)
-    gradient = [Series(GRADIENT_ECHO[kind], kind, image, scan.affine) for kind, image in scan.images.items()]
+    coils = coil_shading(np.random.default_rng([seed, index]), scan.mask.shape)
+    images = {kind: image * coils if kind in MAGNITUDES else image for kind, image in scan.images.items()}
+    gradient = [Series(GRADIENT_ECHO[kind], kind, image, scan.affine) for kind, image in images.items()]
     return gradient + [simulate_series(kind, seed, index) for kind in RECIPES]
 
 
