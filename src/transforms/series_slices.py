@@ -23,7 +23,7 @@ def series_slices(
 
     The longest voxel edge is through the slices; where none is, slices are axial. A slice is scaled, in mm, so that its
     longer side fills the square; its 1st and 99th percentile become 0 and 1, and outside of it is what is darkest in
-    the volume.
+    the volume, its 1st percentile.
 
     Args:
         image: finite values.
@@ -34,10 +34,10 @@ def series_slices(
     """
     longest = int(spacing.argmax())
     axis = longest if spacing[longest] > THICK * spacing.median() else 2
-    darkest = image.min()
+    darkest = torch.quantile(_some(image), 0.01)
     depth = image.shape[1 + axis]
     place = torch.linspace(0.5 - share / 2, 0.5 + share / 2, count) * (depth - 1)
-    stack = (image - darkest)[0].movedim(axis, 0)[place.round().long()][:, None]
+    stack = (image - darkest).clamp(min=0)[0].movedim(axis, 0)[place.round().long()][:, None]
     in_plane = [float(h) for k, h in enumerate(spacing) if k != axis]
     extent = torch.tensor([n * h for n, h in zip(stack.shape[2:], in_plane, strict=True)])
     line = torch.linspace(-1, 1, size)
@@ -46,6 +46,12 @@ def series_slices(
     slices = grid_sample(stack, grid, padding_mode="zeros", align_corners=False)
     low, high = torch.quantile(slices.flatten(1), torch.tensor([0.01, 0.99]), dim=1)[:, :, None, None, None]
     return ((slices - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).movedim(0, -1)
+
+
+def _some(image: torch.Tensor, most: int = 1_000_000) -> torch.Tensor:
+    """Return values of an image, not more than ``torch.quantile`` takes."""
+    values = image.flatten()
+    return values[:: max(1, -(-len(values) // most))]
 
 
 class SeriesSlices(Transform):
