@@ -8,6 +8,7 @@ import torch
 
 from csvd.phantom import simulate_series, write_studies
 from csvd.phantom.contrasts import RECIPES
+from csvd.phantom.fields import coil_shading
 from csvd.phantom.heads import PROPERTIES, TISSUES
 from csvd.sequences import SEQUENCES
 
@@ -53,6 +54,16 @@ def test_phase_wraps_within_a_turn():
     image = simulate_series("raw phase", seed=1).image
     assert image.abs().max() <= torch.pi + 1e-5
     assert image.min() < -2 < 2 < image.max()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_coils_brighten_the_rim(seed):
+    shape = (20, 22, 18)
+    shading = coil_shading(np.random.default_rng(seed), torch.Size(shape))
+    darkest = np.unravel_index(int(shading.argmin()), shape)
+    assert all(0.25 < k / n < 0.75 for k, n in zip(darkest, shape, strict=True))
+    assert 1 <= float(shading.min()) < 1.01
+    assert float(shading[0].mean()) > float(shading[10].mean()) < float(shading[-1].mean())
 
 
 def test_unknown_kinds_are_refused():
