@@ -59,7 +59,17 @@ QUICK = {
         },
     ),
     "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
-    "transfer": replace(_QUICK, training=8, test=4, settings={**_SHORT, "network_def#discriminator#features": 8}),
+    "transfer": replace(  # its learning rate is a tenth of that of the others
+        _QUICK,
+        training=8,
+        test=4,
+        settings={
+            **_SHORT,
+            "network_def#discriminator#features": 8,
+            "student#sampler#num_samples": 480,
+            "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
+        },
+    ),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""
