@@ -108,6 +108,7 @@ def plot_confusion(found: Candidates, said: dict[str, np.ndarray], path: Path) -
             ax=axes,
         )
         axes.set_title(name, fontsize="medium")
+        axes.label_outer()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
     plt.close(figure)
@@ -120,7 +121,8 @@ def plot_accuracy(folders: Mapping[str, Path], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
     for name, folder in folders.items():
         events = EventAccumulator(str(folder)).Reload().Scalars("accuracy")
-        axes.plot([event.step for event in events], [event.value for event in events], marker=".", label=name)
+        last = {event.step: event.value for event in events}  # of an epoch that was begun again, too
+        axes.plot(list(last), list(last.values()), marker=".", label=name)
     axes.set(xlabel="epoch", ylabel="accuracy of augmented training patches", title="Discriminators")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")

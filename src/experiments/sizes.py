@@ -66,7 +66,7 @@ QUICK = {
         settings={
             **_SHORT,
             "network_def#discriminator#features": 8,
-            "student#sampler#num_samples": 480,
+            "student#sampler#num_samples": 288,
             "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
         },
     ),

@@ -156,8 +156,9 @@ def plot_removed(found: Candidates, likelihoods: dict[str, np.ndarray], path: Pa
     for axes in grid.flat:
         axes.axis("off")
     for row, index in zip(grid, shown, strict=False):
+        shades = {"vmin": float(found.patches[index, 0].min()), "vmax": float(found.patches[index, 0].max())}
         for axes, k in zip(row, slices, strict=True):
-            axes.imshow(found.patches[index, 0, :, :, k].T, cmap="gray", origin="lower")
+            axes.imshow(found.patches[index, 0, :, :, k].T, cmap="gray", origin="lower", **shades)
         row[-1].set_title(f" {before[index]:.2f} → {after[index]:.2f}", fontsize="small", loc="left")
     figure.suptitle(f"False positives that fine-tuning removed: {int(removed.sum())}, likelihood before → after")
     with atomic_path(path) as temporary:
