@@ -96,7 +96,7 @@ def plot_confusion(found: Candidates, said: dict[str, np.ndarray], path: Path) -
     """Draw the confusion matrix of the patches of each discriminator."""
     import matplotlib.pyplot as plt
 
-    figure, row = plt.subplots(1, len(said), figsize=(3 * len(said), 3.2), layout="constrained")
+    figure, row = plt.subplots(1, len(said), figsize=(2.5 * len(said), 3.4), layout="constrained")
     for axes, (name, probability) in zip(row, said.items(), strict=True):
         ConfusionMatrixDisplay.from_predictions(
             found.labels,
