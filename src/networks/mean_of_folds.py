@@ -1,6 +1,7 @@
 """Networks of several folds as one discriminator."""
 
 from copy import deepcopy
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -27,5 +28,5 @@ class MeanOfFolds(nn.Module):
 
     def classify(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the log of the mean probabilities (N, 2) of patches (N, C, h, w, d), whose difference is log-odds."""
-        said = torch.stack([network.classify(patch).float().softmax(dim=1) for network in self.folds])
+        said = torch.stack([cast(Any, network).classify(patch).float().softmax(dim=1) for network in self.folds])
         return said.mean(dim=0).clamp(min=1e-12).log()
