@@ -7,9 +7,7 @@ are of the section test, at the threshold of the best F1 on the section validati
 import argparse
 from pathlib import Path
 
-from mask_rcnn import configs, measure, method
-from monai.data import PersistentDataset
-from monai.transforms import Compose
+from mask_rcnn import configs, measure_sections, method
 
 from csvd.data import load_datalist
 from csvd.detection import find_bundle
@@ -21,12 +19,7 @@ from csvd.splits import SECTIONS
 def mask_rcnn(sections: dict[str, list], weights: Path, cache: Path) -> dict:
     """Return the row of Mask R-CNN."""
     parser = configs("mask_rcnn")
-    preprocessing = Compose(parser.get_parsed_content("image_transforms"))
-    find = method(parser, weights)
-    counts = {}
-    for section, match in (("validation", "distance"), ("test", "overlap")):
-        scans = PersistentDataset(sections[section], preprocessing, cache, track_meta=True, weights_only=False)
-        counts[section], _, seconds = measure(scans, find, f"Mask R-CNN, {section}", match)
+    counts, _, seconds = measure_sections(sections, method(parser, weights), "Mask R-CNN", cache)
     index = chosen_threshold(counts["validation"].counts(), counts["validation"].thresholds)
     return {
         "discriminator": "Mask R-CNN, no cascade",

@@ -55,6 +55,18 @@ def measure(scans: Dataset, find: Method, name: str, match: str) -> tuple[FROCMe
     return metric, maps, seconds / len(scans)
 
 
+def measure_sections(
+    items: dict[str, list], find: Method, name: str, cache: Path
+) -> tuple[dict[str, FROCMetric], list, float]:
+    """Return the lesion counts of validation, by distance, and test, by overlap; maps and seconds of the test."""
+    preprocessing = Compose(configs().get_parsed_content("image_transforms"))
+    counts = {}
+    for section, match in (("validation", "distance"), ("test", "overlap")):
+        scans = PersistentDataset(items[section], preprocessing, cache, track_meta=True, weights_only=False)
+        counts[section], maps, seconds = measure(scans, find, f"{name}, {section}", match)
+    return counts, maps, seconds
+
+
 def main() -> None:
     """Print two rows for each method: at the best F1, and at the lowest threshold with at most 2 FPs per subject."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,18 +75,14 @@ def main() -> None:
     parser.add_argument("--mask-rcnn", type=Path, required=True, help="weights")
     parser.add_argument("--cache", type=Path, required=True, help="folder of preprocessed scans")
     arguments = parser.parse_args()
-    preprocessing = Compose(configs().get_parsed_content("image_transforms"))
+    sections = {name: load_datalist(getattr(arguments, name), name) for name in ("validation", "test")}
     methods = {
         "cascade": method(configs(), find_bundle("cmb_detection") / "models" / "model.pt"),
         "Mask R-CNN": method(configs("mask_rcnn"), arguments.mask_rcnn),
     }
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for name, find in methods.items():
-        counts = {}
-        for section, match in (("validation", "distance"), ("test", "overlap")):
-            items = load_datalist(getattr(arguments, section), section)
-            scans = PersistentDataset(items, preprocessing, arguments.cache, track_meta=True, weights_only=False)
-            counts[section], maps, seconds = measure(scans, find, f"{name}, {section}", match)
+        counts, maps, seconds = measure_sections(sections, find, name, arguments.cache)
         validated = counts["validation"].counts()
         points = {
             "best F1": chosen_threshold(validated, counts["validation"].thresholds),

@@ -109,7 +109,7 @@ def detect(
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
         check_output(out, [case.name for case in cases], overwrite=overwrite)
         settings = settings or {}
-        volume = {key: settings[key] for key in ("volume",) if key in settings}
+        volume = {"volume": settings["volume"]} if "volume" in settings else {}
         gate = None if any_sequence else SequenceGate(bundle, volume)
         detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate)
         if len(cases) == 1:
