@@ -256,9 +256,20 @@ def test_real_t2star_scan_and_its_dicom_agree(csvd, real_scans, tmp_path):
 
 
 @pytest.mark.slow
-def test_t1_scan_is_accepted_with_a_warning(csvd, real_scans, tmp_path):
+@pytest.mark.parametrize("weighting", ["T1W", "T2W", "FLAIR"])
+def test_wrong_sequences_are_one_line_unless_they_are_asked_for(csvd, real_scans, tmp_path, weighting):
+    path = real_scans / "open-ms-raw-t1-t2-flair" / f"patient01_study1_{weighting}.nii.gz"
+    code, _, errors = csvd("detect", path, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert path.name in errors[0]
+    assert "--any-sequence" in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_t1_scan_is_accepted_with_a_warning_when_it_is_asked_for(csvd, real_scans, tmp_path):
     path = real_scans / "open-ms-raw-t1-t2-flair" / "patient01_study1_T1W.nii.gz"
-    code, output, _ = csvd("detect", path, "--out", tmp_path)
+    code, output, _ = csvd("detect", path, "--any-sequence", "--out", tmp_path)
     assert code == 0
     assert "contrast" in output
 

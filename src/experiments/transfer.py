@@ -6,10 +6,10 @@ import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from monai.data import create_cross_validation_datalist
 from sklearn.metrics import RocCurveDisplay
 
 from ..engines import load_weights
@@ -42,23 +42,18 @@ class Transfer:
 
     def train(self, strategy: str, fold: int) -> Path:
         """Train the discriminator of a fold, unless that is done, and return its weights."""
-        start = self.train(SEVEN, fold) if strategy == TUNED else None
-        items = [item for preset in STRATEGIES[strategy] for item in self.study.cohort(preset, self.size.training, 1)]
-        training = [other for other in range(self.size.folds) if other != fold]
-        sections = create_cross_validation_datalist(items, self.size.folds, training, fold, seed=0)
-        name = strategy.replace(",", "").replace(" ", "_")
-        data = self.study.data(f"{name}_{fold}", **{key: sections[key] for key in ("training", "validation")})
-        weights = self.study.out / "weights" / name / f"fold_{fold}"
-        done = weights / "training.done"
-        if not done.exists():
-            self.study.say(f"{strategy}, fold {fold + 1} of {self.size.folds}")
-            parser = self.study.parser(data, weights, Variant(name, RESIDUAL))
-            before = [["@detector", str(self.detector / "detector.pt")]]
-            parser["student#stage#builds_on"] = [*before, *([["@student#network", str(start)]] if start else [])]
-            parser.get_parsed_content("initialize")
-            parser.get_parsed_content("student#stage").run()
-            done.touch()
-        return weights / "student.pt"
+        cohorts = [self.study.cohort(preset, self.size.training, 1) for preset in STRATEGIES[strategy]]
+        items = [{**item, "fold": index % self.size.folds} for cohort in cohorts for index, item in enumerate(cohort)]
+        data = self.study.data(strategy.replace(",", "").replace(" ", "_"), training=items)
+        settings: dict[str, Any] = {"fold": fold}
+        if strategy == TUNED:
+            start = self.train(SEVEN, fold)
+            settings["student#stage#builds_on"] = [
+                ["@detector", str(self.detector / "detector.pt")],
+                ["@student#network", str(start)],
+            ]
+        variant = Variant(f"fold_{fold}", (*RESIDUAL, "train_fold"), settings)
+        return self.study.train(data, ["train_fold"], variant, self.detector) / "student.pt"
 
     def candidates(self, preset: str) -> Candidates:
         """Search the test subjects of a protocol."""

@@ -32,7 +32,7 @@ def smooth_noise(rng: np.random.Generator, voxel_mm: torch.Tensor, shape: torch.
 
 
 def coil_shading(rng: np.random.Generator, shape: torch.Size) -> torch.Tensor:
-    """Return by how much an image is brighter near the coils: 1 at a point near the middle, about 3 at the rim."""
+    """Return by how much an image is brighter near the coils: 1 at a point near the middle, up to 3 in the corners."""
     shares = [torch.linspace(-1, 1, n) - float(rng.uniform(-0.4, 0.4)) for n in shape]
     weights = rng.dirichlet((2, 2, 1))
     distance = [float(w) * share**2 for w, share in zip(weights, shares, strict=True)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from ..checks import check_positive
 from ..files import atomic_folder
@@ -12,25 +13,42 @@ from ..splits import check_split, write_datalist
 from .cohort import SCALE, prepare_folder, simulate_each, write_nifti
 from .contrasts import RECIPES, Series, simulate_series
 from .fields import coil_shading
+from .grid import SKIN_MM
 from .protocols import PROTOCOLS
-from .subject import simulate_subject
+from .scene import SCALP_MM
+from .subject import Subject, simulate_subject
 
 GRADIENT_ECHO = {"swi": "SWI", "mag": "T2*-GRE", "phase": "phase", "qsm": "QSM"}
 MAGNITUDES = ("swi", "mag")
-WITH_HEAD = 2 / 3
+PRESETS = ("random", "ukbb", "random", "oxvasc", "random", "tich2", "random", "ccm3t")
+STRIPPED = 0.4
 
 
 def simulate_study(seed: int, index: int = 0) -> list[Series]:
-    """Return study ``index`` of a cohort: the images of a susceptibility scan, and a series of each other kind.
+    """Simulate study ``index`` of a cohort: the images of a susceptibility scan, and a series of each other kind.
 
     Each kind shows a head of its own; the result depends on the arguments alone.
     """
-    head = (index * WITH_HEAD) % 1 < WITH_HEAD
-    scan = simulate_subject(PROTOCOLS["random"], seed, index, head=head)
-    coils = coil_shading(np.random.default_rng([seed, index]), scan.mask.shape)
-    images = {kind: image * coils if kind in MAGNITUDES else image for kind, image in scan.images.items()}
-    gradient = [Series(GRADIENT_ECHO[kind], kind, image, scan.affine) for kind, image in images.items()]
+    scan = simulate_subject(PROTOCOLS[PRESETS[index % len(PRESETS)]], seed, index, head=True)
+    rng = np.random.default_rng([seed, index])
+    shades = coil_shading(rng, scan.mask.shape) * _scalp_shade(scan, rng)
+    gradient = []
+    for kind, image in scan.images.items():
+        seen = image * shades if kind in MAGNITUDES else image
+        seen = seen * scan.mask if rng.random() < STRIPPED else seen
+        gradient.append(Series(GRADIENT_ECHO[kind], kind, seen, scan.affine))
     return gradient + [simulate_series(kind, seed, index) for kind in RECIPES]
+
+
+def _scalp_shade(scan: Subject, rng: np.random.Generator) -> torch.Tensor:
+    """Return by how much the scalp is brighter than the simulator makes it: fat is suppressed or not, thin or thick."""
+    spacing = np.linalg.norm(scan.affine[:3, :3].numpy(), axis=0)
+    outside_mm = torch.from_numpy(distance_transform_edt(scan.mask.numpy() == 0, sampling=spacing)).float()
+    shade = torch.ones_like(outside_mm)
+    scalp = (outside_mm > SCALP_MM) & (outside_mm < SKIN_MM)
+    shade[scalp] = float(rng.uniform(0.1, 1.5))
+    shade[scalp & (outside_mm > float(rng.uniform(SCALP_MM + 2, SKIN_MM)))] = 0.1
+    return shade
 
 
 def write_studies(
