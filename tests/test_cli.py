@@ -15,6 +15,7 @@ from csvd.cli import main
 from csvd.detection import find_bundle
 from csvd.metrics import operating_threshold
 
+ANYHOW = "--any-sequence"  # for scans too crude to look like any
 SMALL = {"shape": (48, 56, 44), "voxel_mm": (2.0, 2.0, 2.0)}
 
 
@@ -130,25 +131,28 @@ def test_unwritable_output_is_one_line(csvd, scan):
     assert (code, len(errors)) == (2, 1)
 
 
-def test_incomplete_bundle_is_one_line(csvd, scan, tmp_path):
-    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out", "--bundle", tmp_path)
+@pytest.mark.parametrize(
+    ("options", "needed"), [((), "configs/sequence_inference.json"), ((ANYHOW,), "configs/inference.json")]
+)
+def test_incomplete_bundle_is_one_line(csvd, scan, tmp_path, options, needed):
+    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out", "--bundle", tmp_path, *options)
     assert (code, len(errors)) == (2, 1)
-    assert "configs/inference.json" in errors[0]
+    assert needed in errors[0]
 
 
 def test_existing_output_is_refused_and_replaced_when_asked(csvd, scan, tmp_path):
-    assert csvd("detect", scan, "--out", tmp_path / "out")[0] == 0
+    assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "out")[0] == 0
     before = (tmp_path / "out" / "sub-01_swi" / "sub-01_swi.json").stat().st_mtime_ns
-    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out")
+    code, _, errors = csvd("detect", scan, ANYHOW, "--out", tmp_path / "out")
     assert (code, len(errors)) == (2, 1)
     assert "--overwrite" in errors[0]
-    assert csvd("detect", scan, "--out", tmp_path / "out", "--overwrite")[0] == 0
+    assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "out", "--overwrite")[0] == 0
     assert (tmp_path / "out" / "sub-01_swi" / "sub-01_swi.json").stat().st_mtime_ns > before
 
 
 def test_bad_scan_of_a_folder_is_a_row_and_the_rest_goes_on(csvd, scan, tmp_path):
     not_nifti(scan.with_name("sub-02_swi.nii.gz"))
-    code, output, errors = csvd("detect", scan.parent, "--out", tmp_path / "out")
+    code, output, errors = csvd("detect", scan.parent, ANYHOW, "--out", tmp_path / "out")
     rows = {row["case"]: row for row in rows_of(tmp_path / "out" / "participants.tsv")}
     assert (code, errors) == (0, [])
     assert [rows[name]["status"] for name in ("sub-01_swi", "sub-02_swi")] == ["ok", "failed"]
@@ -159,7 +163,7 @@ def test_bad_scan_of_a_folder_is_a_row_and_the_rest_goes_on(csvd, scan, tmp_path
 def test_folder_of_bad_scans_alone_is_a_table_of_reasons(csvd, scan, tmp_path):
     (scan.parent / "sub-02_swi.nii.gz").write_bytes(scan.read_bytes()[:3000])
     (scan.parent / "sub-01_swi.nii.gz").write_bytes(scan.read_bytes()[:2000])
-    assert csvd("detect", scan.parent, "--out", tmp_path / "out")[0] == 0
+    assert csvd("detect", scan.parent, ANYHOW, "--out", tmp_path / "out")[0] == 0
     rows = rows_of(tmp_path / "out" / "participants.tsv")
     assert [row["status"] for row in rows] == ["failed", "failed"]
 
@@ -170,7 +174,7 @@ def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):
     planted = planted_scan(**STORED[stored])
     path = tmp_path / "planted.nii.gz"
     nib.save(planted.image, path)
-    assert csvd("detect", path, "--out", tmp_path / "out")[0] == 0
+    assert csvd("detect", path, ANYHOW, "--out", tmp_path / "out")[0] == 0
     folder = tmp_path / "out" / "planted"
     rows = rows_of(folder / "planted_lesions.tsv")
     points = np.array([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows])
@@ -184,7 +188,7 @@ def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):
 
 @pytest.mark.slow
 def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
-    assert csvd("detect", scan, "--out", tmp_path / "cli")[0] == 0
+    assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "cli")[0] == 0
     command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"]
     folders = ["--dataset_dir", str(scan.parent), "--output_dir", str(tmp_path / "bundle")]
     subprocess.run([*command, *folders], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
@@ -225,7 +229,7 @@ def test_bids_folder_becomes_a_data_list_that_can_be_detected(csvd, scan, tmp_pa
     assert (code, out.split(":")[0]) == (0, "2 scans of 2 subjects, 0 annotated")
     lists = json.loads((tmp_path / "list.json").read_text())
     assert [len(lists[section]) for section in ("training", "validation", "test")] == [1, 0, 1]
-    assert csvd("detect", tmp_path / "list.json", "--out", tmp_path / "out")[0] == 0
+    assert csvd("detect", tmp_path / "list.json", ANYHOW, "--out", tmp_path / "out")[0] == 0
     code, _, err = csvd(*command)
     assert (code, len(err)) == (2, 1)
     assert "exists already" in err[0]
@@ -238,7 +242,7 @@ def test_scan_without_orientation_says_so(csvd, scan, tmp_path):
     image.set_qform(None, code=0)
     path = tmp_path / "unoriented.nii.gz"
     nib.save(image, path)
-    assert csvd("detect", path, "--out", tmp_path)[0] == 0
+    assert csvd("detect", path, ANYHOW, "--out", tmp_path)[0] == 0
     record = json.loads((tmp_path / "unoriented" / "unoriented.json").read_text())
     assert "states no orientation" in record["notes"][0]
 
@@ -269,12 +273,12 @@ def test_wrong_sequences_are_one_line_unless_they_are_asked_for(csvd, real_scans
 @pytest.mark.slow
 def test_t1_scan_is_accepted_with_a_warning_when_it_is_asked_for(csvd, real_scans, tmp_path):
     path = real_scans / "open-ms-raw-t1-t2-flair" / "patient01_study1_T1W.nii.gz"
-    code, output, _ = csvd("detect", path, "--any-sequence", "--out", tmp_path)
+    code, output, _ = csvd("detect", path, ANYHOW, "--out", tmp_path)
     assert code == 0
     assert "contrast" in output
 
 
 @pytest.mark.slow
 def test_crop_of_a_brain_runs_to_the_end(csvd, real_scans, tmp_path):
-    assert csvd("detect", real_scans / "megre-crop-magphase" / "Mag.nii", "--out", tmp_path)[0] == 0
+    assert csvd("detect", real_scans / "megre-crop-magphase" / "Mag.nii", ANYHOW, "--out", tmp_path)[0] == 0
     assert (tmp_path / "Mag" / "Mag.html").exists()
