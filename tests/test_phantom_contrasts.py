@@ -1,15 +1,17 @@
 """Simulated series: the tissues have the order of brightness that their sequence gives them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from csvd.phantom import simulate_series, write_studies
+from csvd.phantom import simulate_series, studies, write_studies
 from csvd.phantom.contrasts import RECIPES
 from csvd.phantom.fields import coil_shading
 from csvd.phantom.heads import PROPERTIES, TISSUES
+from csvd.phantom.protocols import PROTOCOLS
 from csvd.sequences import SEQUENCES
 
 TISSUE = torch.tensor(list(PROPERTIES.values())).T.float()
@@ -78,3 +80,14 @@ def test_studies_hold_every_sequence(tmp_path):
     assert all((tmp_path / item["image"]).exists() for item in items)
     with pytest.raises(FileExistsError, match="not an empty folder"):
         write_studies(1, tmp_path, 0)
+
+
+def test_susceptibility_scans_come_with_and_without_head(monkeypatch):
+    """A gate that learned from scans with heads alone took the ring of the skull for their mark."""
+    tiny = replace(PROTOCOLS["ukbb"], voxel_mm=(3.0, 3.0, 4.0), matrix=(64, 76, 42), fine_mm=3.0)
+    monkeypatch.setattr(studies, "RECIPES", {})
+    monkeypatch.setattr(studies, "PROTOCOLS", {"tiny": tiny})
+    monkeypatch.setattr(studies, "PRESETS", ("tiny",))
+    scans = [series.image for index in range(3) for series in studies.simulate_study(2, index)[:3]]
+    filled = [float((scan != 0).float().mean()) for scan in scans]
+    assert min(filled) < 0.5 < 0.9 < max(filled)
