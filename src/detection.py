@@ -109,8 +109,8 @@ def detect(
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
         check_output(out, [case.name for case in cases], overwrite=overwrite)
         settings = settings or {}
-        volume = {"volume": settings["volume"]} if "volume" in settings else {}
-        gate = None if any_sequence else SequenceGate(bundle, volume)
+        shared = {name: settings[name] for name in ("volume", "device") if name in settings}
+        gate = None if any_sequence else SequenceGate(bundle, shared)
         detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate)
         if len(cases) == 1:
             return [{"case": cases[0].name, "status": "ok", **detector(cases[0])}]
