@@ -7,6 +7,7 @@ from pathlib import Path
 from .checks import InputError
 from .files import atomic_path
 
+WEIGHTS = ("model.pt", "sequence.pt")
 NEEDED = ("LICENSE", "configs/metadata.json", "configs/inference.json", "models/model.pt")
 
 
@@ -14,8 +15,8 @@ def pack_bundle(bundle_dir: str | Path, out_path: str | Path, overwrite: bool = 
     """Write a zip of a bundle, with this package at the bundle's root under its own name.
 
     Everything lies in one folder named like the bundle, as ``monai.bundle.download`` expects. Left out are logs
-    (``eval/``, TensorBoard events), compiled Python, hidden files, and checkpoints other than ``models/model.pt``. The
-    same files give the same bytes.
+    (``eval/``, TensorBoard events), compiled Python, hidden files, and checkpoints other than those that inference
+    reads, ``models/model.pt`` and ``models/sequence.pt``. The same files give the same bytes.
 
     Args:
         bundle_dir: folder of a complete bundle.
@@ -52,7 +53,7 @@ def _bundle_files(bundle: Path) -> Iterator[Path]:
     for path in _visible_files(bundle):
         relative = path.relative_to(bundle)
         is_log = relative.parts[0] == "eval" or "tfevents" in path.name
-        is_other_checkpoint = path.suffix == ".pt" and relative.parts[0] == "models" and path.name != "model.pt"
+        is_other_checkpoint = path.suffix == ".pt" and relative.parts[0] == "models" and path.name not in WEIGHTS
         is_package = relative.parts[0] == "csvd"  # of an unpacked archive; this package replaces it
         if not (is_log or is_other_checkpoint or is_package):
             yield path

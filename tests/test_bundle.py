@@ -348,6 +348,8 @@ def test_packed_bundle_runs_by_itself(small_cohort, tmp_path):
     arguments = ("--dataset_dir", str(small_cohort / "sub-1_swi.nii.gz"), "--output_dir", str(tmp_path / "out"))
     bundle_run("inferring", "--config_file", "configs/inference.json", *arguments, cwd=folder)
     assert (tmp_path / "out" / "sub-1_swi" / "sub-1_swi_lesions.tsv").exists()
+    bundle_run("inferring", "--config_file", "configs/sequence_inference.json", *arguments, cwd=folder)
+    assert (tmp_path / "out" / "sequences.tsv").exists()
 
 
 @pytest.mark.gpu

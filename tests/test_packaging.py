@@ -39,6 +39,7 @@ def bundle(tmp_path):
         "configs/inference.json": "{}",
         "docs/README.md": "# Card",
         "models/model.pt": "weights",
+        "models/sequence.pt": "weights of the gate",
         "models/resume.pt": "optimiser",
         "eval/log.txt": "epoch 1",
         "runs/events.out.tfevents.1": "loss",
@@ -88,6 +89,7 @@ def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, t
         "configs/inference.json",
         "docs/README.md",
         "models/model.pt",
+        "models/sequence.pt",
     }
     assert {"csvd/__init__.py", "csvd/transforms/frst.py", "csvd/metrics/froc.py"} <= names
     assert not [name for name in names if "__pycache__" in name]
