@@ -9,6 +9,7 @@ from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
 from .stages import Stage, Stages
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
+from .table_writer import TableWriter
 from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SaveBest",
     "Stage",
     "Stages",
+    "TableWriter",
     "epoch_loss",
     "join_folds",
     "load_ensemble",

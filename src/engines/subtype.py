@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from ignite.engine import Engine, Events
 
 from ..data import ReadSubjectd
-from ..files import atomic_path
 from ..networks import AttentionMIL
+from .table_writer import TableWriter
 from .weights import load_weights
 
 
@@ -88,7 +86,7 @@ class CascadeWeights:
         load_weights(self.network, self.path, prefix="cascade.")
 
 
-class PredictionWriter:
+class PredictionWriter(TableWriter):
     """Write the probabilities of all subjects of an evaluation, a row each, when it is complete.
 
     Columns: ``subject``, ``csvd``, the true class where there is one, a column a class with its probability,
@@ -100,15 +98,8 @@ class PredictionWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[str]) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.classes = tuple(classes)
-        self.rows: list[dict[str, Any]] = []
-
-    def attach(self, engine: Engine) -> None:
-        """Collect on ``ITERATION_COMPLETED``, write on ``EPOCH_COMPLETED``."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self.rows.clear)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
     def collect(self, engine: Engine) -> None:
         """Take the subjects of a batch, whose outputs have the probabilities under ``pred``."""
@@ -125,11 +116,3 @@ class PredictionWriter:
             if "disagreement" in result:
                 row["disagreement"] = round(float(result["disagreement"]), ndigits=4)
             self.rows.append(row)
-
-    def write(self) -> None:
-        """Write the table."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(self.rows[0]), delimiter="\t", lineterminator="\n")
-            table.writeheader()
-            table.writerows(self.rows)

@@ -1,13 +1,13 @@
 """Ignite handlers that write which series is what, and what that rests on."""
 
-import csv
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from ignite.engine import Engine, Events
 
+from ..engines import TableWriter
 from ..files import atomic_path
 from ..inferers import series_gradcam
 from .result_writer import stem_of
@@ -23,22 +23,12 @@ SERIES_COLUMNS = {
 COLUMNS = 6
 
 
-class SeriesTable:
+class SeriesTable(TableWriter):
     """Write a row a series, with :data:`SERIES_COLUMNS`, when an evaluation is complete; research use only.
 
     Args:
         path: the table, ``.tsv``.
     """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.rows: list[dict[str, Any]] = []
-
-    def attach(self, engine: Engine) -> None:
-        """Collect on ``ITERATION_COMPLETED``, write on ``EPOCH_COMPLETED``."""
-        engine.add_event_handler(Events.EPOCH_STARTED, self.rows.clear)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
     def collect(self, engine: Engine) -> None:
         """Take the series of a batch."""
@@ -46,14 +36,6 @@ class SeriesTable:
             values = {name: item[name] for name in SERIES_COLUMNS if name != "image"}
             rounded = {name: round(v, ndigits=3) if isinstance(v, float) else v for name, v in values.items()}
             self.rows.append({"image": item["image"].meta["filename_or_obj"], **rounded})
-
-    def write(self) -> None:
-        """Write the table."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(SERIES_COLUMNS), delimiter="\t", lineterminator="\n")
-            table.writeheader()
-            table.writerows(self.rows)
 
 
 class SeriesPicture:
