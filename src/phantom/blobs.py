@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from ..regions import mni_regions
 from .anatomy import Warp, tissue_template
+from .protocols import BLOOM
 
-MIMICS: dict[str, int] = {"calcification": 1, "haemorrhage": 2}
-BLOOM = 1.5  # chosen so that on SWI at 3 T and 20 ms what is marked is what is dark
+MIMICS: dict[str, int] = {"calcification": 1, "haemorrhage": 2, "cavernoma": 3, "lacune": 4}
 
 
 @dataclass
@@ -80,12 +80,12 @@ def is_clear(blob: Blob, others: list[Blob], margin_mm: float) -> bool:
 
 
 @lru_cache(maxsize=1)
-def parenchyma_mm() -> tuple[np.ndarray, np.ndarray]:
-    """Return MNI points in grey or white matter 3 mm inside the brain, (N, 3) mm on a 2 mm grid, and region codes."""
+def parenchyma_mm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return MNI points in grey or white matter 3 mm or more inside the brain: (N, 3) mm, region codes, depth in mm."""
     codes, affine = mni_regions()
     # Voxel k of the 2 mm template lies on voxel 2 k of the 1 mm template: both start at the same point.
     grey, white, _, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
     depth = ndimage.distance_transform_edt(mask, sampling=2.0)
     voxels = np.argwhere((grey + white > 0.7) & (depth > 3) & (codes.numpy() > 0))
     points = voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
-    return points, codes.numpy()[tuple(voxels.T)]
+    return points, codes.numpy()[tuple(voxels.T)], depth[tuple(voxels.T)]

@@ -2,11 +2,13 @@
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from ..regions import REGIONS, region_at
 from .anatomy import Warp
 from .blobs import Blob, is_clear, parenchyma_mm, random_blob
 from .protocols import Protocol
+from .vessels import Veins
 
 # Share of lobar, deep and infratentorial microbleeds, and number of lesions relative to aSVD.
 PHENOTYPES: dict[str, tuple[tuple[float, float, float], float]] = {
@@ -36,7 +38,7 @@ def draw_person(rng: np.random.Generator, phenotype: str | None) -> tuple[str, f
 
 
 def random_microbleeds(
-    rng: np.random.Generator, protocol: Protocol, phenotype: str, warp: Warp, margin_mm: float
+    rng: np.random.Generator, protocol: Protocol, phenotype: str, warp: Warp, veins: Veins, margin_mm: float
 ) -> list[Blob]:
     """Draw the microbleeds of one subject; those of CAA lie strictly lobar.
 
@@ -47,17 +49,47 @@ def random_microbleeds(
     if burden == 0:
         return []
     count = int(np.clip(round(burden * protocol.lesions * rng.lognormal(0, 0.9)), 1, MOST_LESIONS))
-    points, codes = parenchyma_mm()
-    sites = {region: points[codes == code] for region, code in REGIONS.items()}
     found: list[Blob] = []
     for _ in range(count):
         radius = np.clip(protocol.radius_mm * rng.lognormal(0, 0.35), 0.8, 5)
         chi = np.clip(rng.lognormal(np.log(1.2), 0.5), 0.4, 3)
         region = str(rng.choice(list(REGIONS), p=shares))
+        sites = _sites(rng, protocol, region, veins, found)
         for _ in range(TRIALS):
-            place = sites[region][rng.integers(len(sites[region]))] + rng.uniform(-0.9, 0.9, 3)
-            blob = random_blob(rng, warp, place, radius_mm=radius, chi_ppm=chi, kind="microbleed")
+            place = sites[rng.integers(len(sites))] + rng.uniform(-0.9, 0.9, 3)
+            blob = random_blob(
+                rng,
+                warp,
+                place,
+                radius_mm=radius,
+                chi_ppm=chi,
+                kind="microbleed",
+                irregular=protocol.irregular,
+                bloom=protocol.bloom,
+            )
             if region_at(torch.from_numpy(place)[None])[0][0] == region and is_clear(blob, found, margin_mm):
                 found.append(blob)
                 break
     return found
+
+
+def _sites(rng: np.random.Generator, protocol: Protocol, region: str, veins: Veins, found: list[Blob]) -> np.ndarray:
+    """Return the points of a region, (N, 3) MNI mm, among which a microbleed lies, or those that are special, if any.
+
+    Special are points near the last microbleed, near a vein, or near the surface.
+    """
+    points, codes, depth = parenchyma_mm()
+    sites = points[codes == REGIONS[region]]
+    if not protocol.special:
+        return sites
+    chosen = sites[:0]
+    way = rng.random() / protocol.special
+    if way < 1 / 3 and found:
+        distance = np.linalg.norm(sites - found[-1].mni_mm.numpy(), axis=1)
+        chosen = sites[(distance > 4) & (distance < 14)]
+    elif 1 / 3 <= way < 2 / 3:
+        distance, _ = cKDTree(veins.points.numpy()).query(sites)
+        chosen = sites[(distance > 1) & (distance < 3)]
+    elif 2 / 3 <= way < 1:
+        chosen = sites[depth[codes == REGIONS[region]] < 5]
+    return chosen if len(chosen) else sites

@@ -1,4 +1,4 @@
-"""What looks like a microbleed: calcifications, which are diamagnetic, and large haemorrhages."""
+"""What looks like a microbleed: diamagnetic calcifications, large haemorrhages, cavernomas, and lacunes of fluid."""
 
 import numpy as np
 
@@ -26,11 +26,15 @@ def random_mimics(
     blobs = _calcifications(rng, protocol, warp, age)
     if lesions and rng.random() < protocol.haemorrhage:
         blobs += _haemorrhage(rng, warp)
+    if protocol.cavernomas:
+        blobs += [blob for _ in range(int(rng.poisson(protocol.cavernomas))) for blob in _cavernoma(rng, warp)]
+    if protocol.lacunes:
+        blobs += [_lacune(rng, warp) for _ in range(int(rng.poisson(protocol.lacunes)))]
     return [blob for blob in blobs if is_clear(blob, lesions, margin_mm)]
 
 
 def _anywhere(rng: np.random.Generator) -> np.ndarray:
-    points, _ = parenchyma_mm()
+    points, _, _ = parenchyma_mm()
     return points[rng.integers(len(points))]
 
 
@@ -69,3 +73,29 @@ def _haemorrhage(rng: np.random.Generator, warp: Warp) -> list[Blob]:
             random_blob(rng, warp, place, radius_mm=radius, chi_ppm=chi, kind="haemorrhage", irregular=0.2, bloom=1.0)
         )
     return blobs
+
+
+def _cavernoma(rng: np.random.Generator, warp: Warp) -> list[Blob]:
+    """Draw one cavernoma: a rim of iron around lobules of blood that are brighter."""
+    core, size = _anywhere(rng), rng.uniform(3, 9)
+    blobs = [
+        random_blob(
+            rng, warp, core, radius_mm=size, chi_ppm=rng.uniform(0.5, 2), kind="cavernoma", irregular=0.15, bloom=1.2
+        )
+    ]
+    for _ in range(int(rng.integers(1, 6))):
+        place = core + rng.normal(0, 0.3 * size, 3)
+        radius = size * rng.uniform(0.2, 0.45)
+        blobs.append(
+            random_blob(rng, warp, place, radius_mm=radius, chi_ppm=rng.uniform(0, 0.3), kind="cavernoma", bloom=1.0)
+        )
+    return blobs
+
+
+def _lacune(rng: np.random.Generator, warp: Warp) -> Blob:
+    """Draw one lacune, or widened perivascular space, in the deep half of the brain."""
+    points, _, depth = parenchyma_mm()
+    deep = points[depth > 12]
+    place = deep[rng.integers(len(deep))] + rng.uniform(-1, 1, 3)
+    radius = rng.uniform(1, 5)
+    return random_blob(rng, warp, place, radius_mm=radius, chi_ppm=0, kind="lacune", irregular=0.2, bloom=1.0)

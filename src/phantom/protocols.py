@@ -1,11 +1,14 @@
 """The scanner protocols that can be simulated: geometry, timing and what is usually found in that cohort."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..checks import check_between, check_positive
+from .software import PHASE_MASKS, Software
+
+BLOOM = 1.5  # chosen so that on SWI at 3 T and 20 ms what is marked is what is dark
 
 
 def _unchanged(protocol: "Protocol", rng: np.random.Generator) -> "Protocol":
@@ -38,8 +41,15 @@ class Protocol:
         veins: density of veins relative to an average brain.
         lesions: median number of microbleeds of a subject who has any.
         radius_mm: median radius of a microbleed as readers mark it.
+        irregular: spread of the logarithm of the half axes of microbleeds.
+        bloom: ratio of the marked radius to that of the deposit, see :class:`csvd.phantom.blobs.Blob`.
+        special: probability that a microbleed is drawn beside another one, beside a vein or near the surface.
         haemorrhage: probability of a large haemorrhage in a subject who has microbleeds.
         calcifications: mean number of calcifications other than those of pineal gland and choroid plexus.
+        cavernomas: mean number.
+        lacunes: mean number of lacunes and widened perivascular spaces.
+        texture: standard deviation of the logarithm of what varies within a tissue.
+        software: what is done to the images.
         vary: draws the protocol of one subject from this one.
 
     Raises:
@@ -67,8 +77,15 @@ class Protocol:
     veins: float = 1.0
     lesions: float = 3.0
     radius_mm: float = 1.4
+    irregular: float = 0.1
+    bloom: float = BLOOM
+    special: float = 0.0
     haemorrhage: float = 0.03
     calcifications: float = 0.4
+    cavernomas: float = 0.0
+    lacunes: float = 0.0
+    texture: float = 0.0
+    software: Software = field(default_factory=Software)
     vary: Callable[["Protocol", np.random.Generator], "Protocol"] = _unchanged
 
     def __post_init__(self) -> None:
@@ -77,7 +94,8 @@ class Protocol:
         physics = ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm")
         for name in (*physics, "radius_mm", "lesions"):
             check_positive(name, getattr(self, name))
-        check_between("haemorrhage", self.haemorrhage, 0, 1)
+        for name in ("haemorrhage", "special"):
+            check_between(name, getattr(self, name), 0, 1)
 
 
 def _mixed_field(protocol: Protocol, rng: np.random.Generator) -> Protocol:
@@ -96,7 +114,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
     finest = max(0.4, float(np.sqrt(1.3 / slice_mm)))
     inplane = float(np.exp(rng.uniform(np.log(finest), np.log(max(1.2, finest + 0.1)))))
     b0 = float(rng.choice([1.5, 3.0, 3.0, 7.0, rng.uniform(1.5, 7)]))
-    te_ms = float(np.clip(rng.uniform(15, 40) * (3 / b0) ** 0.7, 10, 40))
+    te_ms = float(np.clip(rng.uniform(15, 45) * (3 / b0) ** 0.7, 10, 45))
     long_tr = rng.random() < 0.4
     return replace(
         protocol,
@@ -115,7 +133,31 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         oblique_deg=float(rng.uniform(0, 20)) if rng.random() < 0.5 else 0.0,
         veins=float(np.exp(rng.uniform(np.log(0.4), np.log(2)))),
         radius_mm=float(rng.uniform(1.1, 1.7)) * (0.9 + 0.1 * slice_mm),
+        irregular=float(rng.uniform(0.03, 0.2)),
+        bloom=float(rng.uniform(1.2, 1.8)),
+        special=0.5,
         calcifications=float(rng.uniform(0, 1.5)),
+        cavernomas=0.15,
+        lacunes=float(rng.uniform(0, 2)),
+        texture=float(rng.uniform(0, 0.12)),
+        software=_random_software(rng),
+    )
+
+
+def _random_software(rng: np.random.Generator) -> Software:
+    """Draw what scanners and tools do to images."""
+    return Software(
+        kspace_slice=float(rng.uniform(0.6, 1)) if rng.random() < 0.3 else 1.0,
+        taper=float(rng.uniform(0.1, 1)) if rng.random() < 0.5 else 0.0,
+        motion_mm=float(rng.uniform(0.05, 0.4)) if rng.random() < 0.3 else 0.0,
+        phase_mask=str(rng.choice(PHASE_MASKS, p=[0.6, 0.25, 0.15])),
+        phase_sign=int(rng.choice([-1, 1])),
+        division=float(rng.uniform(0.08, 0.25)),
+        background=float(rng.uniform(0, 0.15)),
+        qsm_blur=float(rng.uniform(0.2, 0.8)) if rng.random() < 0.5 else 0.0,
+        gamma=float(rng.uniform(0.7, 1.4)),
+        bits=int(rng.choice([8, 12, 16])),
+        mask_mm=float(rng.uniform(0.3, 2)) if rng.random() < 0.6 else 0.0,
     )
 
 

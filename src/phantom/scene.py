@@ -7,6 +7,7 @@ import torch
 
 from .anatomy import Warp, distance_outside, iron_template, sample_template, tissue_template
 from .blobs import MIMICS, Blob
+from .fields import smooth_noise
 from .grid import SKIN_MM, Grid
 from .physics import RELAXIVITY, TISSUES, steady_state
 from .protocols import Protocol
@@ -46,7 +47,7 @@ def build_scene(
     age: float,
     head: bool,
 ) -> Scene:
-    """Paint one head on the fine grid."""
+    """Paint one brain on the fine grid, with ``head`` also fluid, skull and scalp around it."""
     volumes = [*tissue_template(), iron_template(rng, age), *([distance_outside()] if head else [])]
     sampled = sample_template(torch.stack(volumes), warp, grid.fine_affine, grid.fine_shape)
     fraction, brain, iron = sampled[:3], (sampled[3] > 0.5).float(), sampled[4]
@@ -57,6 +58,9 @@ def build_scene(
     jitter = rng.normal(1, protocol.tissue_spread, (3, 3)).clip(0.6, 1.4)
     weight = steady_state(protocol, jitter)
     signal = sum(s * f for s, f in zip(weight, fraction, strict=True)) * brain
+    if protocol.texture:
+        scale_mm = float(rng.uniform(4, 12))
+        signal *= (protocol.texture * smooth_noise(rng, grid.fine_mm, grid.fine_shape, scale_mm)).exp()
     offset = [tissue[3] * rng.normal(1, 0.2) for tissue in TISSUES.values()]
     chi = sum(c * f for c, f in zip(offset, fraction, strict=True)) * brain
 
@@ -65,7 +69,7 @@ def build_scene(
     points = warp.to_world(veins.points) @ to_fine[:3, :3].T + to_fine[:3, 3]
     tubes = draw_tubes(points, veins.radius_mm, veins.chi_ppm, grid.fine_mm, grid.fine_shape) * brain
     extra = extra + tubes
-    label, mimics = _paint_blobs(blobs, grid, extra, signal)
+    label, mimics = _paint_blobs(blobs, grid, extra, signal, weight[2])
     chi += extra
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
     if head:
@@ -74,7 +78,7 @@ def build_scene(
 
 
 def _paint_blobs(
-    blobs: list[Blob], grid: Grid, extra: torch.Tensor, signal: torch.Tensor
+    blobs: list[Blob], grid: Grid, extra: torch.Tensor, signal: torch.Tensor, fluid: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Add blobs to the susceptibility in place; return labels of microbleeds and codes of mimics on the box.
 
@@ -102,6 +106,8 @@ def _paint_blobs(
         extra[fine] = extra[fine] * (1 - deposit) + blob.chi_ppm * deposit
         if blob.kind == "calcification":
             signal[fine] *= 1 - 0.7 * deposit  # little water
+        if blob.kind == "lacune":
+            signal[fine] += (fluid - signal[fine]) * deposit
         filled = grid.average(marked)
         inside = filled >= 0.5 * filled.max().clamp(max=1.0)
         if blob.kind == "microbleed":

@@ -9,22 +9,14 @@ import torch
 
 from ..checks import check_one_of
 from ..regions import region_at
-from .anatomy import Warp, random_warp
+from .acquisition import acquire, extracted
+from .anatomy import random_warp
 from .blobs import Blob
-from .fields import air_on_grid, smooth_noise
 from .grid import Grid, make_grid
 from .lesions import PHENOTYPES, draw_person, random_microbleeds
 from .mimics import random_mimics
-from .physics import (
-    GYROMAGNETIC,
-    dipole_field,
-    homodyne_phase,
-    susceptibility_weighted,
-    truncated_division,
-    zero_filled,
-)
 from .protocols import Protocol
-from .scene import Scene, build_scene
+from .scene import build_scene
 from .vessels import random_veins
 
 VEIN_PPM = 0.06  # mean susceptibility from which a voxel counts as vein: a sixth of it blood
@@ -89,13 +81,14 @@ def simulate_subject(
         warp = random_warp(shape, protocol.pose_deg, age)
         grid = make_grid(protocol, warp, shape, head)
         margin_mm = 2 * float(grid.voxel_mm.norm())
-        lesions = random_microbleeds(place, protocol, csvd, warp, margin_mm)
+        veins = random_veins(vein, protocol.veins)
+        lesions = random_microbleeds(place, protocol, csvd, warp, veins, margin_mm)
         lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
         mimics = random_mimics(place, protocol, warp, age, lesions, margin_mm)
-        veins = random_veins(vein, protocol.veins)
-        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head)
-        mask = grid.average(scene.brain) > 0.5
-        images = _acquire(protocol, grid, warp, scene, mask, noise)
+        mask_mm = protocol.software.mask_mm
+        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0)
+        mask = extracted(grid.average(scene.brain) > 0.5, grid.voxel_mm, mask_mm, noise)
+        images = acquire(protocol, grid, warp, scene, mask, noise)
         if not head:
             images = {name: image * mask for name, image in images.items()}
     return Subject(
@@ -129,38 +122,6 @@ def _is_inside(lesion: Blob, grid: Grid) -> bool:
     index = torch.linalg.inv(grid.affine)[:3] @ torch.cat([lesion.centre_mm, torch.ones(1)])
     reach = lesion.radius_mm / grid.voxel_mm + 0.5
     return all(s.start <= i - r and i + r <= s.stop - 1 for i, r, s in zip(index, reach, grid.box, strict=True))
-
-
-def _acquire(
-    protocol: Protocol, grid: Grid, warp: Warp, scene: Scene, mask: torch.Tensor, rng: np.random.Generator
-) -> dict[str, torch.Tensor]:
-    """Return the images of a scene on the box of the acquisition grid."""
-    field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
-    weight = grid.average(scene.signal)
-    local = grid.average(field)  # of all tissue alike: a bleed without signal is inferred from around it
-    field += protocol.air * air_on_grid(grid, warp, rng)
-    to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
-    angle = field.mul_(to_phase)
-    clean = torch.complex(grid.average(scene.signal * angle.cos()), grid.average(scene.signal * angle.sin()))
-
-    level = float(weight[mask].mean())
-    gain = 1000 / level
-    bias = smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
-    sigma = 1000 / protocol.snr
-    raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)) * sigma
-    signal = zero_filled(clean * gain * bias + torch.complex(raw[0], raw[1]), protocol.kspace)
-    magnitude = signal.abs()
-    phase = homodyne_phase(signal, grid.voxel_mm, protocol.filter_cycles_per_mm)
-
-    # Phase noise is the noise over the signal; the same draw, turned by 90 degrees, serves.
-    noisy = local + raw[1] / (clean.abs() * gain * bias).clamp(min=sigma) / to_phase
-    qsm = truncated_division(noisy * mask, grid.voxel_mm, grid.b0_direction) * mask
-    return {
-        "swi": susceptibility_weighted(magnitude, phase, protocol.phase_power),
-        "mag": magnitude,
-        "phase": phase,
-        "qsm": (qsm - qsm[mask].mean()) * mask,
-    }
 
 
 def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
