@@ -4,6 +4,7 @@ from .best import EarlyStop, SaveBest
 from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
+from .fresh_subjects import FreshSubjects
 from .resume import Resume
 from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
@@ -19,6 +20,7 @@ __all__ = [
     "DetectionTrainer",
     "DistillationTrainer",
     "EarlyStop",
+    "FreshSubjects",
     "HalfPrecision",
     "HardNegativeReplay",
     "PredictionWriter",

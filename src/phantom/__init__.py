@@ -4,6 +4,7 @@ from .blobs import MIMICS
 from .cohort import write_cohort
 from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
+from .on_the_fly import SimulatedSubjects, SimulationReader
 from .protocols import PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
@@ -14,6 +15,8 @@ __all__ = [
     "PROTOCOLS",
     "Protocol",
     "Series",
+    "SimulatedSubjects",
+    "SimulationReader",
     "Subject",
     "simulate_series",
     "simulate_subject",

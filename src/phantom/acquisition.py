@@ -27,11 +27,11 @@ def acquire(
     protocol: Protocol, grid: Grid, warp: Warp, scene: Scene, mask: torch.Tensor, rng: np.random.Generator
 ) -> dict[str, torch.Tensor]:
     """Return ``"swi"``, ``"mag"``, ``"phase"`` and ``"qsm"`` of a scene; QSM is zero outside the mask."""
-    software = protocol.software
+    software, device = protocol.software, mask.device
     field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
     weight = grid.average(scene.signal)
     local = grid.average(field)  # of all tissue alike: a bleed without signal is inferred from around it
-    air = protocol.air * air_on_grid(grid, warp, rng)
+    air = protocol.air * air_on_grid(grid, warp, rng, device)
     field += air
     to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
     angle = field.mul_(to_phase)
@@ -39,9 +39,9 @@ def acquire(
 
     level = float(weight[mask].mean())
     gain = 1000 / level
-    bias = smooth_noise(rng, grid.voxel_mm, mask.shape, scale_mm=70).mul(protocol.bias).exp()
+    bias = smooth_noise(rng, grid.voxel_mm, mask.shape, 70, device).mul(protocol.bias).exp()
     sigma = 1000 / protocol.snr
-    raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)) * sigma
+    raw = torch.from_numpy(rng.standard_normal((2, *mask.shape), dtype=np.float32)).to(device) * sigma
     signal = zero_filled(clean * gain * bias + torch.complex(raw[0], raw[1]), protocol.kspace)
     signal = _moved(signal, grid.voxel_mm, software.motion_mm, rng)
     signal = _tapered(signal, (protocol.kspace, protocol.kspace, software.kspace_slice), software.taper)
@@ -71,7 +71,7 @@ def acquire(
 def _susceptibility(field: torch.Tensor, mask: torch.Tensor, grid: Grid, software: Software) -> torch.Tensor:
     qsm = truncated_division(field, grid.voxel_mm, grid.b0_direction, software.division)
     if software.qsm_blur:
-        qsm = torch.from_numpy(ndimage.gaussian_filter(qsm.numpy(), software.qsm_blur))
+        qsm = torch.from_numpy(ndimage.gaussian_filter(qsm.numpy(force=True), software.qsm_blur)).to(mask.device)
     qsm = qsm * mask
     return (qsm - qsm[mask].mean()) * mask
 
@@ -85,7 +85,7 @@ def _moved(signal: torch.Tensor, voxel_mm: torch.Tensor, motion_mm: float, rng: 
     shift = torch.from_numpy(rng.normal(0, motion_mm, (2, SHOTS))).float()
     shift -= shift[:, SHOTS // 2, None]  # the middle of k-space says where the head is
     shot = ((ky * float(voxel_mm[1]) + 0.5) * SHOTS).long().clamp(max=SHOTS - 1)
-    turn = kx[:, None] * shift[0][shot] + ky * shift[1][shot]
+    turn = (kx[:, None] * shift[0][shot] + ky * shift[1][shot]).to(signal.device)
     return torch.fft.ifft2(spectrum * torch.polar(torch.ones_like(turn), -2 * torch.pi * turn)[..., None], dim=(0, 1))
 
 
@@ -95,7 +95,7 @@ def _tapered(signal: torch.Tensor, shares: tuple[float, float, float], taper: fl
         return signal
     spectrum = torch.fft.fftn(signal)
     for axis, share in enumerate(shares):
-        k = torch.fft.fftfreq(signal.shape[axis]).abs() * 2 / share
+        k = torch.fft.fftfreq(signal.shape[axis], device=signal.device).abs() * 2 / share
         fade = 0.5 + 0.5 * torch.cos(torch.pi * ((k - 1 + taper) / max(taper, 1e-6)).clamp(0, 1))
         spectrum *= torch.where(k <= 1, fade, 0.0).view([-1 if a == axis else 1 for a in range(3)])
     return torch.fft.ifftn(spectrum)
@@ -122,6 +122,6 @@ def extracted(mask: torch.Tensor, voxel_mm: torch.Tensor, mask_mm: float, rng: n
     """
     if not mask_mm:
         return mask
-    inside, outside = (ndimage.distance_transform_edt(m, sampling=voxel_mm.numpy()) for m in (mask, ~mask))
+    inside, outside = (ndimage.distance_transform_edt(m, sampling=voxel_mm.numpy()) for m in (mask.cpu(), ~mask.cpu()))
     reach = mask_mm * (float(rng.normal()) + smooth_noise(rng, voxel_mm, mask.shape, scale_mm=25)) / 2**0.5
-    return torch.from_numpy(outside - inside).float() <= reach.clamp(LEAST_MM, MOST_MM)
+    return (torch.from_numpy(outside - inside).float() <= reach.clamp(LEAST_MM, MOST_MM)).to(mask.device)

@@ -142,8 +142,8 @@ def sample_template(volumes: torch.Tensor, warp: Warp, affine: torch.Tensor, sha
         shape: size of the wanted grid.
 
     Returns:
-        (C, *shape). The warp is computed on every fourth millimetre and interpolated, which moves nothing by more
-        than a tenth of a millimetre.
+        (C, *shape), on the device of the volumes. The warp is computed on every fourth millimetre and interpolated,
+        which moves nothing by more than a tenth of a millimetre.
     """
     spacing = affine[:3, :3].norm(dim=0)
     nodes = [max(2, int(np.ceil(n * float(h) / 4)) + 1) for n, h in zip(shape, spacing, strict=True)]
@@ -151,6 +151,7 @@ def sample_template(volumes: torch.Tensor, warp: Warp, affine: torch.Tensor, sha
     index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     mni = warp.to_mni(index @ affine[:3, :3].T + affine[:3, 3])
     place = 2 * (mni - torch.tensor(ORIGIN_MM)) / (torch.tensor(volumes.shape[1:]) - 1) - 1
-    place = interpolate(place.flip(-1).movedim(-1, 0)[None], size=tuple(shape), mode="trilinear", align_corners=True)
+    coarse = place.flip(-1).movedim(-1, 0)[None].to(volumes.device)
+    place = interpolate(coarse, size=tuple(shape), mode="trilinear", align_corners=True)
     place = place[0].movedim(0, -1)[None]
     return grid_sample(volumes[None], place, padding_mode="border", align_corners=True)[0]

@@ -17,7 +17,11 @@ TISSUES: dict[str, tuple[float, float, float, float]] = {
 
 
 def dipole_kernel(
-    shape: tuple[int, ...], voxel_mm: torch.Tensor, b0_direction: torch.Tensor, real: bool = True
+    shape: tuple[int, ...],
+    voxel_mm: torch.Tensor,
+    b0_direction: torch.Tensor,
+    real: bool = True,
+    device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """Return the unit dipole in k-space, ``1/3 - (k.b)^2 / k^2``, zero at k = 0, laid out as by ``rfftn``.
 
@@ -26,12 +30,13 @@ def dipole_kernel(
         voxel_mm: (3,) voxel size.
         b0_direction: (3,) unit vector of the field in the axes of the volume.
         real: half of the last axis (``rfftn``) instead of all of it (``fftn``).
+        device: where it is made.
     """
     last = torch.fft.rfftfreq if real else torch.fft.fftfreq
     steps = [float(h) for h in voxel_mm]
-    kx = torch.fft.fftfreq(shape[0], steps[0])[:, None, None]
-    ky = torch.fft.fftfreq(shape[1], steps[1])[None, :, None]
-    kz = last(shape[2], steps[2])[None, None, :]
+    kx = torch.fft.fftfreq(shape[0], steps[0], device=device)[:, None, None]
+    ky = torch.fft.fftfreq(shape[1], steps[1], device=device)[None, :, None]
+    kz = last(shape[2], steps[2], device=device)[None, None, :]
     along = kx * b0_direction[0] + ky * b0_direction[1] + kz * b0_direction[2]
     square = kx**2 + ky**2 + kz**2
     square[0, 0, 0] = 1
@@ -47,7 +52,7 @@ def dipole_field(chi: torch.Tensor, voxel_mm: torch.Tensor, b0_direction: torch.
     """
     padded = tuple(scipy.fft.next_fast_len(n + 8, real=True) for n in chi.shape)
     spectrum = torch.fft.rfftn(chi, s=padded)
-    spectrum *= dipole_kernel(padded, voxel_mm, b0_direction)
+    spectrum *= dipole_kernel(padded, voxel_mm, b0_direction, device=chi.device)
     x, y, z = chi.shape
     return torch.fft.irfftn(spectrum, s=padded)[:x, :y, :z]
 
@@ -74,7 +79,7 @@ def zero_filled(signal: torch.Tensor, share: float) -> torch.Tensor:
         return signal
     spectrum = torch.fft.fft2(signal, dim=(0, 1))
     for axis in (0, 1):
-        kept = torch.fft.fftfreq(signal.shape[axis]).abs() <= share / 2
+        kept = torch.fft.fftfreq(signal.shape[axis], device=signal.device).abs() <= share / 2
         spectrum = spectrum * kept.view([-1 if a == axis else 1 for a in range(3)])
     return torch.fft.ifft2(spectrum, dim=(0, 1))
 
@@ -87,8 +92,8 @@ def homodyne_phase(signal: torch.Tensor, voxel_mm: torch.Tensor, radius: float) 
         voxel_mm: (3,) voxel size.
         radius: radius of the Hann window in k-space, in cycles per mm.
     """
-    kx = torch.fft.fftfreq(signal.shape[0], float(voxel_mm[0]))[:, None]
-    ky = torch.fft.fftfreq(signal.shape[1], float(voxel_mm[1]))[None, :]
+    kx = torch.fft.fftfreq(signal.shape[0], float(voxel_mm[0]), device=signal.device)[:, None]
+    ky = torch.fft.fftfreq(signal.shape[1], float(voxel_mm[1]), device=signal.device)[None, :]
     k = (kx**2 + ky**2).sqrt() / radius
     window = torch.where(k < 1, 0.5 + 0.5 * torch.cos(torch.pi * k), 0.0)[..., None]
     low = torch.fft.ifft2(torch.fft.fft2(signal, dim=(0, 1)) * window, dim=(0, 1))
@@ -104,7 +109,7 @@ def truncated_division(
     field: torch.Tensor, voxel_mm: torch.Tensor, b0_direction: torch.Tensor, threshold: float = 0.19
 ) -> torch.Tensor:
     """Return the susceptibility in ppm from a field in ppm by truncated k-space division (Shmueli et al. 2009)."""
-    kernel = dipole_kernel(tuple(field.shape), voxel_mm, b0_direction)
+    kernel = dipole_kernel(tuple(field.shape), voxel_mm, b0_direction, device=field.device)
     limited = torch.where(kernel < 0, -1.0, 1.0) * kernel.abs().clamp(min=threshold)
     return torch.fft.irfftn(torch.fft.rfftn(field) / limited, s=field.shape)
 

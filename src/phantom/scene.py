@@ -46,10 +46,11 @@ def build_scene(
     rng: np.random.Generator,
     age: float,
     head: bool,
+    device: torch.device | str = "cpu",
 ) -> Scene:
     """Paint one brain on the fine grid, with ``head`` also fluid, skull and scalp around it."""
     volumes = [*tissue_template(), iron_template(rng, age), *([distance_outside()] if head else [])]
-    sampled = sample_template(torch.stack(volumes), warp, grid.fine_affine, grid.fine_shape)
+    sampled = sample_template(torch.stack(volumes).to(device), warp, grid.fine_affine, grid.fine_shape)
     fraction, brain, iron = sampled[:3], (sampled[3] > 0.5).float(), sampled[4]
     # The average brain of the template has narrow sulci; an old one has wide ones.
     fraction[2] *= float(np.exp(rng.normal(0.4 + 0.012 * (age - 50), 0.3)))
@@ -60,14 +61,15 @@ def build_scene(
     signal = sum(s * f for s, f in zip(weight, fraction, strict=True)) * brain
     if protocol.texture:
         scale_mm = float(rng.uniform(4, 12))
-        signal *= (protocol.texture * smooth_noise(rng, grid.fine_mm, grid.fine_shape, scale_mm)).exp()
+        signal *= (protocol.texture * smooth_noise(rng, grid.fine_mm, grid.fine_shape, scale_mm, device)).exp()
     offset = [tissue[3] * rng.normal(1, 0.2) for tissue in TISSUES.values()]
     chi = sum(c * f for c, f in zip(offset, fraction, strict=True)) * brain
 
     extra = iron
     to_fine = torch.linalg.inv(grid.fine_affine)
     points = warp.to_world(veins.points) @ to_fine[:3, :3].T + to_fine[:3, 3]
-    tubes = draw_tubes(points, veins.radius_mm, veins.chi_ppm, grid.fine_mm, grid.fine_shape) * brain
+    points, radius_mm, chi_ppm = (part.to(device) for part in (points, veins.radius_mm, veins.chi_ppm))
+    tubes = draw_tubes(points, radius_mm, chi_ppm, grid.fine_mm, grid.fine_shape) * brain
     extra = extra + tubes
     label, mimics = _paint_blobs(blobs, grid, extra, signal, weight[2])
     chi += extra
@@ -85,8 +87,8 @@ def _paint_blobs(
     A voxel belongs to a blob that fills half of it, or half of what it fills of its fullest voxel.
     """
     coarse_shape = [s.stop - s.start for s in grid.box]
-    label = torch.zeros(coarse_shape, dtype=torch.int16)
-    mimics = torch.zeros(coarse_shape, dtype=torch.uint8)
+    label = torch.zeros(coarse_shape, dtype=torch.int16, device=signal.device)
+    mimics = torch.zeros(coarse_shape, dtype=torch.uint8, device=signal.device)
     factor = torch.tensor(grid.factor)
     affine = grid.fine_affine
     to_fine = torch.linalg.inv(affine)
@@ -102,7 +104,8 @@ def _paint_blobs(
         coarse = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         fine = tuple(slice(int(a * f), int(b * f)) for a, b, f in zip(low, high, factor, strict=True))
         index = torch.stack(torch.meshgrid(*(torch.arange(s.start, s.stop) for s in fine), indexing="ij"), dim=-1)
-        deposit, marked = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], grid.fine_mm)
+        cover = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], grid.fine_mm)
+        deposit, marked = (share.to(signal.device) for share in cover)
         extra[fine] = extra[fine] * (1 - deposit) + blob.chi_ppm * deposit
         if blob.kind == "calcification":
             signal[fine] *= 1 - 0.7 * deposit  # little water

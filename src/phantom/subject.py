@@ -55,9 +55,14 @@ class Subject:
 
 
 def simulate_subject(
-    protocol: Protocol, seed: int, index: int = 0, phenotype: str | None = None, head: bool = False
+    protocol: Protocol,
+    seed: int,
+    index: int = 0,
+    phenotype: str | None = None,
+    head: bool = False,
+    device: torch.device | str = "cpu",
 ) -> Subject:
-    """Simulate subject ``index`` of a cohort; the result depends on the arguments alone.
+    """Simulate subject ``index`` of a cohort; the result, on the CPU, depends on the arguments alone.
 
     Args:
         protocol: a value of :data:`csvd.phantom.PROTOCOLS`, or one's own.
@@ -65,6 +70,7 @@ def simulate_subject(
         index: number of the subject in the cohort.
         phenotype: ``"healthy"``, ``"aSVD"``, ``"CAA"`` or ``"CADASIL"``; drawn when not given.
         head: with skull and scalp; otherwise images are zero outside the brain.
+        device: where field and signal are computed; another one changes the last bits.
 
     Raises:
         ValueError: ``phenotype`` is none of these.
@@ -86,17 +92,17 @@ def simulate_subject(
         lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
         mimics = random_mimics(place, protocol, warp, age, lesions, margin_mm)
         mask_mm = protocol.software.mask_mm
-        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0)
+        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0, device)
         mask = extracted(grid.average(scene.brain) > 0.5, grid.voxel_mm, mask_mm, noise)
         images = acquire(protocol, grid, warp, scene, mask, noise)
         if not head:
             images = {name: image * mask for name, image in images.items()}
     return Subject(
-        images={name: grid.embed(image.float()) for name, image in images.items()},
-        mask=grid.embed(mask.to(torch.uint8)),
-        label=grid.embed(scene.label),
-        vessels=grid.embed(((scene.vessels > VEIN_PPM) & mask).to(torch.uint8)),
-        mimics=grid.embed(scene.mimics),
+        images={name: grid.embed(image.float().cpu()) for name, image in images.items()},
+        mask=grid.embed(mask.to(torch.uint8).cpu()),
+        label=grid.embed(scene.label.cpu()),
+        vessels=grid.embed(((scene.vessels > VEIN_PPM) & mask).to(torch.uint8).cpu()),
+        mimics=grid.embed(scene.mimics.cpu()),
         affine=grid.affine.double(),
         lesions=_table(lesions),
         age=age,

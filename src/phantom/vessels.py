@@ -128,17 +128,17 @@ def draw_tubes(
         voxel_mm: (3,) voxel size.
         shape: size of the volume.
     """
-    volume = torch.zeros(shape)
+    volume = torch.zeros(shape, device=points.device)
     edge = float(voxel_mm.max())
     drawn = radius_mm.clamp(min=0.5 * edge)
     value = chi_ppm * (radius_mm / drawn).square()
-    limit = torch.tensor(shape)
+    limit, voxel_mm = torch.tensor(shape, device=points.device), voxel_mm.to(points.device)
     # Thin and thick tubes apart, because the box around each point grows with the radius.
     for group in (drawn <= 0.55, drawn > 0.55):
         if not group.any():
             continue
         reach = ((drawn[group].max() + 0.5 * edge) / voxel_mm).ceil().long()
-        offset = torch.cartesian_prod(*(torch.arange(-int(n), int(n) + 1) for n in reach))
+        offset = torch.cartesian_prod(*(torch.arange(-int(n), int(n) + 1, device=points.device) for n in reach))
         centre = points[group].round()
         corner = centre.long()[:, None] + offset  # (N, K, 3)
         distance = ((corner - points[group][:, None]) * voxel_mm).norm(dim=-1)
