@@ -1,37 +1,57 @@
-"""What is found on simulated subjects of four protocols, a third of them healthy: in all, and by kind of lesion.
+"""What is found on simulated subjects, a third of them healthy: in all, and by kind of lesion.
 
-Each subject goes through ``csvd detect`` at the default operating point. A lesion is found when something that was
-detected shares a voxel with it (overlap). Subjects are made if they are not there, with seeds that no training used.
+The subjects are those of four protocols, or of `random`, whose scanner differs from one to the next. Each subject shows
+one contrast, in turn, and goes through ``csvd detect`` at the default operating point. A lesion is found when something
+that was detected shares a voxel with it (overlap). Subjects are made if they are not there, with seeds that no training
+used.
 """
 
 import argparse
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import torch
+from scipy import ndimage
 from tqdm import tqdm
 
 from csvd.data import load_datalist
 from csvd.detection import detect, find_bundle
-from csvd.metrics import summarize_cohort
+from csvd.metrics import reliability, summarize_cohort
 from csvd.phantom import write_cohort
 
-PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM"}
+PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM", "random": "SWI, GRE and QSM"}
+LESIONS = {"random": 4.0}  # of a subject; as in patients, not as in training
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
 
 
-def make(out: Path, subjects: int, seed: int) -> dict[tuple[str, str], Path]:
-    """Return a cohort for each protocol and phenotype, each with its own seed."""
-    cohorts = {}
-    for offset, (preset, phenotype) in enumerate((p, t) for p in PRESETS for t in PHENOTYPES):
-        cohorts[preset, phenotype] = folder = out / f"{preset}_{phenotype}"
+def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[str, str], Path]:
+    """Return the data list of a cohort for each protocol and phenotype, each with its own seed; an item a subject."""
+    lists = {}
+    for offset, (preset, phenotype) in enumerate((p, t) for p in presets for t in PHENOTYPES):
+        folder = out / f"{preset}_{phenotype}"
         if not (folder / "datalist.json").exists():
-            write_cohort(preset, subjects, folder, seed + offset, phenotype=phenotype, split=(0, 0, 1), overwrite=True)
-    return cohorts
+            how = {"phenotype": phenotype, "lesions": LESIONS.get(preset), "split": (0, 0, 1), "overwrite": True}
+            write_cohort(preset, subjects, folder, seed + offset, **how)
+        items = json.loads((folder / "datalist.json").read_text())["test"]
+        kinds = len(items) // subjects
+        lists[preset, phenotype] = folder / "one_each.json"
+        chosen = [items[kinds * k + k % kinds] for k in range(subjects)]
+        lists[preset, phenotype].write_text(json.dumps({"test": chosen}))
+    return lists
+
+
+def candidates(item: dict, result: Path) -> list[tuple[float, float]]:
+    """Return what was said of each candidate, and whether a lesion lies at its centre or beside it."""
+    label = np.asarray(nib.load(item["label"]).dataobj) > 0
+    with (result / f"{result.name}_candidates.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    beside = ndimage.binary_dilation(label)
+    return [(float(row["probability"]), float(beside[int(row["i"]), int(row["j"]), int(row["k"])])) for row in rows]
 
 
 def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, str, str]]]:
@@ -57,7 +77,7 @@ def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, st
 def row(who: str, counts: torch.Tensor) -> str:
     """Return a row of the table."""
     summary = summarize_cohort(counts, match="overlap")
-    names = ("tpr", "fps_per_subject", "precision")
+    names = ("tpr", "fps_per_subject", "precision", "f1")
     rates = ["{value:.2f} [{low:.2f}, {high:.2f}]".format(**summary[name]) for name in names]
     return f"| {who} | {len(counts)} | {int(counts[:, 0].sum())} | {' | '.join(rates)} |"
 
@@ -66,27 +86,40 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of cohorts and results")
+    parser.add_argument("--presets", nargs="+", default=[*PRESETS][:4], choices=[*PRESETS])
+    parser.add_argument("--bundle", type=Path, help="folder; the one that came with csvd")
     parser.add_argument("--subjects", type=int, default=2, help="of each protocol and phenotype")
     parser.add_argument("--seed", type=int, default=401)
     arguments = parser.parse_args()
     rows: dict[tuple[str, str], list[torch.Tensor]] = {}
     kinds: Counter[tuple[str, str, str]] = Counter()
-    for (preset, phenotype), cohort in tqdm(make(arguments.out, arguments.subjects, arguments.seed).items()):
-        results = arguments.out / "results" / cohort.name
-        cases = detect(cohort / "datalist.json", results, find_bundle("cmb_detection"), overwrite=True)
-        for item, case in zip(load_datalist(cohort / "datalist.json", "test"), cases, strict=True):
+    said: list[tuple[float, float]] = []
+    cohorts = make(arguments.out, arguments.presets, arguments.subjects, arguments.seed)
+    for (preset, phenotype), cohort in tqdm(cohorts.items()):
+        results = arguments.out / "results" / cohort.parent.name
+        bundle = arguments.bundle or find_bundle("cmb_detection")
+        cases = detect(cohort, results, bundle, overwrite=True, any_sequence=True)
+        for item, case in zip(load_datalist(cohort, "test"), cases, strict=True):
             counts, more = judge(item, results / case["case"])
             rows.setdefault((preset, phenotype), []).append(counts)
             kinds += more
-    print("| subjects | n | lesions | TPR | FPs per subject | precision |\n|---|---|---|---|---|---|")
+            said += candidates(item, results / case["case"])
+    print("| subjects | n | lesions | TPR | FPs per subject | precision | F1 |\n|---|---|---|---|---|---|---|")
     everyone = {key: torch.stack(value) for key, value in rows.items()}
     print(row("all", torch.cat([*everyone.values()])))
     print(row("healthy", torch.cat([counts for (_, phenotype), counts in everyone.items() if phenotype == "healthy"])))
-    for preset, name in PRESETS.items():
-        print(row(f"`{preset}` {name}", torch.cat([counts for (one, _), counts in everyone.items() if one == preset])))
+    for preset in arguments.presets:
+        print(
+            row(
+                f"`{preset}` {PRESETS[preset]}",
+                torch.cat([counts for (one, _), counts in everyone.items() if one == preset]),
+            )
+        )
     print("\n| lesions | found | of |\n|---|---|---|")
     for kind, value in sorted({key[:2] for key in kinds}):
         print(f"| {kind} {value} | {kinds[kind, value, 'found']} | {kinds[kind, value, 'lesions']} |")
+    ece = reliability(*torch.tensor(said).T).ece
+    print(f"\nExpected calibration error of {len(said)} candidates: {ece:.4f}")
 
 
 if __name__ == "__main__":
