@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..checks import check_one_of, check_positive
 from ..files import atomic_folder
 from ..splits import check_split, write_datalist
+from .blobs import MIMICS
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 
@@ -119,6 +120,7 @@ def _write_subject(
         "b0_tesla": round(subject.protocol.b0_tesla, 2),
         "te_ms": round(subject.protocol.te_ms, 1),
         "voxel_mm": "x".join(f"{h:.2f}" for h in subject.protocol.voxel_mm),
+        "haemorrhage": int((subject.mimics == MIMICS["haemorrhage"]).any()),
     }
 
 
@@ -175,6 +177,9 @@ def _items(preset: str, row: dict[str, Any]) -> list[dict[str, Any]]:
             "age": row["age"],
             "sex": row["sex"],
             "csvd": row["csvd"],
+            "b0_tesla": row["b0_tesla"],
+            "slice_mm": float(row["voxel_mm"].split("x")[2]),
+            "haemorrhage": row["haemorrhage"],
         }
         for kind in PROTOCOLS[preset].contrasts
     ]
