@@ -259,6 +259,7 @@ class Experiment(str, Enum):
     generalize = "generalize"
     components = "components"
     transfer = "transfer"
+    leave_out = "leave-out"
     csvd_crossval = "csvd-crossval"
 
 

@@ -12,6 +12,7 @@ from csvd.data import load_datalist
 from csvd.detection import find_bundle
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
+from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_table
 from csvd.splits import SECTIONS
@@ -144,6 +145,28 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     steps = len(said)
     getattr(experiments, name)(study, size)
     assert len(said) == steps  # nothing is done twice
+
+
+@pytest.mark.slow
+def test_a_family_that_was_left_out_is_tested_alone(small_cohort, tmp_path, monkeypatch):
+    sections = [load_datalist(small_cohort / "datalist.json", name) for name in SECTIONS]
+    tested = {item["image"] for item in sections[2]}
+    monkeypatch.setattr(experiments.Study, "cohort", lambda self, preset, n, seed, lesions=None: sections[seed - 1])
+    for name in list(FAMILIES):
+        monkeypatch.delitem(FAMILIES, name)
+    monkeypatch.setitem(FAMILIES, "none", lambda item: False)
+    monkeypatch.setitem(FAMILIES, "all test", lambda item: item["image"] in tested)
+    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), TINY.settings)
+    folder = experiments.leave_out(study, TINY)
+    with (folder / "leave-out.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["test scans"], row["trained on"]) for row in rows] == [
+        ("all", "all"),
+        ("none", ""),
+        ("all test", "all others"),
+        ("all test", "all"),
+    ]
+    assert (folder / "froc.png").exists()
 
 
 @pytest.mark.slow

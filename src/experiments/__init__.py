@@ -8,6 +8,7 @@ from .csvd_crossval import csvd_crossval
 from .discriminators import discriminators
 from .evaluation import evaluate_cohort, operating_points, write_evaluation
 from .generalize import generalize
+from .leave_out import leave_out
 from .sizes import FULL, QUICK, Size
 from .study import Study
 from .transfer import transfer
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate_classification",
     "evaluate_cohort",
     "generalize",
+    "leave_out",
     "operating_points",
     "transfer",
     "write_evaluation",

@@ -94,7 +94,7 @@ class SimulationReader(ImageReader):
     def get_data(self, img: tuple[torch.Tensor, torch.Tensor]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the volume with MONAI's meta data."""
         volume, affine = img
-        meta = {
+        meta: dict[Any, Any] = {
             MetaKeys.AFFINE: affine.numpy(),
             MetaKeys.ORIGINAL_AFFINE: affine.numpy(),
             MetaKeys.SPACE: SpaceKeys.RAS,
