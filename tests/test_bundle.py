@@ -215,6 +215,16 @@ def test_stages_run_by_themselves_and_given_weights_are_not_trained(small_cohort
 
 
 @pytest.mark.slow
+def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
+    overlays = ("--config_file", "['configs/train.json','configs/cache_on_disk.json']")
+    train_in(tmp_path, small_cohort, *overlays, run="train_detector")
+    scans = list((tmp_path / "scans").glob("*.pt"))
+    lists = [load_datalist(small_cohort / "datalist.json", section) for section in ("training", "validation")]
+    assert len(scans) == sum(map(len, lists))
+    assert (tmp_path / "detector.pt").exists()
+
+
+@pytest.mark.slow
 def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     train_in(tmp_path, small_cohort, run="train_detector")
     names = "['configs/train.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
