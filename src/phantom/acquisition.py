@@ -53,6 +53,9 @@ def acquire(
     if software.background:
         noisy += software.background * grid.average(air)
     qsm = _susceptibility(noisy * mask, mask, grid, software)
+    if scene.painted.any():
+        magnitude = magnitude * (1 - scene.painted)
+        qsm = qsm + scene.painted * float(rng.uniform(0.1, 0.6))
     power = protocol.phase_power
     if software.phase_mask == "susceptibility":
         weighted = magnitude * (1 - qsm).clamp(0, 1) ** power  # 1 ppm is black, as in tSWI

@@ -29,6 +29,7 @@ class Blob:
         mni_mm: (3,) MNI position.
         kind: ``"microbleed"`` or a key of :data:`MIMICS`.
         bloom: ratio of the marked radius to that of the deposit.
+        darkness: share of the magnitude that it takes away without any susceptibility; 0 for what has one.
     """
 
     centre_mm: torch.Tensor
@@ -38,6 +39,7 @@ class Blob:
     mni_mm: torch.Tensor
     kind: str
     bloom: float
+    darkness: float = 0.0
 
     def cover(self, points_mm: torch.Tensor, voxel_mm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return which share of each voxel the deposit and the marked lesion fill.
@@ -64,6 +66,7 @@ def random_blob(
     kind: str,
     irregular: float = 0.1,
     bloom: float = BLOOM,
+    darkness: float = 0.0,
 ) -> Blob:
     """Draw the shape of a blob at an MNI position; ``irregular`` is the spread of the logarithm of its half axes."""
     stretch = np.exp(rng.normal(0, irregular, 3))
@@ -71,7 +74,7 @@ def random_blob(
     turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     axes = torch.from_numpy(np.diag(1 / stretch) @ turn).float()
     place = torch.from_numpy(mni_mm).float()
-    return Blob(warp.to_world(place), axes, float(radius_mm), float(chi_ppm), place, kind, bloom)
+    return Blob(warp.to_world(place), axes, float(radius_mm), float(chi_ppm), place, kind, bloom, darkness)
 
 
 def is_clear(blob: Blob, others: list[Blob], margin_mm: float) -> bool:

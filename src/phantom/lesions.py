@@ -54,6 +54,7 @@ def random_microbleeds(
         radius = np.clip(protocol.radius_mm * rng.lognormal(0, 0.35), 0.8, 5)
         chi = np.clip(rng.lognormal(np.log(1.2), 0.5), 0.4, 3)
         region = str(rng.choice(list(REGIONS), p=shares))
+        darkness = rng.uniform(0.4, 1) if protocol.painted and rng.random() < protocol.painted else 0.0
         sites = _sites(rng, protocol, region, veins, found)
         for _ in range(TRIALS):
             place = sites[rng.integers(len(sites))] + rng.uniform(-0.9, 0.9, 3)
@@ -66,6 +67,7 @@ def random_microbleeds(
                 kind="microbleed",
                 irregular=protocol.irregular,
                 bloom=protocol.bloom,
+                darkness=darkness,
             )
             if region_at(torch.from_numpy(place)[None])[0][0] == region and is_clear(blob, found, margin_mm):
                 found.append(blob)

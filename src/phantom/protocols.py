@@ -43,11 +43,13 @@ class Protocol:
         radius_mm: median radius of a microbleed as readers mark it.
         irregular: spread of the logarithm of the half axes of microbleeds.
         bloom: ratio of the marked radius to that of the deposit, see :class:`csvd.phantom.blobs.Blob`.
+        painted: probability that a microbleed is a dark ball without any susceptibility, as other simulators plant it.
         special: probability that a microbleed is drawn beside another one, beside a vein or near the surface.
         haemorrhage: probability of a large haemorrhage in a subject who has microbleeds.
         calcifications: mean number of calcifications other than those of pineal gland and choroid plexus.
         cavernomas: mean number.
         lacunes: mean number of lacunes and widened perivascular spaces.
+        any_contrast: tissues have signals at random, not those of a gradient echo.
         texture: standard deviation of the logarithm of what varies within a tissue.
         software: what is done to the images.
         vary: draws the protocol of one subject from this one.
@@ -79,11 +81,13 @@ class Protocol:
     radius_mm: float = 1.4
     irregular: float = 0.1
     bloom: float = BLOOM
+    painted: float = 0.0
     special: float = 0.0
     haemorrhage: float = 0.03
     calcifications: float = 0.4
     cavernomas: float = 0.0
     lacunes: float = 0.0
+    any_contrast: bool = False
     texture: float = 0.0
     software: Software = field(default_factory=Software)
     vary: Callable[["Protocol", np.random.Generator], "Protocol"] = _unchanged
@@ -94,7 +98,7 @@ class Protocol:
         physics = ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm")
         for name in (*physics, "radius_mm", "lesions"):
             check_positive(name, getattr(self, name))
-        for name in ("haemorrhage", "special"):
+        for name in ("haemorrhage", "painted", "special"):
             check_between(name, getattr(self, name), 0, 1)
 
 
@@ -135,10 +139,12 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         radius_mm=float(rng.uniform(1.1, 1.7)) * (0.9 + 0.1 * slice_mm),
         irregular=float(rng.uniform(0.03, 0.2)),
         bloom=float(rng.uniform(1.2, 1.8)),
+        painted=0.35,
         special=0.5,
         calcifications=float(rng.uniform(0, 1.5)),
         cavernomas=0.15,
         lacunes=float(rng.uniform(0, 2)),
+        any_contrast=bool(rng.random() < 0.35),
         texture=float(rng.uniform(0, 0.12)),
         software=_random_software(rng),
     )

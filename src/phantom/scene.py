@@ -27,6 +27,7 @@ class Scene:
         vessels: mean susceptibility of veins in ppm.
         label: microbleeds 1..n, int16.
         mimics: codes of :data:`csvd.phantom.MIMICS`, uint8.
+        painted: share of the magnitude that microbleeds without susceptibility take away.
     """
 
     signal: torch.Tensor
@@ -35,6 +36,7 @@ class Scene:
     vessels: torch.Tensor
     label: torch.Tensor
     mimics: torch.Tensor
+    painted: torch.Tensor
 
 
 def build_scene(
@@ -57,7 +59,7 @@ def build_scene(
     fraction /= fraction.sum(dim=0).clamp(min=1e-3)
 
     jitter = rng.normal(1, protocol.tissue_spread, (3, 3)).clip(0.6, 1.4)
-    weight = steady_state(protocol, jitter)
+    weight = rng.uniform(0.15, 1, 3).tolist() if protocol.any_contrast else steady_state(protocol, jitter)
     signal = sum(s * f for s, f in zip(weight, fraction, strict=True)) * brain
     if protocol.texture:
         scale_mm = float(rng.uniform(4, 12))
@@ -71,24 +73,25 @@ def build_scene(
     points, radius_mm, chi_ppm = (part.to(device) for part in (points, veins.radius_mm, veins.chi_ppm))
     tubes = draw_tubes(points, radius_mm, chi_ppm, grid.fine_mm, grid.fine_shape) * brain
     extra = extra + tubes
-    label, mimics = _paint_blobs(blobs, grid, extra, signal, weight[2])
+    label, mimics, painted = _paint_blobs(blobs, grid, extra, signal, weight[2])
     chi += extra
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
     if head:
         _add_shells(signal, sampled[5], brain, weight)
-    return Scene(signal, chi, brain, grid.average(tubes), label, mimics)
+    return Scene(signal, chi, brain, grid.average(tubes), label, mimics, painted)
 
 
 def _paint_blobs(
     blobs: list[Blob], grid: Grid, extra: torch.Tensor, signal: torch.Tensor, fluid: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Add blobs to the susceptibility in place; return labels of microbleeds and codes of mimics on the box.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Add blobs to the susceptibility in place; return microbleeds, mimics and what is painted, on the box.
 
     A voxel belongs to a blob that fills half of it, or half of what it fills of its fullest voxel.
     """
     coarse_shape = [s.stop - s.start for s in grid.box]
     label = torch.zeros(coarse_shape, dtype=torch.int16, device=signal.device)
     mimics = torch.zeros(coarse_shape, dtype=torch.uint8, device=signal.device)
+    painted = torch.zeros(coarse_shape, device=signal.device)
     factor = torch.tensor(grid.factor)
     affine = grid.fine_affine
     to_fine = torch.linalg.inv(affine)
@@ -106,7 +109,10 @@ def _paint_blobs(
         index = torch.stack(torch.meshgrid(*(torch.arange(s.start, s.stop) for s in fine), indexing="ij"), dim=-1)
         cover = blob.cover(index.float() @ affine[:3, :3].T + affine[:3, 3], grid.fine_mm)
         deposit, marked = (share.to(signal.device) for share in cover)
-        extra[fine] = extra[fine] * (1 - deposit) + blob.chi_ppm * deposit
+        if blob.darkness:
+            painted[coarse] = torch.maximum(painted[coarse], blob.darkness * grid.average(marked))
+        else:
+            extra[fine] = extra[fine] * (1 - deposit) + blob.chi_ppm * deposit
         if blob.kind == "calcification":
             signal[fine] *= 1 - 0.7 * deposit  # little water
         if blob.kind == "lacune":
@@ -117,7 +123,7 @@ def _paint_blobs(
             label[coarse][inside & (filled > 0)] = number
         else:
             mimics[coarse][inside & (filled > 0)] = MIMICS[blob.kind]
-    return label, mimics
+    return label, mimics, painted
 
 
 def _add_shells(signal: torch.Tensor, outside_mm: torch.Tensor, brain: torch.Tensor, weight: list[float]) -> None:
