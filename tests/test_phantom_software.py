@@ -144,3 +144,24 @@ def test_wide_randomisation_gives_finite_images_and_lesions_at_their_place():
             centroid = (subject.label == row["id"]).nonzero().double().mean(0)
             voxel = (inverse @ torch.tensor([row["x_mm"], row["y_mm"], row["z_mm"], 1.0]).double())[:3]
             assert float((voxel - centroid).abs().max()) < 1, row
+
+
+def test_painted_microbleeds_are_dark_without_a_field():
+    painted, physical = (
+        simulate_subject(replace(TINY, lesions=8, painted=share), seed=2, phenotype="aSVD") for share in (1.0, 0.0)
+    )
+    assert len(painted.lesions) > 3
+    inside, beside = painted.label > 0, (painted.label == 0) & (painted.mask > 0)
+    assert painted.images["mag"][inside].median() < 0.7 * painted.images["mag"][beside].median()
+    assert painted.images["qsm"][inside].median() > painted.images["qsm"][beside].median() + 0.05
+    assert painted.images["phase"][inside].std() < 0.5 * physical.images["phase"][physical.label > 0].std()
+
+
+def test_any_contrast_leaves_the_physics_of_tissue_aside():
+    def tissues(index):
+        subject = simulate_subject(replace(TINY, any_contrast=True), seed=4, index=index, phenotype="healthy")
+        values = subject.images["mag"][subject.mask > 0]
+        return float(values.quantile(0.95) / values.quantile(0.05))
+
+    ratios = [tissues(index) for index in range(4)]
+    assert max(ratios) > 1.5 * min(ratios)
