@@ -63,7 +63,7 @@ def random_microbleeds(
                 warp,
                 place,
                 radius_mm=radius,
-                chi_ppm=chi,
+                chi_ppm=0 if darkness else chi,
                 kind="microbleed",
                 irregular=protocol.irregular,
                 bloom=protocol.bloom,
