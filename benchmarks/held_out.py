@@ -3,7 +3,8 @@
 The subjects are those of four protocols, or of `random`, whose scanner differs from one to the next. Each subject shows
 one contrast, in turn, and goes through ``csvd detect`` at the default operating point. A lesion is found when something
 that was detected shares a voxel with it (overlap). Subjects are made if they are not there, with seeds that no training
-used.
+used. Two tables say what is hard: lesions that hardly differ from what is around them, and false positives that are
+mimics, of which a calcification cannot be told from a microbleed without phase.
 """
 
 import argparse
@@ -21,12 +22,14 @@ from tqdm import tqdm
 from csvd.data import load_datalist
 from csvd.detection import detect, find_bundle
 from csvd.metrics import reliability, summarize_cohort
-from csvd.phantom import write_cohort
+from csvd.phantom import MIMICS, write_cohort
 
 PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM", "random": "SWI, GRE and QSM"}
 LESIONS = {"random": 4.0}  # of a subject; as in patients, not as in training
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
+CONTRAST_TO_NOISE = {"< 3": (0, 3), "3 to 6": (3, 6), "> 6": (6, np.inf)}
+AROUND = 4  # voxels around a lesion that it is compared with
 
 
 def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[str, str], Path]:
@@ -54,10 +57,32 @@ def candidates(item: dict, result: Path) -> list[tuple[float, float]]:
     return [(float(row["probability"]), float(beside[int(row["i"]), int(row["j"]), int(row["k"])])) for row in rows]
 
 
+def within(value: float, ranges: dict[str, tuple[float, float]]) -> str:
+    """Return the name of the range that a value lies in."""
+    return next(name for name, (low, high) in ranges.items() if low <= value < high)
+
+
+def contrast_to_noise(image: np.ndarray, label: np.ndarray, lesion: int) -> float:
+    """Return how far half of a lesion's voxels differ from the median around it, in half the width of 68 % of those."""
+    box = tuple(slice(max(0, axis.min() - AROUND), axis.max() + AROUND + 1) for axis in np.nonzero(label == lesion))
+    values, inside = image[box], label[box] == lesion
+    ring = values[(label[box] == 0) & ~ndimage.binary_dilation(inside) & (values != 0)]
+    if not ring.size:
+        return 0.0
+    low, middle, high = np.percentile(ring, (16, 50, 84))
+    return 2 * float(np.median(np.abs(values[inside] - middle))) / max(float(high - low), 1e-6)
+
+
 def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, str, str]]]:
-    """Return the lesion counts (4,) of a subject, and how many lesions of each kind there are and were found."""
-    label, detected = (
-        np.asarray(nib.load(path).dataobj).astype(int) for path in (item["label"], result / f"{result.name}_cmb.nii.gz")
+    """Return the lesion counts (4,) of a subject, and how many lesions and false positives of each kind there are."""
+    image, label, detected, mimics = (
+        np.asarray(nib.load(path).dataobj)
+        for path in (
+            item["image"],
+            item["label"],
+            result / f"{result.name}_cmb.nii.gz",
+            item["label"].replace("_label.nii.gz", "_mimics.nii.gz"),
+        )
     )
     found = set(np.unique(label[detected > 0])) - {0}
     true = set(np.unique(detected[label > 0])) - {0}
@@ -65,11 +90,17 @@ def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, st
     kinds: Counter[tuple[str, str, str]] = Counter()
     with Path(item["label"].replace("_label.nii.gz", "_lesions.tsv")).open() as file:
         for lesion in csv.DictReader(file, delimiter="\t"):
-            radius = float(lesion["radius_mm"])
-            size = next(name for name, (low, high) in RADII_MM.items() if low <= radius < high)
-            for kind in (("radius", size), ("region", lesion["region"])):
+            number = int(lesion["id"])
+            for kind in (
+                ("radius", within(float(lesion["radius_mm"]), RADII_MM)),
+                ("region", lesion["region"]),
+                ("contrast to noise", within(contrast_to_noise(image, label, number), CONTRAST_TO_NOISE)),
+            ):
                 kinds[(*kind, "lesions")] += 1
-                kinds[(*kind, "found")] += int(lesion["id"]) in found
+                kinds[(*kind, "found")] += number in found
+    names = {code: name for name, code in MIMICS.items()} | {0: "other"}
+    for false in everything - true:
+        kinds["false positive", names[int(mimics[detected == false].max())], "found"] += 1
     lesions = len(set(np.unique(label)) - {0})
     return torch.tensor([lesions, len(found), len(everything), len(everything) - len(true)]), kinds
 
@@ -116,8 +147,11 @@ def main() -> None:
             )
         )
     print("\n| lesions | found | of |\n|---|---|---|")
-    for kind, value in sorted({key[:2] for key in kinds}):
+    for kind, value in sorted({key[:2] for key in kinds if key[0] != "false positive"}):
         print(f"| {kind} {value} | {kinds[kind, value, 'found']} | {kinds[kind, value, 'lesions']} |")
+    print("\n| false positives that are | number |\n|---|---|")
+    for kind, value, _ in sorted(key for key in kinds if key[0] == "false positive"):
+        print(f"| {value} | {kinds[kind, value, 'found']} |")
     ece = reliability(*torch.tensor(said).T).ece
     print(f"\nExpected calibration error of {len(said)} candidates: {ece:.4f}")
 

@@ -113,6 +113,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
     """Draw everything that differs between scanners, in the spirit of SynthSeg (Billot et al. 2023).
 
     The smallest voxel is 1.3 mm3, which keeps a brain below 3 million voxels; echo times shorten with the field.
+    Calcifications away from their usual places are rare, as in people: without phase they look like microbleeds.
     """
     slice_mm = float(np.exp(rng.uniform(np.log(1), np.log(5))))
     finest = max(0.4, float(np.sqrt(1.3 / slice_mm)))
@@ -141,7 +142,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         bloom=float(rng.uniform(1.2, 1.8)),
         painted=0.35,
         special=0.5,
-        calcifications=float(rng.uniform(0, 1.5)),
+        calcifications=float(rng.uniform(0, 0.3)),
         cavernomas=0.15,
         lacunes=float(rng.uniform(0, 2)),
         any_contrast=bool(rng.random() < 0.35),
