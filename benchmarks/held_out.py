@@ -25,7 +25,7 @@ from csvd.metrics import reliability, summarize_cohort
 from csvd.phantom import MIMICS, write_cohort
 
 PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM", "random": "SWI, GRE and QSM"}
-LESIONS = {"random": 4.0}  # of a subject; as in patients, not as in training
+PATIENTS = {"random": {"lesions": 4.0, "mimics": 1.0}}  # not as in training
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
 CONTRAST_TO_NOISE = {"< 3": (0, 3), "3 to 6": (3, 6), "> 6": (6, np.inf)}
@@ -38,7 +38,7 @@ def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[
     for offset, (preset, phenotype) in enumerate((p, t) for p in presets for t in PHENOTYPES):
         folder = out / f"{preset}_{phenotype}"
         if not (folder / "datalist.json").exists():
-            how = {"phenotype": phenotype, "lesions": LESIONS.get(preset), "split": (0, 0, 1), "overwrite": True}
+            how = {"phenotype": phenotype, "split": (0, 0, 1), "overwrite": True, **PATIENTS.get(preset, {})}
             write_cohort(preset, subjects, folder, seed + offset, **how)
         items = json.loads((folder / "datalist.json").read_text())["test"]
         kinds = len(items) // subjects

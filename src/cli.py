@@ -130,6 +130,9 @@ def phantom(
     lesions: Annotated[
         float | None, typer.Option(help="Median microbleeds of a subject who has any; the protocol's when not given.")
     ] = None,
+    mimics: Annotated[
+        float | None, typer.Option(help="How many times as many mimics as people have; the protocol's when not given.")
+    ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
         0.8,
@@ -144,11 +147,12 @@ def phantom(
 
     how: dict[str, Any] = {"jobs": jobs, "split": split, "overwrite": overwrite}
     if preset == "study":
-        if head or phenotype or lesions:
-            raise InputError("preset 'study' takes no --head, --phenotype or --lesions: leave them out.")
+        if head or phenotype or lesions or mimics:
+            raise InputError("preset 'study' takes no --head, --phenotype, --lesions or --mimics: leave them out.")
         datalist = write_studies(subjects, out, seed, **how)
     else:
-        datalist = write_cohort(preset, subjects, out, seed, head=head, phenotype=phenotype, lesions=lesions, **how)
+        how |= {"head": head, "phenotype": phenotype, "lesions": lesions, "mimics": mimics}
+        datalist = write_cohort(preset, subjects, out, seed, **how)
     console.print(f"{subjects} simulated subjects: {datalist}")
 
 

@@ -151,7 +151,7 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
 def test_a_family_that_was_left_out_is_tested_alone(small_cohort, tmp_path, monkeypatch):
     sections = [load_datalist(small_cohort / "datalist.json", name) for name in SECTIONS]
     tested = {item["image"] for item in sections[2]}
-    monkeypatch.setattr(experiments.Study, "cohort", lambda self, preset, n, seed, lesions=None: sections[seed - 1])
+    monkeypatch.setattr(experiments.Study, "cohort", lambda self, preset, n, seed, **how: sections[seed - 1])
     for name in list(FAMILIES):
         monkeypatch.delitem(FAMILIES, name)
     monkeypatch.setitem(FAMILIES, "none", lambda item: False)

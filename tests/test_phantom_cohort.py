@@ -131,8 +131,9 @@ def test_number_of_lesions_can_be_asked_for(tmp_path):
         for lesions in (1, 30)
     )
     assert len(table(few / "sub-001" / "sub-001_lesions.tsv")) < len(table(many / "sub-001" / "sub-001_lesions.tsv"))
-    with pytest.raises(ValueError, match="`lesions` must be above 0, got 0"):
-        write_cohort("tiny", 1, tmp_path / "none", seed=3, lesions=0)
+    for name in ("lesions", "mimics"):
+        with pytest.raises(ValueError, match=f"`{name}` must be above 0, got 0"):
+            write_cohort("tiny", 1, tmp_path / "none", seed=3, **{name: 0})
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from test_phantom import TINY
 
 from csvd.phantom import MIMICS, PROTOCOLS, simulate_subject
 from csvd.phantom.acquisition import LEAST_MM, MOST_MM, _moved, _stored, _tapered, extracted
+from csvd.phantom.anatomy import ORIGIN_MM, random_warp, tissue_template
+from csvd.phantom.mimics import random_mimics
 from csvd.phantom.software import Software
 
 CUBE = torch.zeros(40, 40, 10, dtype=torch.complex64)
@@ -115,6 +117,30 @@ def test_cavernomas_are_dark_and_lacunes_look_like_fluid():
     assert mag[subject.mimics == MIMICS["cavernoma"]].median() < 0.7 * mag[brain].median()
     assert mag[subject.mimics == MIMICS["lacune"]].quantile(0.8) > 1.1 * mag[brain].median()
     assert subject.images["qsm"][subject.mimics == MIMICS["lacune"]].median() < 0.05
+
+
+def test_calcifications_of_the_choroid_plexus_lie_in_the_ventricles():
+    blobs = random_mimics(
+        np.random.default_rng(0),
+        replace(TINY, calcifications=0.0, plexus=30.0),
+        random_warp(np.random.default_rng(1), pose_deg=0, age=70),
+        age=0,
+        lesions=[],
+        margin_mm=1,
+    )
+    fluid = tissue_template()[2]
+    voxels = [(blob.mni_mm - torch.tensor(ORIGIN_MM)).round().long() for blob in blobs]
+    assert len(blobs) > 15
+    assert torch.stack([fluid[tuple(voxel)] for voxel in voxels]).median() > 0.8
+
+
+def test_mimics_can_be_many_times_as_many():
+    def count(mimics):
+        protocol = replace(TINY, mimics=mimics, calcifications=2.0, plexus=1.0, cavernomas=1.0, lacunes=2.0)
+        warp = random_warp(np.random.default_rng(1), pose_deg=0, age=70)
+        return len(random_mimics(np.random.default_rng(0), protocol, warp, age=60, lesions=[], margin_mm=1))
+
+    assert count(5.0) > 3 * count(1.0)
 
 
 def test_special_places_are_near_others_veins_or_the_surface():

@@ -11,7 +11,7 @@ from .sizes import Size
 from .study import THRESHOLDS, Item, Study, Variant
 from .tables import NOTE, plot_froc, rates_row, write_table
 
-LESIONS = 4.0  # of a subject under validation and test; as in patients, not as in training
+PATIENTS = {"lesions": 4.0, "mimics": 1.0}  # under validation and test; in training there are more
 FAMILIES: dict[str, Callable[[Item], bool]] = {
     "QSM": lambda item: item["contrast"] == "bright",
     "magnitude": lambda item: str(item["image"]).endswith("_mag.nii.gz"),
@@ -29,7 +29,7 @@ def leave_out(study: Study, size: Size, match: str = "overlap") -> Path:
     """
     training = study.cohort("random", size.training, 1)
     validation, test = (
-        study.cohort("random", n, seed, lesions=LESIONS) for seed, n in ((2, size.validation), (3, size.test))
+        study.cohort("random", n, seed, **PATIENTS) for seed, n in ((2, size.validation), (3, size.test))
     )
     whole = study.data("all", training=training, validation=validation, test=test)
     trained = study.train(whole, STAGES, CASCADE)

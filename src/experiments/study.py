@@ -50,16 +50,16 @@ class Study:
     settings: Mapping[str, Any]
     say: Callable[[str], object] = print
 
-    def cohort(
-        self, preset: str, subjects: int, seed: int, phenotype: str | None = None, lesions: float | None = None
-    ) -> list[Item]:
-        """Simulate a cohort, unless it is there, and return its items with absolute paths."""
-        kind = [str(value) for value in (phenotype, lesions) if value is not None]
+    def cohort(self, preset: str, subjects: int, seed: int, **how: Any) -> list[Item]:
+        """Simulate a cohort, unless it is there, and return its items with absolute paths.
+
+        ``how`` goes to :func:`csvd.phantom.write_cohort`, for example a phenotype.
+        """
+        kind = [str(value) for value in how.values()]
         folder = self.out / "cohorts" / "_".join([preset, str(subjects), str(seed), *kind])
         if not (folder / "datalist.json").exists():
             self.say(f"simulating {subjects} subjects: {', '.join([preset, *kind])}")
-            how: dict[str, Any] = {"split": (0, 0, 1), "overwrite": True, "phenotype": phenotype, "lesions": lesions}
-            write_cohort(preset, subjects, folder, seed, **how)
+            write_cohort(preset, subjects, folder, seed, split=(0, 0, 1), overwrite=True, **how)
         return load_datalist(folder / "datalist.json", "test")
 
     def data(self, name: str, **sections: Sequence[Item]) -> Path:

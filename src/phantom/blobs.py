@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ..regions import mni_regions
+from ..regions import REGIONS, mni_regions
 from .anatomy import Warp, tissue_template
 from .protocols import BLOOM
 
+VENTRICLE_DEPTH_MM = 20.0  # fluid nearer than this to the surface of the brain is in sulci
 MIMICS: dict[str, int] = {"calcification": 1, "haemorrhage": 2, "cavernoma": 3, "lacune": 4}
 
 
@@ -92,3 +93,13 @@ def parenchyma_mm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     voxels = np.argwhere((grey + white > 0.7) & (depth > 3) & (codes.numpy() > 0))
     points = voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
     return points, codes.numpy()[tuple(voxels.T)], depth[tuple(voxels.T)]
+
+
+@lru_cache(maxsize=1)
+def ventricles_mm() -> np.ndarray:
+    """Return MNI points in the fluid of the ventricles, (N, 3) mm."""
+    codes, affine = mni_regions()
+    _, _, fluid, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
+    depth = ndimage.distance_transform_edt(mask, sampling=2.0)
+    voxels = np.argwhere((fluid > 0.9) & (depth > VENTRICLE_DEPTH_MM) & (codes.numpy() == REGIONS["deep"]))
+    return voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()

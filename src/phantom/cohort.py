@@ -39,6 +39,7 @@ def write_cohort(
     overwrite: bool = False,
     phenotype: str | None = None,
     lesions: float | None = None,
+    mimics: float | None = None,
     progress: bool = True,
 ) -> Path:
     """Simulate a cohort and return the path of its ``datalist.json``.
@@ -56,16 +57,18 @@ def write_cohort(
         overwrite: replace the lists and those subjects that are already in ``out``.
         phenotype: of all subjects; a mix when not given.
         lesions: median number of microbleeds of a subject who has any; that of the protocol when not given.
+        mimics: how many times as many mimics as people have; that of the protocol when not given.
         progress: show a bar when run in a terminal.
 
     Raises:
-        ValueError: no such preset, no subject, ``lesions`` not positive, or the shares do not sum to 1.
+        ValueError: no such preset, no subject, ``lesions`` or ``mimics`` not positive, or the shares do not sum to 1.
         FileExistsError: ``out`` is a file, or holds something and ``overwrite`` is false.
     """
     check_one_of("preset", preset, PROTOCOLS)
     check_positive("subjects", subjects)
     check_split(split)
-    protocol = PROTOCOLS[preset] if lesions is None else replace(PROTOCOLS[preset], lesions=lesions)
+    given = {"lesions": lesions, "mimics": mimics}
+    protocol = replace(PROTOCOLS[preset], **{name: value for name, value in given.items() if value is not None})
     work = partial(_write_subject, protocol, prepare_folder(out, overwrite), seed, head, phenotype)
     rows = simulate_each(work, subjects, jobs, f"simulating {preset}", progress)
     return _write_lists(preset, rows, out, seed, split)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .anatomy import CENTRE_MM, Warp
-from .blobs import Blob, is_clear, parenchyma_mm, random_blob
+from .blobs import Blob, is_clear, parenchyma_mm, random_blob, ventricles_mm
 from .protocols import Protocol
 
 # Places of calcification: MNI mm, median radius in mm, probability per year of age.
@@ -21,15 +21,20 @@ def random_mimics(
 ) -> list[Blob]:
     """Draw the mimics of one subject; what comes nearer than ``margin_mm`` to a microbleed is left out.
 
-    Only a subject with microbleeds has a haemorrhage.
+    Only a subject with microbleeds has a haemorrhage. Of the others there are ``protocol.mimics`` times as many as the
+    protocol says.
     """
     blobs = _calcifications(rng, protocol, warp, age)
     if lesions and rng.random() < protocol.haemorrhage:
         blobs += _haemorrhage(rng, warp)
     if protocol.cavernomas:
-        blobs += [blob for _ in range(int(rng.poisson(protocol.cavernomas))) for blob in _cavernoma(rng, warp)]
+        blobs += [
+            blob
+            for _ in range(int(rng.poisson(protocol.mimics * protocol.cavernomas)))
+            for blob in _cavernoma(rng, warp)
+        ]
     if protocol.lacunes:
-        blobs += [_lacune(rng, warp) for _ in range(int(rng.poisson(protocol.lacunes)))]
+        blobs += [_lacune(rng, warp) for _ in range(int(rng.poisson(protocol.mimics * protocol.lacunes)))]
     return [blob for blob in blobs if is_clear(blob, lesions, margin_mm)]
 
 
@@ -42,9 +47,13 @@ def _calcifications(rng: np.random.Generator, protocol: Protocol, warp: Warp, ag
     places = [
         (np.array(centre) + rng.normal(0, 1.2, 3), radius)
         for centre, radius, per_year in CALCIFIED
-        if rng.random() < per_year * age
+        if rng.random() < protocol.mimics * per_year * age
     ]
-    places += [(_anywhere(rng), 1.2) for _ in range(int(rng.poisson(protocol.calcifications)))]
+    places += [(_anywhere(rng), 1.2) for _ in range(int(rng.poisson(protocol.mimics * protocol.calcifications)))]
+    if protocol.plexus:
+        fluid = ventricles_mm()
+        count = int(rng.poisson(protocol.mimics * protocol.plexus))
+        places += [(fluid[rng.integers(len(fluid))] + rng.uniform(-0.9, 0.9, 3), 1.4) for _ in range(count)]
     return [
         random_blob(
             rng,

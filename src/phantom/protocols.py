@@ -46,7 +46,9 @@ class Protocol:
         painted: probability that a microbleed is a dark ball without any susceptibility, as other simulators plant it.
         special: probability that a microbleed is drawn beside another one, beside a vein or near the surface.
         haemorrhage: probability of a large haemorrhage in a subject who has microbleeds.
-        calcifications: mean number of calcifications other than those of pineal gland and choroid plexus.
+        mimics: how many times as many of what follows, and of the usual calcifications, as are stated.
+        calcifications: mean number of calcifications in tissue, other than those at the usual places.
+        plexus: mean number of calcifications of the choroid plexus elsewhere than in the atria of the ventricles.
         cavernomas: mean number.
         lacunes: mean number of lacunes and widened perivascular spaces.
         any_contrast: tissues have signals at random, not those of a gradient echo.
@@ -84,7 +86,9 @@ class Protocol:
     painted: float = 0.0
     special: float = 0.0
     haemorrhage: float = 0.03
+    mimics: float = 1.0
     calcifications: float = 0.4
+    plexus: float = 0.0
     cavernomas: float = 0.0
     lacunes: float = 0.0
     any_contrast: bool = False
@@ -96,7 +100,7 @@ class Protocol:
         for size in self.voxel_mm:
             check_positive("voxel_mm", size)
         physics = ("te_ms", "tr_ms", "flip_deg", "b0_tesla", "snr", "fine_mm", "filter_cycles_per_mm")
-        for name in (*physics, "radius_mm", "lesions"):
+        for name in (*physics, "radius_mm", "lesions", "mimics"):
             check_positive(name, getattr(self, name))
         for name in ("haemorrhage", "painted", "special"):
             check_between(name, getattr(self, name), 0, 1)
@@ -143,6 +147,7 @@ def _randomise(protocol: Protocol, rng: np.random.Generator) -> Protocol:
         painted=0.35,
         special=0.5,
         calcifications=float(rng.uniform(0, 0.3)),
+        plexus=0.2,
         cavernomas=0.15,
         lacunes=float(rng.uniform(0, 2)),
         any_contrast=bool(rng.random() < 0.35),
@@ -249,7 +254,8 @@ PROTOCOLS: dict[str, Protocol] = {
         matrix=None,
         contrasts=("swi", "mag", "qsm"),
         pose_deg=12,
-        lesions=25,
+        lesions=25,  # to learn from: patients have about 4, and a quarter of the mimics
+        mimics=4,
         haemorrhage=0.15,
         vary=_randomise,
     ),
