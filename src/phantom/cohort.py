@@ -67,8 +67,12 @@ def write_cohort(
     check_one_of("preset", preset, PROTOCOLS)
     check_positive("subjects", subjects)
     check_split(split)
-    given = {"lesions": lesions, "mimics": mimics}
-    protocol = replace(PROTOCOLS[preset], **{name: value for name, value in given.items() if value is not None})
+    protocol = PROTOCOLS[preset]
+    protocol = replace(
+        protocol,
+        lesions=protocol.lesions if lesions is None else lesions,
+        mimics=protocol.mimics if mimics is None else mimics,
+    )
     work = partial(_write_subject, protocol, prepare_folder(out, overwrite), seed, head, phenotype)
     rows = simulate_each(work, subjects, jobs, f"simulating {preset}", progress)
     return _write_lists(preset, rows, out, seed, split)
