@@ -22,10 +22,9 @@ from tqdm import tqdm
 from csvd.data import load_datalist
 from csvd.detection import detect, find_bundle
 from csvd.metrics import reliability, summarize_cohort
-from csvd.phantom import MIMICS, write_cohort
+from csvd.phantom import MIMICS, PATIENTS, write_cohort
 
 PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM", "random": "SWI, GRE and QSM"}
-PATIENTS = {"random": {"lesions": 4.0, "mimics": 1.0}}  # not as in training
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
 CONTRAST_TO_NOISE = {"< 3": (0, 3), "3 to 6": (3, 6), "> 6": (6, np.inf)}
@@ -38,8 +37,10 @@ def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[
     for offset, (preset, phenotype) in enumerate((p, t) for p in presets for t in PHENOTYPES):
         folder = out / f"{preset}_{phenotype}"
         if not (folder / "datalist.json").exists():
-            how = {"phenotype": phenotype, "split": (0, 0, 1), "overwrite": True, **PATIENTS.get(preset, {})}
-            write_cohort(preset, subjects, folder, seed + offset, **how)
+            how = PATIENTS if preset == "random" else {}
+            write_cohort(
+                preset, subjects, folder, seed + offset, phenotype=phenotype, split=(0, 0, 1), overwrite=True, **how
+            )
         items = json.loads((folder / "datalist.json").read_text())["test"]
         kinds = len(items) // subjects
         lists[preset, phenotype] = folder / "one_each.json"
@@ -73,8 +74,8 @@ def contrast_to_noise(image: np.ndarray, label: np.ndarray, lesion: int) -> floa
     return 2 * float(np.median(np.abs(values[inside] - middle))) / max(float(high - low), 1e-6)
 
 
-def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, str, str]]]:
-    """Return the lesion counts (4,) of a subject, and how many lesions and false positives of each kind there are."""
+def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, str, str]], Counter[str]]:
+    """Return the lesion counts (4,) of a subject, its lesions and those found by kind, and its FPs by mimic."""
     image, label, detected, mimics = (
         np.asarray(nib.load(path).dataobj)
         for path in (
@@ -99,10 +100,9 @@ def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, st
                 kinds[(*kind, "lesions")] += 1
                 kinds[(*kind, "found")] += number in found
     names = {code: name for name, code in MIMICS.items()} | {0: "other"}
-    for false in everything - true:
-        kinds["false positive", names[int(mimics[detected == false].max())], "found"] += 1
+    taken = Counter(names[int(mimics[detected == false].max())] for false in everything - true)
     lesions = len(set(np.unique(label)) - {0})
-    return torch.tensor([lesions, len(found), len(everything), len(everything) - len(true)]), kinds
+    return torch.tensor([lesions, len(found), len(everything), len(everything) - len(true)]), kinds, taken
 
 
 def row(who: str, counts: torch.Tensor) -> str:
@@ -124,6 +124,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: dict[tuple[str, str], list[torch.Tensor]] = {}
     kinds: Counter[tuple[str, str, str]] = Counter()
+    taken: Counter[str] = Counter()
     said: list[tuple[float, float]] = []
     cohorts = make(arguments.out, arguments.presets, arguments.subjects, arguments.seed)
     for (preset, phenotype), cohort in tqdm(cohorts.items()):
@@ -131,9 +132,10 @@ def main() -> None:
         bundle = arguments.bundle or find_bundle("cmb_detection")
         cases = detect(cohort, results, bundle, overwrite=True, any_sequence=True)
         for item, case in zip(load_datalist(cohort, "test"), cases, strict=True):
-            counts, more = judge(item, results / case["case"])
+            counts, of_kinds, of_mimics = judge(item, results / case["case"])
             rows.setdefault((preset, phenotype), []).append(counts)
-            kinds += more
+            kinds += of_kinds
+            taken += of_mimics
             said += candidates(item, results / case["case"])
     print("| subjects | n | lesions | TPR | FPs per subject | precision | F1 |\n|---|---|---|---|---|---|---|")
     everyone = {key: torch.stack(value) for key, value in rows.items()}
@@ -147,11 +149,11 @@ def main() -> None:
             )
         )
     print("\n| lesions | found | of |\n|---|---|---|")
-    for kind, value in sorted({key[:2] for key in kinds if key[0] != "false positive"}):
+    for kind, value in sorted({key[:2] for key in kinds}):
         print(f"| {kind} {value} | {kinds[kind, value, 'found']} | {kinds[kind, value, 'lesions']} |")
     print("\n| false positives that are | number |\n|---|---|")
-    for kind, value, _ in sorted(key for key in kinds if key[0] == "false positive"):
-        print(f"| {value} | {kinds[kind, value, 'found']} |")
+    for name, number in sorted(taken.items()):
+        print(f"| {name} | {number} |")
     ece = reliability(*torch.tensor(said).T).ece
     print(f"\nExpected calibration error of {len(said)} candidates: {ece:.4f}")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..metrics import froc
+from ..phantom import PATIENTS
 from .components import NO_KD, STAGES
 from .sizes import Size
 from .study import THRESHOLDS, Item, Study, Variant
 from .tables import NOTE, plot_froc, rates_row, write_table
 
-PATIENTS = {"lesions": 4.0, "mimics": 1.0}  # under validation and test; in training there are more
 FAMILIES: dict[str, Callable[[Item], bool]] = {
     "QSM": lambda item: item["contrast"] == "bright",
     "magnitude": lambda item: str(item["image"]).endswith("_mag.nii.gz"),

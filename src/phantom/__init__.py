@@ -5,12 +5,13 @@ from .cohort import write_cohort
 from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
 from .on_the_fly import SimulatedSubjects, SimulationReader
-from .protocols import PROTOCOLS, Protocol
+from .protocols import PATIENTS, PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
 
 __all__ = [
     "MIMICS",
+    "PATIENTS",
     "PHENOTYPES",
     "PROTOCOLS",
     "Protocol",

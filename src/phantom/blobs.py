@@ -86,20 +86,26 @@ def is_clear(blob: Blob, others: list[Blob], margin_mm: float) -> bool:
 @lru_cache(maxsize=1)
 def parenchyma_mm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return MNI points in grey or white matter 3 mm or more inside the brain: (N, 3) mm, region codes, depth in mm."""
-    codes, affine = mni_regions()
-    # Voxel k of the 2 mm template lies on voxel 2 k of the 1 mm template: both start at the same point.
-    grey, white, _, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
-    depth = ndimage.distance_transform_edt(mask, sampling=2.0)
-    voxels = np.argwhere((grey + white > 0.7) & (depth > 3) & (codes.numpy() > 0))
-    points = voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
-    return points, codes.numpy()[tuple(voxels.T)], depth[tuple(voxels.T)]
+    (grey, white, _), codes, depth = _template_2mm()
+    inside = (grey + white > 0.7) & (depth > 3) & (codes > 0)
+    return _points_mm(inside), codes[inside], depth[inside]
 
 
 @lru_cache(maxsize=1)
 def ventricles_mm() -> np.ndarray:
     """Return MNI points in the fluid of the ventricles, (N, 3) mm."""
-    codes, affine = mni_regions()
-    _, _, fluid, mask = tissue_template()[:, ::2, ::2, ::2].numpy()
-    depth = ndimage.distance_transform_edt(mask, sampling=2.0)
-    voxels = np.argwhere((fluid > 0.9) & (depth > VENTRICLE_DEPTH_MM) & (codes.numpy() == REGIONS["deep"]))
-    return voxels * affine.diagonal()[:3].numpy() + affine[:3, 3].numpy()
+    (_, _, fluid), codes, depth = _template_2mm()
+    return _points_mm((fluid > 0.9) & (depth > VENTRICLE_DEPTH_MM) & (codes == REGIONS["deep"]))
+
+
+def _template_2mm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return grey matter, white matter and CSF (3, X, Y, Z), region codes and depth in mm, on the 2 mm MNI grid."""
+    # Voxel k of the 2 mm template lies on voxel 2 k of the 1 mm template: both start at the same point.
+    template = tissue_template()[:, ::2, ::2, ::2].numpy()
+    return template[:3], mni_regions()[0].numpy(), ndimage.distance_transform_edt(template[3], sampling=2.0)
+
+
+def _points_mm(inside: np.ndarray) -> np.ndarray:
+    """Return the MNI positions (N, 3) of voxels of the 2 mm grid."""
+    affine = mni_regions()[1].numpy()
+    return np.argwhere(inside) * affine.diagonal()[:3] + affine[:3, 3]

@@ -8,6 +8,7 @@ import numpy as np
 from ..checks import check_between, check_positive
 from .software import PHASE_MASKS, Software
 
+PATIENTS: dict[str, float] = {"lesions": 4.0, "mimics": 1.0}  # of `random`, where scans as of patients are wanted
 BLOOM = 1.5  # chosen so that on SWI at 3 T and 20 ms what is marked is what is dark
 
 
@@ -254,7 +255,7 @@ PROTOCOLS: dict[str, Protocol] = {
         matrix=None,
         contrasts=("swi", "mag", "qsm"),
         pose_deg=12,
-        lesions=25,  # to learn from: patients have about 4, and a quarter of the mimics
+        lesions=25,  # to learn from: more than PATIENTS
         mimics=4,
         haemorrhage=0.15,
         vary=_randomise,
