@@ -14,7 +14,7 @@ from csvd.networks import CascadeNetwork
 class TooSure(torch.nn.Module):
     """Discriminator that takes four times the first voxel for log-odds."""
 
-    def classify(self, patches):
+    def classify(self, patches, position):
         odds = 4 * patches[:, 0, 0, 0, 0]
         return torch.stack([torch.zeros_like(odds), odds], dim=1)
 
@@ -35,6 +35,7 @@ class Candidates(torch.utils.data.Dataset):
             "image": self.odds[index].reshape(1, 1, 1, 1),
             "label": self.labels[index],
             "detected": torch.tensor(0.7),
+            "position": torch.zeros(3),
         }
 
 

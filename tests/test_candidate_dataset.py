@@ -41,6 +41,7 @@ def test_candidates_are_named_by_the_lesions_they_touch(scans):
     assert item["image"][0, 2, 2, 1] == 9
     assert (item["label"], item["index"]) == (0, 1)
     assert item["detected"] == torch.tensor(9.0).sigmoid()
+    torch.testing.assert_close(item["position"], torch.tensor([20 / 15, 20 / 15, 8 / 7]) - 1)
 
 
 def test_missed_lesions_are_learned_from_too(scans):

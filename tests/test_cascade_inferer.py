@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from csvd.inferers import CascadeInferer, LabelDetector, find_candidates, infer_slabs
+from csvd.inferers import CascadeInferer, LabelDetector, find_candidates, infer_slabs, relative_position
 from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier
 from csvd.transforms import gather_patches
 
@@ -18,7 +18,7 @@ class BrightIsSuspect(torch.nn.Module):
 class CentreDecides(torch.nn.Module):
     """Discriminator that takes the second channel at the centre of the patch for log-odds."""
 
-    def classify(self, patches):
+    def classify(self, patches, position):
         odds = patches[(slice(None), 1, *(size // 2 for size in patches.shape[2:]))]
         return torch.stack([torch.zeros_like(odds), odds], dim=1)
 
@@ -69,14 +69,32 @@ def test_both_steps_have_their_say(scan, network):
     torch.testing.assert_close(decided[11, 8, 6], torch.tensor(1 / 2 + 0.25 * 2 - 1).sigmoid())
 
 
+def test_positions_run_from_minus_one_to_one_in_any_volume():
+    corners = torch.tensor([[0.0, 0, 0], [20, 10, 4], [5, 5, 2]])
+    assert relative_position(corners, (21, 11, 5)).tolist() == [[-1, -1, -1], [1, 1, 1], [-0.5, 0, 0]]
+    assert relative_position(corners[:1], (1, 1, 1)).tolist() == [[-1, -1, -1]]
+
+
+def test_each_candidate_is_judged_with_its_own_position(scan):
+    class Place(torch.nn.Module):
+        def classify(self, patches, position):
+            return torch.stack([torch.zeros(len(position)), position[:, 0]], dim=1)
+
+    network = CascadeNetwork(BrightIsSuspect(), Place())
+    decided = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=1)(scan, network)[0, 1]
+    expected = (torch.tensor([3.0, 11.0]) * 2 / 19 - 1).sigmoid()
+    torch.testing.assert_close(torch.stack([decided[3, 3, 3], decided[11, 8, 6]]), expected)
+
+
 def test_patch_is_judged_in_four_mirrorings():
     class Corner(torch.nn.Module):
-        def classify(self, patches):
-            return patches[:, :2, 0, 0, 0]
+        def classify(self, patches, position):
+            return patches[:, :2, 0, 0, 0] + position[:, :2]
 
     patch = torch.rand(1, 2, 4, 6, 2)
     corners = patch[:, :, [0, 0, -1, -1], [0, -1, 0, -1], 0]
-    torch.testing.assert_close(CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch), corners.mean(dim=2))
+    said = CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch, torch.tensor([[3.0, -2.0, 0.0]]))
+    torch.testing.assert_close(said, corners.mean(dim=2) + torch.tensor([[3.0, -2.0]]))
 
 
 def test_scan_without_candidates_is_empty(scan, network):

@@ -60,6 +60,17 @@ def test_patch_must_fit_the_poolings():
         StudentClassifier(patch_size=(24, 24, 11), **SMALL)
 
 
+def test_student_sees_where_in_the_brain_a_patch_lies_left_and_right_alike():
+    torch.manual_seed(0)
+    student = StudentClassifier(patch_size=(24, 24, 12), see_position=True, **SMALL).eval()
+    patch = torch.rand(1, 2, 24, 24, 12).expand(3, -1, -1, -1, -1)
+    left, right, front = student(patch, torch.tensor([[-0.4, 0.2, 0.1], [0.4, 0.2, 0.1], [0.4, 0.9, 0.1]]))
+    torch.testing.assert_close(left, right)
+    assert not torch.allclose(left, front)
+    with pytest.raises(ValueError, match=r"`see_position` needs `position`: give where in the brain each patch lies"):
+        student.classify(patch)
+
+
 def test_patch_must_be_large_enough():
     with pytest.raises(ValueError, match=r"`spatial_size` must be at least 2 along each axis, got \(6, 6, 1\)"):
         ClassifierArm(8, (6, 6, 1))

@@ -23,7 +23,7 @@ class Cascade(torch.nn.Module):
     def forward(self, image):
         return torch.cat([torch.zeros_like(image[:, :1]), 10 * image[:, :1] - 10], dim=1)
 
-    def discriminate(self, patches, detected):
+    def discriminate(self, patches, detected, position):
         return torch.full_like(detected, 0.8)
 
 

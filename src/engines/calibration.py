@@ -106,10 +106,10 @@ class Calibration:
         loader = DataLoader(self.candidates, batch_size=self.batch_size)
         with torch.inference_mode():
             said = [
-                (self.network.judge(batch["image"].to(self.device)).float().cpu(), batch["detected"])
+                (self.network.judge(*(batch[key].to(self.device) for key in ("image", "position"))), batch["detected"])
                 for batch in tqdm(loader, "calibration", disable=None)
             ]
-        logits, detected = (torch.cat(part) for part in zip(*said, strict=True))
+        logits, detected = (torch.cat(part).float().cpu() for part in zip(*said, strict=True))
         return logits, detected
 
     def _choose(self) -> dict[str, Any] | None:

@@ -24,12 +24,14 @@ class Candidates:
 
     Attributes:
         patches: (N, C, h, w, d).
+        position: in the scan, (N, 3), see :func:`csvd.inferers.relative_position`.
         labels: (N,), 1 for a microbleed.
         subjects: (N,), whose they are.
         seconds: that the search took per subject, without preprocessing.
     """
 
     patches: torch.Tensor
+    position: torch.Tensor
     labels: np.ndarray
     subjects: np.ndarray
     seconds: float
@@ -69,6 +71,7 @@ def search(study: Study, data: Path, detector: Path, variant: Variant, overlays:
         seconds += time.perf_counter() - started
     return Candidates(
         torch.stack([one[k]["image"] for one in found for k in range(len(one))]),
+        torch.stack([one[k]["position"] for one in found for k in range(len(one))]),
         np.concatenate([one.labels.numpy() for one in found]),
         np.repeat(np.arange(len(found)), [len(one) for one in found]),
         seconds / len(found),
@@ -80,5 +83,6 @@ def likelihood(network: CascadeNetwork, candidates: Candidates) -> np.ndarray:
     network.eval()
     device = next(network.parameters()).device
     with torch.inference_mode():
-        parts = [network.judge(part.to(device)).cpu() for part in candidates.patches.split(BATCH)]
+        batches = zip(candidates.patches.split(BATCH), candidates.position.split(BATCH), strict=True)
+        parts = [network.judge(patches.to(device), position.to(device)).cpu() for patches, position in batches]
     return torch.cat(parts).softmax(dim=1)[:, 1].numpy()

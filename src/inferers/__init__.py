@@ -2,7 +2,7 @@
 
 from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
-from .candidates import Candidates, find_candidates
+from .candidates import Candidates, find_candidates, relative_position
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
 from .series import SeriesInferer, series_gradcam
 from .slices import SliceInferer
@@ -23,5 +23,6 @@ __all__ = [
     "find_candidates",
     "gradcam",
     "infer_slabs",
+    "relative_position",
     "series_gradcam",
 ]

@@ -14,14 +14,17 @@ from tqdm import tqdm
 from ..checks import check_between, check_positive
 from ..files import atomic_path
 from ..transforms import gather_patches
-from .candidates import find_candidates
+from .candidates import find_candidates, relative_position
 from .cascade import infer_slabs
+
+NONE = {"label": torch.zeros(0, dtype=torch.long), "detected": torch.zeros(0), "position": torch.zeros(0, 3)}
 
 
 class CandidateDataset(Dataset):
-    """The detector's candidates: items ``image``, a patch (C, h, w, d), ``label``, 0 or 1, ``index`` and ``detected``.
+    """The detector's candidates: items ``image``, ``label``, ``detected``, ``position`` and ``index``.
 
-    The last is the detector's highest probability in the candidate; in a microbleed that it missed, that at its centre.
+    A patch (C, h, w, d); 0 or 1; the detector's highest probability in the candidate, or at the centre of a microbleed
+    that it missed; where in the scan, (3,), see :func:`relative_position`; its number.
 
     A candidate is a microbleed when it shares a voxel with one. Candidates are found when the first item is asked for,
     not before: a config can name this dataset while the detector is still to be trained. Patches are kept in memory,
@@ -69,7 +72,7 @@ class CandidateDataset(Dataset):
         self.max_voxels = max_voxels
         self.num_workers = num_workers
         self.cache_dir = cache_dir
-        self._found: tuple[list[torch.Tensor], torch.Tensor, torch.Tensor] | None = None
+        self._found: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         """Return the number of candidates."""
@@ -77,29 +80,28 @@ class CandidateDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return one candidate."""
-        patches, labels, detected = self._find()
-        item = {"image": patches[index].float(), "label": labels[index], "index": index, "detected": detected[index]}
+        item = {key: values[index] for key, values in self._find().items()}
+        item |= {"image": item["image"].float(), "index": index}
         return item if self.transform is None else self.transform(item)
 
     @property
     def labels(self) -> torch.Tensor:
         """1 for a microbleed and 0 for another candidate, (N,) int64."""
-        return self._find()[1]
+        return self._find()["label"]
 
-    def _find(self) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    def _find(self) -> dict[str, Any]:
+        """Return a list of patches, and the rest of :meth:`_of_scan` of all scans together."""
         if self._found is None:
             training = self.detector.training
             self.detector.eval()
             with torch.inference_mode():
                 found = list(tqdm(self._of_scans(), "candidates", len(self.scans), unit="scan", disable=None))
             self.detector.train(training)
-            patches = [patch.clone() for part, _, _ in found for patch in part]  # out of inference mode
-            labels = torch.cat([torch.zeros(0, dtype=torch.long), *(part.clone() for _, part, _ in found)])
-            detected = torch.cat([torch.zeros(0), *(part.clone() for _, _, part in found)])
-            self._found = patches, labels, detected
+            self._found = {key: torch.cat([nothing, *(scan[key] for scan in found)]) for key, nothing in NONE.items()}
+            self._found["image"] = [patch.clone() for scan in found for patch in scan["image"]]  # out of inference mode
         return self._found
 
-    def _of_scans(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _of_scans(self) -> Iterator[dict[str, torch.Tensor]]:
         """Return what :meth:`_of_scan` finds in each scan, or found there before."""
         numbers = range(len(self.scans))
         folder = None if self.cache_dir is None else self._folder(self.cache_dir)
@@ -120,15 +122,15 @@ class CandidateDataset(Dataset):
     def _folder(self, cache_dir: str) -> Path:
         """Make and return the folder in ``cache_dir`` of what this detector finds in these scans."""
         names = getattr(self.scans, "data", None)
-        made_by = sha256(repr([self.threshold, self.patch_size, self.add_missed, names]).encode())
+        made_by = sha256(repr([self.threshold, self.patch_size, self.add_missed, list(NONE), names]).encode())
         for values in self.detector.state_dict().values():
             made_by.update(values.cpu().numpy().tobytes())
         folder = Path(cache_dir) / made_by.hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the patches (N, C, h, w, d) float16, labels (N,) and probabilities (N,) of a scan's candidates."""
+    def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return ``image`` (N, C, h, w, d) float16, ``label`` (N,), ``detected`` (N,) and ``position`` (N, 3)."""
         image = torch.as_tensor(scan["image"]).as_subclass(torch.Tensor).float().to(self.device)
         lesions, mask = (
             torch.as_tensor(scan[key]).as_subclass(torch.Tensor).to(self.device) for key in ("label", "mask")
@@ -147,7 +149,13 @@ class CandidateDataset(Dataset):
             centres = torch.cat([centres, more])
             labels = torch.cat([labels, torch.ones(len(more), dtype=torch.long)])
             detected = torch.cat([detected, probability[0][tuple(more.round().long().T)]])
-        return gather_patches(image.half(), centres, self.patch_size).cpu(), labels, detected.cpu()
+        found = {
+            "image": gather_patches(image.half(), centres, self.patch_size),
+            "label": labels,
+            "detected": detected,
+            "position": relative_position(centres, image.shape[1:]),
+        }
+        return {key: values.cpu() for key, values in found.items()}
 
 
 class ReplaySampler(Sampler[int]):

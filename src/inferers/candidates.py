@@ -1,5 +1,6 @@
 """Candidates of a scan: where the detector suspects microbleeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,3 +40,12 @@ def find_candidates(probability: torch.Tensor, threshold: float) -> Candidates:
     total = value.new_zeros(count, 1).index_add(0, row, value[:, None])
     centres = value.new_zeros(count, 3).index_add(0, row, index * value[:, None]) / total
     return Candidates(instances, centres, value.new_zeros(count).scatter_reduce(0, row, value, "amax"))
+
+
+def relative_position(centres: torch.Tensor, spatial_size: Sequence[int]) -> torch.Tensor:
+    """Return where points (N, 3), in voxels, lie in a volume: -1 at the first voxel of an axis, 1 at the last.
+
+    Of a scan that is cropped to its brain, in RAS, this is where in the brain, whatever its size.
+    """
+    last = torch.tensor(spatial_size, device=centres.device) - 1
+    return 2 * centres / last.clamp(min=1) - 1

@@ -10,7 +10,7 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from ..checks import check_between, check_positive
 from ..networks import CascadeNetwork
 from ..transforms import gather_patches
-from .candidates import Candidates, find_candidates
+from .candidates import Candidates, find_candidates, relative_position
 
 LOWEST = 1e-6
 """Probability that the discriminator gives a candidate at least, so that a map of them tells it from no candidate."""
@@ -97,12 +97,12 @@ class CascadeInferer(Inferer):
         """Return the discriminator's probability (N,) of the candidates of (C, H, W, D)."""
         if not len(candidates.centres):
             return candidates.probability
-        batches = zip(
-            candidates.centres.split(self.batch_size), candidates.probability.split(self.batch_size), strict=True
-        )
+        position = relative_position(candidates.centres, image.shape[1:])
+        parts = (candidates.centres, candidates.probability, position)
+        batches = zip(*(part.split(self.batch_size) for part in parts), strict=True)
         results = [
-            network.discriminate(gather_patches(image, centres, self.patch_size), detected)
-            for centres, detected in batches
+            network.discriminate(gather_patches(image, centres, self.patch_size), detected, where)
+            for centres, detected, where in batches
         ]
         return torch.cat(results)
 

@@ -42,7 +42,7 @@ class CascadeNetwork(nn.Module):
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
-        discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d): a
+        discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d) and positions (N, 3): a
             :class:`csvd.networks.StudentClassifier`, :class:`csvd.networks.MultiTaskTeacher`,
             :class:`csvd.networks.ResidualPatchClassifier`, :class:`csvd.networks.FiveBlockCNN` or
             :class:`csvd.networks.MeanOfFolds` of one of them.
@@ -64,16 +64,22 @@ class CascadeNetwork(nn.Module):
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
 
-    def judge(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return the discriminator's logits (N, 2) of patches (N, C, h, w, d), their mean over four mirrorings."""
-        mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
-        return torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
+    def judge(self, patches: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's logits (N, 2) of patches (N, C, h, w, d), their mean over four mirrorings.
 
-    def discriminate(self, patches: torch.Tensor, detected: torch.Tensor) -> torch.Tensor:
+        Args:
+            patches: around candidates.
+            position: of the candidates in the scan, (N, 3), see :func:`csvd.inferers.relative_position`.
+        """
+        mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
+        return torch.stack([self.discriminator.classify(patch, position) for patch in mirrored]).mean(dim=0)
+
+    def discriminate(self, patches: torch.Tensor, detected: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed.
 
         Args:
             patches: around candidates.
             detected: highest probability (N,) of the detector in them.
+            position: as for :meth:`judge`.
         """
-        return calibrated(self.judge(patches), detected, self.temperature, self.detector_weight, self.bias)
+        return calibrated(self.judge(patches, position), detected, self.temperature, self.detector_weight, self.bias)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import torch
+from monai.networks.layers.utils import get_act_layer
 from torch import nn
 
 from .classifier_arm import ClassifierArm
 from .shallow_unet import Layer, ShallowEncoder, truncated_normal_
+
+OCTAVES = 5
 
 
 def deepest_size(patch_size: Sequence[int], encoder: ShallowEncoder) -> tuple[int, ...]:
@@ -20,6 +23,21 @@ def deepest_size(patch_size: Sequence[int], encoder: ShallowEncoder) -> tuple[in
     return tuple(size // stride for size, stride in zip(patch_size, encoder.stride, strict=True))
 
 
+def place_features(position: torch.Tensor) -> torch.Tensor:
+    """Return sines and cosines (B, 30) of positions (B, 3) from -1 to 1, left and right alike.
+
+    The whole range is half a turn, and its octaves follow, so that a linear layer tells places of some millimetres from
+    what is around them [1]_.
+
+    References:
+        .. [1] Tancik et al., Fourier features let networks learn high frequency functions in low dimensional domains,
+           NeurIPS 2020. https://arxiv.org/abs/2006.10739
+    """
+    along = torch.cat([position[:, :1].abs(), position[:, 1:]], dim=1)
+    angle = torch.pi / 2 * along[..., None] * 2 ** torch.arange(OCTAVES, device=position.device)
+    return torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1)
+
+
 class StudentClassifier(nn.Module):
     """Encoder and patch classifier, of the teacher's architecture without the segmentor [1]_.
 
@@ -30,6 +48,9 @@ class StudentClassifier(nn.Module):
         patch_size: voxels of the patches. Defaults to 24 x 24 x 24, as in the paper.
         dropout: of the classifier. Defaults to 0.2, as in the paper.
         features, projected, strides, act, norm: as for :class:`csvd.networks.ShallowUNet`.
+        see_position: two more layers, of 64 nodes and 2, see the last one and where in the brain a patch lies, see
+            :func:`place_features`: calcifications of pineal gland and choroid plexus look like microbleeds, but for
+            their place. Not in the paper.
 
     Raises:
         ValueError: ``patch_size`` is too small for two poolings and one more, or not divisible by them.
@@ -48,20 +69,39 @@ class StudentClassifier(nn.Module):
         dropout: float = 0.2,
         act: Layer = ("relu", {"inplace": True}),
         norm: Layer = "batch",
+        see_position: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = ShallowEncoder(in_channels, features, projected, strides, act, norm)
         size = deepest_size(patch_size, self.encoder)
         self.classifier = ClassifierArm(self.encoder.out_channels, size, dropout=dropout, act=act, norm=norm)
         self.apply(truncated_normal_)
+        self.place = None
+        if see_position:
+            nodes = self.classifier.classify.in_features
+            self.place = nn.Sequential(nn.Linear(nodes + 6 * OCTAVES, 64), get_act_layer(act), nn.Linear(64, 2))
 
-    def forward(self, patch: torch.Tensor) -> torch.Tensor:
-        """Return the logits (B, 2), not a microbleed and microbleed, of patches (B, in_channels, H, W, D)."""
-        return self.classify(patch)
+    def forward(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the logits (B, 2), not a microbleed and microbleed.
 
-    def classify(self, patch: torch.Tensor) -> torch.Tensor:
+        Args:
+            patch: (B, in_channels, H, W, D).
+            position: (B, 3), from -1 to 1 from right to left, back to front and bottom to top of the brain, see
+                :func:`csvd.inferers.relative_position`; for ``see_position`` alone.
+
+        Raises:
+            ValueError: ``see_position`` without positions.
+        """
+        logits, embedding = self.classifier(self.encoder(patch)[-1])
+        if self.place is None:
+            return logits
+        if position is None:
+            raise ValueError("`see_position` needs `position`: give where in the brain each patch lies.")
+        return self.place(torch.cat([embedding, place_features(position)], dim=1))
+
+    def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
         """Return the same: the name that the discriminators of the cascade share."""
-        return self.classifier(self.encoder(patch)[-1])[0]
+        return self(patch, position)
 
     def embed(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the activations (B, 32) of the last fully connected layer, FC-32 of the paper's figure 7."""
