@@ -54,6 +54,18 @@ def test_instances_that_touch_are_one_lesion():
 
 
 @pytest.mark.parametrize("match", ["overlap", "distance"])
+def test_thresholds_together_count_as_each_alone(match):
+    generator = torch.Generator().manual_seed(0)
+    rough = (torch.rand(1, 24, 12, 8, generator=generator) * 5).floor() / 10 + 0.3  # clusters shrink and fall apart
+    apart = line((2, 4), value=0.7) + line((6, 9), value=0.4) + line((14, 16), value=0.9)  # clusters only vanish
+    for probability in (rough, apart):
+        label = (probability >= 0.7).float().roll(1, dims=1)
+        thresholds = (0.7, 0.3, 0.9, 0.5, 0.7)
+        each = [count_lesions(probability, label, (threshold,), match) for threshold in thresholds]
+        assert torch.equal(count_lesions(probability, label, thresholds, match), torch.cat(each))
+
+
+@pytest.mark.parametrize("match", ["overlap", "distance"])
 def test_empty_prediction_finds_nothing(match):
     assert counts(torch.zeros(BLANK), line((2, 4)), match=match) == [1, 0, 0, 0]
 

@@ -62,18 +62,43 @@ def count_lesions(
     volume = probability[0].float().numpy(force=True)
     truth, lesions = _clusters(label[0].numpy(force=True) > 0)
     truth_mm = _centers(truth) @ axes_mm.T
-    rows = []
-    for threshold in thresholds:
-        predicted, detections = _clusters(volume >= threshold)
+    rows = {}
+    detected = None
+    for threshold in sorted(thresholds):
+        if detected is None or detected.change_at(threshold):
+            detected = _Detections(volume, threshold, truth)
+        kept = detected.highest >= threshold
         if match == "overlap":
-            inside = (truth > 0) & (predicted > 0)
-            found = len(np.unique(truth[inside]))
-            true_detections = len(np.unique(predicted[inside]))
+            pairs = detected.meets[kept[detected.meets[:, 0]]]
+            true_detections, found = (len(np.unique(numbers)) for numbers in pairs.T)
         else:
-            distance_mm = cdist(truth_mm, _centers(predicted) @ axes_mm.T)
+            distance_mm = cdist(truth_mm, detected.centers[kept] @ axes_mm.T)
             found = true_detections = _count_pairs(distance_mm, max_distance_mm)
-        rows.append((lesions, found, detections, detections - true_detections))
-    return torch.tensor(rows)
+        rows[threshold] = (lesions, found, int(kept.sum()), int(kept.sum()) - true_detections)
+    return torch.tensor([rows[threshold] for threshold in thresholds])
+
+
+class _Detections:
+    """Clusters at a threshold: ``highest`` and ``lowest`` value, ``centers`` in voxels, the lesions that each meets.
+
+    They are looked for once and serve at higher thresholds, too, until one of them would shrink or fall apart: those of
+    the cascade, whose voxels have one value each, never do.
+    """
+
+    def __init__(self, volume: np.ndarray, threshold: float, truth: np.ndarray) -> None:
+        clusters, count = _clusters(volume >= threshold)
+        inside = clusters > 0
+        number, value = clusters[inside] - 1, volume[inside]
+        self.highest, self.lowest = (np.full(count, bound, volume.dtype) for bound in (-np.inf, np.inf))
+        np.maximum.at(self.highest, number, value)
+        np.minimum.at(self.lowest, number, value)
+        self.centers = _centers(clusters)
+        both = np.stack([number, truth[inside]], axis=1)  # (V, 2)
+        self.meets = np.unique(both[both[:, 1] > 0], axis=0)
+
+    def change_at(self, threshold: float) -> bool:
+        """Tell whether a cluster has voxels on both sides of a threshold."""
+        return bool(((self.highest >= threshold) & (self.lowest < threshold)).any())
 
 
 def _clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
