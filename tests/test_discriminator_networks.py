@@ -60,13 +60,17 @@ def test_patch_must_fit_the_poolings():
         StudentClassifier(patch_size=(24, 24, 11), **SMALL)
 
 
-def test_student_sees_where_in_the_brain_a_patch_lies_left_and_right_alike():
+def test_student_reads_its_map_where_a_patch_lies_left_and_right_alike():
     torch.manual_seed(0)
     student = StudentClassifier(patch_size=(24, 24, 12), see_position=True, **SMALL).eval()
-    patch = torch.rand(1, 2, 24, 24, 12).expand(3, -1, -1, -1, -1)
-    left, right, front = student(patch, torch.tensor([[-0.4, 0.2, 0.1], [0.4, 0.2, 0.1], [0.4, 0.9, 0.1]]))
-    torch.testing.assert_close(left, right)
-    assert not torch.allclose(left, front)
+    patch = torch.rand(1, 2, 24, 24, 12).expand(4, -1, -1, -1, -1)
+    cell = torch.tensor([3 / 9, 2 * 6 / 23 - 1, 2 * 11 / 19 - 1])  # of the 10 x 24 x 20
+    position = torch.stack([cell, cell * torch.tensor([-1, 1, 1]), cell * torch.tensor([1, -1, 1]), cell.flip(0)])
+    before = student(patch, position)
+    with torch.no_grad():
+        student.place[3, 6, 11] = 0.2
+    change = student(patch, position) - before
+    torch.testing.assert_close(change, torch.tensor([[0, 2.0], [0, 2.0], [0, 0], [0, 0]]), atol=1e-4, rtol=0)
     with pytest.raises(ValueError, match=r"`see_position` needs `position`: give where in the brain each patch lies"):
         student.classify(patch)
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from monai.networks.layers.utils import get_act_layer
 from torch import nn
+from torch.nn.functional import grid_sample
 
 from .classifier_arm import ClassifierArm
 from .shallow_unet import Layer, ShallowEncoder, truncated_normal_
 
-OCTAVES = 5
+PLACES = (10, 24, 20)  # cells from the middle to either side, from back to front and from bottom to top of a brain
+PLACE_GAIN = 10  # few candidates lie in each cell: they learn faster than the other weights
 
 
 def deepest_size(patch_size: Sequence[int], encoder: ShallowEncoder) -> tuple[int, ...]:
@@ -23,21 +24,6 @@ def deepest_size(patch_size: Sequence[int], encoder: ShallowEncoder) -> tuple[in
     return tuple(size // stride for size, stride in zip(patch_size, encoder.stride, strict=True))
 
 
-def place_features(position: torch.Tensor) -> torch.Tensor:
-    """Return sines and cosines (B, 30) of positions (B, 3) from -1 to 1, left and right alike.
-
-    The whole range is half a turn, and its octaves follow, so that a linear layer tells places of some millimetres from
-    what is around them [1]_.
-
-    References:
-        .. [1] Tancik et al., Fourier features let networks learn high frequency functions in low dimensional domains,
-           NeurIPS 2020. https://arxiv.org/abs/2006.10739
-    """
-    along = torch.cat([position[:, :1].abs(), position[:, 1:]], dim=1)
-    angle = torch.pi / 2 * along[..., None] * 2 ** torch.arange(OCTAVES, device=position.device)
-    return torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1)
-
-
 class StudentClassifier(nn.Module):
     """Encoder and patch classifier, of the teacher's architecture without the segmentor [1]_.
 
@@ -48,9 +34,9 @@ class StudentClassifier(nn.Module):
         patch_size: voxels of the patches. Defaults to 24 x 24 x 24, as in the paper.
         dropout: of the classifier. Defaults to 0.2, as in the paper.
         features, projected, strides, act, norm: as for :class:`csvd.networks.ShallowUNet`.
-        see_position: two more layers, of 64 nodes and 2, see the last one and where in the brain a patch lies, see
-            :func:`place_features`: calcifications of pineal gland and choroid plexus look like microbleeds, but for
-            their place. Not in the paper.
+        see_position: also learn a map of log-odds over the brain, left and right alike, which is read where a patch
+            lies: calcifications of pineal gland and choroid plexus look like microbleeds, but for their place. Not in
+            the paper.
 
     Raises:
         ValueError: ``patch_size`` is too small for two poolings and one more, or not divisible by them.
@@ -76,10 +62,7 @@ class StudentClassifier(nn.Module):
         size = deepest_size(patch_size, self.encoder)
         self.classifier = ClassifierArm(self.encoder.out_channels, size, dropout=dropout, act=act, norm=norm)
         self.apply(truncated_normal_)
-        self.place = None
-        if see_position:
-            nodes = self.classifier.classify.in_features
-            self.place = nn.Sequential(nn.Linear(nodes + 6 * OCTAVES, 64), get_act_layer(act), nn.Linear(64, 2))
+        self.place = nn.Parameter(torch.zeros(PLACES)) if see_position else None
 
     def forward(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
         """Return the logits (B, 2), not a microbleed and microbleed.
@@ -92,12 +75,19 @@ class StudentClassifier(nn.Module):
         Raises:
             ValueError: ``see_position`` without positions.
         """
-        logits, embedding = self.classifier(self.encoder(patch)[-1])
+        logits = self.classifier(self.encoder(patch)[-1])[0]
         if self.place is None:
             return logits
         if position is None:
             raise ValueError("`see_position` needs `position`: give where in the brain each patch lies.")
-        return self.place(torch.cat([embedding, place_features(position)], dim=1))
+        point = torch.cat([2 * position[:, :1].abs() - 1, position[:, 1:]], dim=1)
+        odds = grid_sample(
+            PLACE_GAIN * self.place[None, None],
+            point.flip(1)[None, None, None].to(self.place),  # its last axis first
+            padding_mode="border",
+            align_corners=True,
+        )
+        return logits + torch.stack([torch.zeros_like(odds), odds], dim=-1).flatten(0, -2)
 
     def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
         """Return the same: the name that the discriminators of the cascade share."""
