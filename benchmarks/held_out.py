@@ -24,7 +24,8 @@ from csvd.detection import detect, find_bundle
 from csvd.metrics import reliability, summarize_cohort
 from csvd.phantom import MIMICS, PATIENTS, write_cohort
 
-PRESETS = {"ukbb": "SWI", "oxvasc": "GRE", "shk": "SWI", "qsm": "QSM", "random": "SWI, GRE and QSM"}
+PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "random")
+CONTRASTS = {"swi": "SWI", "mag": "GRE", "qsm": "QSM"}
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
 CONTRAST_TO_NOISE = {"< 3": (0, 3), "3 to 6": (3, 6), "> 6": (6, np.inf)}
@@ -109,7 +110,8 @@ def row(who: str, counts: torch.Tensor) -> str:
     """Return a row of the table."""
     summary = summarize_cohort(counts, match="overlap")
     names = ("tpr", "fps_per_subject", "precision", "f1")
-    rates = ["{value:.2f} [{low:.2f}, {high:.2f}]".format(**summary[name]) for name in names]
+    known = names if counts[:, 0].any() else ("fps_per_subject",)
+    rates = ["{value:.2f} [{low:.2f}, {high:.2f}]".format(**summary[name]) if name in known else "" for name in names]
     return f"| {who} | {len(counts)} | {int(counts[:, 0].sum())} | {' | '.join(rates)} |"
 
 
@@ -117,12 +119,12 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of cohorts and results")
-    parser.add_argument("--presets", nargs="+", default=[*PRESETS][:4], choices=[*PRESETS])
+    parser.add_argument("--presets", nargs="+", default=PRESETS[:4], choices=PRESETS)
     parser.add_argument("--bundle", type=Path, help="folder; the one that came with csvd")
     parser.add_argument("--subjects", type=int, default=2, help="of each protocol and phenotype")
     parser.add_argument("--seed", type=int, default=401)
     arguments = parser.parse_args()
-    rows: dict[tuple[str, str], list[torch.Tensor]] = {}
+    rows: dict[tuple[str, str, str], list[torch.Tensor]] = {}
     kinds: Counter[tuple[str, str, str]] = Counter()
     taken: Counter[str] = Counter()
     said: list[tuple[float, float]] = []
@@ -133,21 +135,16 @@ def main() -> None:
         cases = detect(cohort, results, bundle, overwrite=True, any_sequence=True)
         for item, case in zip(load_datalist(cohort, "test"), cases, strict=True):
             counts, of_kinds, of_mimics = judge(item, results / case["case"])
-            rows.setdefault((preset, phenotype), []).append(counts)
+            contrast = CONTRASTS[Path(item["image"]).name.split(".")[0][-3:]]
+            rows.setdefault((preset, contrast, phenotype), []).append(counts)
             kinds += of_kinds
             taken += of_mimics
             said += candidates(item, results / case["case"])
     print("| subjects | n | lesions | TPR | FPs per subject | precision | F1 |\n|---|---|---|---|---|---|---|")
-    everyone = {key: torch.stack(value) for key, value in rows.items()}
-    print(row("all", torch.cat([*everyone.values()])))
-    print(row("healthy", torch.cat([counts for (_, phenotype), counts in everyone.items() if phenotype == "healthy"])))
-    for preset in arguments.presets:
-        print(
-            row(
-                f"`{preset}` {PRESETS[preset]}",
-                torch.cat([counts for (one, _), counts in everyone.items() if one == preset]),
-            )
-        )
+    groups = {"all": [*rows], "healthy": [key for key in rows if key[2] == "healthy"]}
+    groups |= {f"`{key[0]}` {key[1]}": [other for other in rows if other[:2] == key[:2]] for key in sorted(rows)}
+    for name, keys in groups.items():
+        print(row(name, torch.stack([counts for key in keys for counts in rows[key]])))
     print("\n| lesions | found | of |\n|---|---|---|")
     for kind, value in sorted({key[:2] for key in kinds}):
         print(f"| {kind} {value} | {kinds[kind, value, 'found']} | {kinds[kind, value, 'lesions']} |")
