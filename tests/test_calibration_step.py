@@ -14,7 +14,7 @@ from csvd.networks import CascadeNetwork
 class TooSure(torch.nn.Module):
     """Discriminator that takes four times the first voxel for log-odds."""
 
-    def classify(self, patches, position):
+    def classify(self, patches):
         odds = 4 * patches[:, 0, 0, 0, 0]
         return torch.stack([torch.zeros_like(odds), odds], dim=1)
 

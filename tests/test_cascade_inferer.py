@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from csvd.inferers import CascadeInferer, LabelDetector, find_candidates, infer_slabs, relative_position
-from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier
+from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier, read_places
 from csvd.transforms import gather_patches
 
 
@@ -18,7 +18,7 @@ class BrightIsSuspect(torch.nn.Module):
 class CentreDecides(torch.nn.Module):
     """Discriminator that takes the second channel at the centre of the patch for log-odds."""
 
-    def classify(self, patches, position):
+    def classify(self, patches):
         odds = patches[(slice(None), 1, *(size // 2 for size in patches.shape[2:]))]
         return torch.stack([torch.zeros_like(odds), odds], dim=1)
 
@@ -75,26 +75,32 @@ def test_positions_run_from_minus_one_to_one_in_any_volume():
     assert relative_position(corners[:1], (1, 1, 1)).tolist() == [[-1, -1, -1]]
 
 
-def test_each_candidate_is_judged_with_its_own_position(scan):
-    class Place(torch.nn.Module):
-        def classify(self, patches, position):
-            return torch.stack([torch.zeros(len(position)), position[:, 0]], dim=1)
+def test_map_is_read_at_the_place_left_and_right_alike():
+    places = torch.zeros(10, 24, 20)
+    places[3, 6, 11] = 2
+    cell = torch.tensor([3 / 9, 2 * 6 / 23 - 1, 2 * 11 / 19 - 1])
+    halfway = cell + torch.tensor([0, 1 / 23, 0])
+    position = torch.stack([cell, cell * torch.tensor([-1, 1, 1]), cell * torch.tensor([1, -1, 1]), halfway])
+    torch.testing.assert_close(read_places(places, position), torch.tensor([2.0, 2, 0, 1]), atol=1e-4, rtol=0)
 
-    network = CascadeNetwork(BrightIsSuspect(), Place())
-    decided = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=1)(scan, network)[0, 1]
-    expected = (torch.tensor([3.0, 11.0]) * 2 / 19 - 1).sigmoid()
-    torch.testing.assert_close(torch.stack([decided[3, 3, 3], decided[11, 8, 6]]), expected)
+
+def test_each_candidate_is_judged_by_its_own_place(scan, network):
+    before = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3))(scan, network)[0, 1]
+    network.places[5:] = -3  # the first candidate lies aside, the second in the middle
+    after = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=1)(scan, network)[0, 1]
+    torch.testing.assert_close(after[11, 8, 6], before[11, 8, 6])
+    torch.testing.assert_close(after[3, 3, 3].logit(), before[3, 3, 3].logit() - 3)
 
 
 def test_patch_is_judged_in_four_mirrorings():
     class Corner(torch.nn.Module):
-        def classify(self, patches, position):
-            return patches[:, :2, 0, 0, 0] + position[:, :2]
+        def classify(self, patches):
+            return patches[:, :2, 0, 0, 0]
 
     patch = torch.rand(1, 2, 4, 6, 2)
     corners = patch[:, :, [0, 0, -1, -1], [0, -1, 0, -1], 0]
-    said = CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch, torch.tensor([[3.0, -2.0, 0.0]]))
-    torch.testing.assert_close(said, corners.mean(dim=2) + torch.tensor([[3.0, -2.0]]))
+    said = CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch, torch.zeros(1, 3))
+    torch.testing.assert_close(said, corners.mean(dim=2))
 
 
 def test_scan_without_candidates_is_empty(scan, network):

@@ -51,28 +51,13 @@ def test_cascade_called_on_a_scan_is_the_detector():
     detector, image = ShallowUNet(**SMALL).eval(), torch.rand(1, 2, 16, 12, 8)
     cascade = CascadeNetwork(detector, StudentClassifier(patch_size=(24, 24, 12), **SMALL))
     torch.testing.assert_close(cascade(image), detector(image))
-    parts = {"detector", "discriminator", "temperature", "detector_weight", "bias"}
+    parts = {"detector", "discriminator", "temperature", "detector_weight", "bias", "places"}
     assert {name.split(".")[0] for name in cascade.state_dict()} == parts
 
 
 def test_patch_must_fit_the_poolings():
     with pytest.raises(ValueError, match=r"`patch_size` must be divisible by \(4, 4, 2\), got \(24, 24, 11\)"):
         StudentClassifier(patch_size=(24, 24, 11), **SMALL)
-
-
-def test_student_reads_its_map_where_a_patch_lies_left_and_right_alike():
-    torch.manual_seed(0)
-    student = StudentClassifier(patch_size=(24, 24, 12), see_position=True, **SMALL).eval()
-    patch = torch.rand(1, 2, 24, 24, 12).expand(4, -1, -1, -1, -1)
-    cell = torch.tensor([3 / 9, 2 * 6 / 23 - 1, 2 * 11 / 19 - 1])  # of the 10 x 24 x 20
-    position = torch.stack([cell, cell * torch.tensor([-1, 1, 1]), cell * torch.tensor([1, -1, 1]), cell.flip(0)])
-    before = student(patch, position)
-    with torch.no_grad():
-        student.place[3, 6, 11] = 0.2
-    change = student(patch, position) - before
-    torch.testing.assert_close(change, torch.tensor([[0, 2.0], [0, 2.0], [0, 0], [0, 0]]), atol=1e-4, rtol=0)
-    with pytest.raises(ValueError, match=r"`see_position` needs `position`: give where in the brain each patch lies"):
-        student.classify(patch)
 
 
 def test_patch_must_be_large_enough():

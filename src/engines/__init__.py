@@ -5,6 +5,7 @@ from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
 from .fresh_subjects import FreshSubjects
+from .place_map import PlaceMap
 from .resume import Resume
 from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
@@ -23,6 +24,7 @@ __all__ = [
     "FreshSubjects",
     "HalfPrecision",
     "HardNegativeReplay",
+    "PlaceMap",
     "PredictionWriter",
     "Resume",
     "SaveBest",

@@ -24,6 +24,25 @@ logger = logging.getLogger(__name__)
 UNKNOWN = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
+def judge_candidates(
+    network: CascadeNetwork, candidates: CandidateDataset, device: torch.device, batch_size: int = 64
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the network's logits (N, 2), the detector's probabilities (N,) and the positions (N, 3) of candidates."""
+    network.eval()
+    loader = DataLoader(candidates, batch_size=batch_size)
+    with torch.inference_mode():
+        said = [
+            (
+                network.judge(batch["image"].to(device), batch["position"].to(device)).float().cpu(),
+                batch["detected"],
+                batch["position"],
+            )
+            for batch in tqdm(loader, "candidates judged", disable=None)
+        ]
+    logits, detected, position = (torch.cat(part) for part in zip(*said, strict=True))
+    return logits, detected, position
+
+
 class Calibration:
     """Calibrate a cascade on validation candidates, choose its operating points on validation scans, save.
 
@@ -91,7 +110,7 @@ class Calibration:
         if labels.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             return {}
-        logits, detected = self._judge()
+        logits, detected, _ = judge_candidates(self.network, self.candidates, self.device, self.batch_size)
         names = ("temperature", "detector_weight", "bias")
         fitted = dict(zip(names, fit_calibration(logits, detected, labels), strict=True))
         for name, value in fitted.items():
@@ -99,18 +118,6 @@ class Calibration:
         curve = reliability(calibrated(logits, detected, **fitted), labels, bins=10)
         bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
         return {**fitted, "ece": curve.ece, "reliability": bins}
-
-    def _judge(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the discriminator's logits (N, 2) and the detector's probabilities (N,) of all candidates."""
-        self.network.eval()
-        loader = DataLoader(self.candidates, batch_size=self.batch_size)
-        with torch.inference_mode():
-            said = [
-                (self.network.judge(*(batch[key].to(self.device) for key in ("image", "position"))), batch["detected"])
-                for batch in tqdm(loader, "calibration", disable=None)
-            ]
-        logits, detected = (torch.cat(part).float().cpu() for part in zip(*said, strict=True))
-        return logits, detected
 
     def _choose(self) -> dict[str, Any] | None:
         """Return the operating points, and what they gave; nothing where there is no microbleed to choose by."""

@@ -8,17 +8,17 @@ from typing import Any, cast
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import SupervisedTrainer
-from monai.engines.utils import PrepareBatchExtraInput
+from monai.engines.utils import default_prepare_batch
 
 from ..inferers import ReplaySampler
 from ..networks import MultiTaskTeacher
 
 
 class DistillationTrainer(SupervisedTrainer):
-    """Supervised trainer of a discriminator, whose target is the pair (label, teacher's logits).
+    """Supervised trainer whose target is the pair (label, teacher's logits).
 
-    The loop is MONAI's own: only the preparation of a batch differs. The network is called with ``image`` and
-    ``position``, and ``loss_function`` as ``loss_function(student_logits, (label, teacher_logits))``.
+    The loop is MONAI's own: only the preparation of a batch differs, so ``loss_function`` is called as
+    ``loss_function(student_logits, (label, teacher_logits))``.
 
     Args:
         teacher: trained network, put in evaluation mode when the training starts; it does not learn. Without one, the
@@ -33,11 +33,11 @@ class DistillationTrainer(SupervisedTrainer):
             self.add_event_handler(Events.STARTED, lambda: teacher.eval())
 
     def _prepare_batch(self, batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> tuple:
-        image, label, position, settings = PrepareBatchExtraInput("position")(batch, *args, **kwargs)
+        image, label = cast(tuple[torch.Tensor, torch.Tensor], default_prepare_batch(batch, *args, **kwargs))
         if self.teacher is None:
-            return image, label, position, settings
+            return image, label
         with torch.no_grad():
-            return image, (label, self.teacher.classify(image)), position, settings
+            return image, (label, self.teacher.classify(image))
 
 
 def patch_output(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:

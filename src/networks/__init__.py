@@ -1,7 +1,7 @@
 """Networks."""
 
 from .attention_mil import AttentionMIL, AttentionPooling
-from .cascade import CascadeNetwork, calibrated
+from .cascade import CascadeNetwork, calibrated, read_places
 from .classifier_arm import ClassifierArm
 from .five_block import FiveBlockCNN
 from .mean_of_folds import MeanOfFolds
@@ -28,4 +28,5 @@ __all__ = [
     "StudentClassifier",
     "SubtypeNetwork",
     "calibrated",
+    "read_places",
 ]

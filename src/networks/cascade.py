@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn.functional import grid_sample
 
 from .five_block import FiveBlockCNN
 from .mean_of_folds import MeanOfFolds
@@ -10,6 +11,21 @@ from .student import StudentClassifier
 from .teacher import MultiTaskTeacher
 
 Discriminator = StudentClassifier | MultiTaskTeacher | ResidualPatchClassifier | FiveBlockCNN | MeanOfFolds
+
+PLACES = (10, 24, 20)
+"""Cells of a map over the brain, left and right alike: aside, from back to front, from bottom to top."""
+
+
+def read_places(places: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    """Return what a map (A, B, C) of half a brain says at positions (N, 3), between its cells by trilinear weights.
+
+    Args:
+        places: first axis from the middle to either side, second from back to front, third from bottom to top.
+        position: from -1 to 1 along the axes of a scan in RAS, see :func:`csvd.inferers.relative_position`.
+    """
+    point = torch.cat([2 * position[:, :1].abs() - 1, position[:, 1:]], dim=1).to(places)
+    grid = point.flip(1)[None, None, None]  # its last axis first
+    return grid_sample(places[None, None], grid, padding_mode="border", align_corners=True).flatten()
 
 
 def calibrated(
@@ -38,11 +54,12 @@ class CascadeNetwork(nn.Module):
 
     Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Three buffers
     calibrate it, see :func:`calibrated`: ``temperature``, ``detector_weight`` and ``bias``, 1, 0 and 0 until they are
-    fitted on validation data.
+    fitted on validation data. A fourth, ``places``, holds log-odds by the place in the brain, 0 until fitted, see
+    :func:`read_places`: calcifications of pineal gland and choroid plexus look like microbleeds, but for their place.
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
-        discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d) and positions (N, 3): a
+        discriminator: its ``classify`` returns logits (N, 2) of patches (N, C, h, w, d): a
             :class:`csvd.networks.StudentClassifier`, :class:`csvd.networks.MultiTaskTeacher`,
             :class:`csvd.networks.ResidualPatchClassifier`, :class:`csvd.networks.FiveBlockCNN` or
             :class:`csvd.networks.MeanOfFolds` of one of them.
@@ -51,6 +68,7 @@ class CascadeNetwork(nn.Module):
     temperature: torch.Tensor
     detector_weight: torch.Tensor
     bias: torch.Tensor
+    places: torch.Tensor
 
     def __init__(self, detector: nn.Module, discriminator: Discriminator) -> None:
         super().__init__()
@@ -59,20 +77,23 @@ class CascadeNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("detector_weight", torch.zeros(()))
         self.register_buffer("bias", torch.zeros(()))
+        self.register_buffer("places", torch.zeros(PLACES))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
 
     def judge(self, patches: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """Return the discriminator's logits (N, 2) of patches (N, C, h, w, d), their mean over four mirrorings.
+        """Return logits (N, 2): the discriminator's, their mean over four mirrorings, with those of the place.
 
         Args:
-            patches: around candidates.
+            patches: around candidates, (N, C, h, w, d).
             position: of the candidates in the scan, (N, 3), see :func:`csvd.inferers.relative_position`.
         """
         mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
-        return torch.stack([self.discriminator.classify(patch, position) for patch in mirrored]).mean(dim=0)
+        logits = torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
+        odds = read_places(self.places, position)
+        return logits + torch.stack([torch.zeros_like(odds), odds], dim=1)
 
     def discriminate(self, patches: torch.Tensor, detected: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Return the calibrated probability (N,) that patches (N, C, h, w, d) are centred on a microbleed.

@@ -43,15 +43,15 @@ class FiveBlockCNN(nn.Module):
             nn.Flatten(), nn.Linear(features * WIDTHS[-1], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, 2)
         )
 
-    def forward(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the logits (N, 2), not a microbleed and microbleed, of patches (N, C, h, w, d), first channel alone.
 
-        ``h`` and ``w`` are at least 32 voxels, ``d`` at least 3. Positions are not looked at.
+        ``h`` and ``w`` are at least 32 voxels, ``d`` at least 3.
         """
         middle = patch.shape[-1] // 2
         slices = patch[:, 0, :, :, middle - NEIGHBOURS : middle + NEIGHBOURS + 1].movedim(-1, 1)
         return self.dense(self.pool(self.features(slices)))
 
-    def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the same: the name that the discriminators of the cascade share."""
         return self(patch)

@@ -26,7 +26,7 @@ class MeanOfFolds(nn.Module):
         super().__init__()
         self.folds = nn.ModuleList(deepcopy(network) for _ in range(folds))
 
-    def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the log of the mean probabilities (N, 2) of patches (N, C, h, w, d), whose difference is log-odds."""
-        said = torch.stack([cast(Any, network).classify(patch, position) for network in self.folds])
-        return said.float().softmax(dim=2).mean(dim=0).clamp(min=1e-12).log()
+        said = torch.stack([cast(Any, network).classify(patch).float().softmax(dim=1) for network in self.folds])
+        return said.mean(dim=0).clamp(min=1e-12).log()

@@ -32,10 +32,6 @@ class ResidualPatchClassifier(ResNet):
             num_classes=2,
         )
 
-    def forward(self, x: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the logits (N, 2) of patches (N, in_channels, h, w, d); positions are not looked at."""
-        return super().forward(x)
-
-    def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the same: the name that the discriminators of the cascade share."""
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
+        """Return the logits (N, 2), not a microbleed and microbleed, of patches (N, in_channels, h, w, d)."""
         return self(patch)

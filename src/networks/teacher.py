@@ -42,6 +42,6 @@ class MultiTaskTeacher(nn.Module):
         fine, middle, coarse = self.segmentor.encoder(patch)
         return self.segmentor.decode(fine, middle, coarse), self.classifier(coarse)[0]
 
-    def classify(self, patch: torch.Tensor, position: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the logits (B, 2) of patches (B, C, H, W, D) alone; positions are not looked at."""
+    def classify(self, patch: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, 2) of patches (B, C, H, W, D) alone."""
         return self.classifier(self.segmentor.encoder(patch)[-1])[0]
