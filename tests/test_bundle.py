@@ -231,7 +231,11 @@ def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     overlays = ("--config_file", names, "--candidate_threshold", "0.1")
     output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
-    assert (tmp_path / "model.pt").exists()
+    before = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert not before["places"].any()
+    train_in(tmp_path, small_cohort, *overlays, run="fit_places")
+    after = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"places"}
 
 
 @pytest.mark.slow

@@ -52,8 +52,8 @@ def test_operating_points_are_what_they_are_called():
 
 
 def test_operating_points_that_cannot_be_had_come_closest():
-    counts = torch.tensor([[(10, 3, 9, 6), (10, 5, 25, 20)]])
-    points = operating_thresholds(counts, torch.tensor([0.8, 0.2]))
+    counts = torch.tensor([[(100, 30, 90, 60), (100, 46, 240, 200), (100, 50, 900, 850)]])
+    points = operating_thresholds(counts, torch.tensor([0.8, 0.2, 0.1]))
     assert points == pytest.approx({"best_f1": 0.8, "sensitivity_90": 0.2, "one_fp": 0.8})
 
 
