@@ -66,6 +66,7 @@ def test_a_detector_learns_from_subjects_without_files(tmp_path):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_simulates_the_same():
     there, here = (simulate_subject(TINY, seed=3, device=device) for device in ("cuda", "cpu"))
     assert torch.equal(there.label, here.label)
