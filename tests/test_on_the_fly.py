@@ -10,8 +10,7 @@ from monai.transforms import LoadImage
 from small import DETECTION
 from test_phantom_cohort import TINY
 
-from csvd.engines import FreshSubjects
-from csvd.phantom import PROTOCOLS, SimulatedSubjects, SimulationReader, simulate_subject
+from csvd.phantom import PROTOCOLS, FreshSubjects, SimulatedSubjects, SimulationReader, simulate_subject
 
 
 @pytest.fixture(autouse=True)

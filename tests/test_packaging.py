@@ -142,3 +142,9 @@ def test_wheel_holds_the_package_and_no_tests(tmp_path):
     others = {name for name in names - data if ".dist-info/" not in name}
     assert others == modules
     assert any(name.endswith("share/csvd/bundles/cmb_detection/configs/inference.json") for name in data)
+
+
+def test_training_and_inference_do_not_load_the_simulator():
+    """A server that trains needs neither the simulator nor the template that comes with nilearn."""
+    blocked = "import sys; sys.modules['nilearn'] = None; import csvd.engines, csvd.inferers, csvd.losses, csvd.transforms"
+    run(sys.executable, "-c", blocked, cwd=ROOT)

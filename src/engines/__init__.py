@@ -4,7 +4,6 @@ from .best import EarlyStop, SaveBest
 from .calibration import Calibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
-from .fresh_subjects import FreshSubjects
 from .place_map import PlaceMap
 from .resume import Resume
 from .sequence import series_output
@@ -21,7 +20,6 @@ __all__ = [
     "DetectionTrainer",
     "DistillationTrainer",
     "EarlyStop",
-    "FreshSubjects",
     "HalfPrecision",
     "HardNegativeReplay",
     "PlaceMap",

@@ -4,7 +4,7 @@ from .blobs import MIMICS
 from .cohort import write_cohort
 from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
-from .on_the_fly import SimulatedSubjects, SimulationReader
+from .on_the_fly import FreshSubjects, SimulatedSubjects, SimulationReader
 from .protocols import PATIENTS, PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
@@ -14,6 +14,7 @@ __all__ = [
     "PATIENTS",
     "PHENOTYPES",
     "PROTOCOLS",
+    "FreshSubjects",
     "Protocol",
     "Series",
     "SimulatedSubjects",
