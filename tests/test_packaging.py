@@ -146,5 +146,5 @@ def test_wheel_holds_the_package_and_no_tests(tmp_path):
 
 def test_training_and_inference_do_not_load_the_simulator():
     """A server that trains needs neither the simulator nor the template that comes with nilearn."""
-    blocked = "import sys; sys.modules['nilearn'] = None; import csvd.engines, csvd.inferers, csvd.losses, csvd.transforms"
-    run(sys.executable, "-c", blocked, cwd=ROOT)
+    without = "import sys; sys.modules['nilearn'] = None; "
+    run(sys.executable, "-c", without + "import csvd.engines, csvd.inferers, csvd.losses, csvd.transforms", cwd=ROOT)
