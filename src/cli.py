@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,56 +43,105 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+Source = Annotated[Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")]
+Results = Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")]
+SeenAs = Annotated[
+    Contrast | None,
+    typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM; seen from the scan when not given."),
+]
+Mask = Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")]
+Section = Annotated[str, typer.Option(help="Part of a data list to read.")]
+Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")]
+BundleFolder = Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")]
+OnDevice = Annotated[Device, typer.Option(help="Where the network runs.")]
+AnySequence = Annotated[
+    bool, typer.Option("--any-sequence", help="Do not ask the sequence gate whether the scan is fit.")
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that share the cores; see also torchrun.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep results that are there, do the rest.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+
+
 @app.command()
 def detect(
-    source: Annotated[
-        Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")],
-    contrast: Annotated[
-        Contrast | None,
-        typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM; seen from the scan when not given."),
-    ] = None,
+    source: Source,
+    out: Results,
+    contrast: SeenAs = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest probability; else that of the operating point.")
     ] = None,
     operating_point: Annotated[
         str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
     ] = None,
-    mask: Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
-    section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
-    volume: Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
-    device: Annotated[Device, typer.Option(help="Where the network runs.")] = Device.auto,
-    any_sequence: Annotated[
-        bool, typer.Option("--any-sequence", help="Do not ask the sequence gate whether the scan is fit.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    mask: Mask = None,
+    section: Section = "test",
+    volume: Volume = None,
+    bundle: BundleFolder = None,
+    device: OnDevice = Device.auto,
+    any_sequence: AnySequence = False,
+    jobs: Jobs = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from .detection import detect as detect_scans
     from .detection import find_bundle
 
-    settings: dict[str, object] = {} if contrast is None else {"contrast": contrast.value}
-    if threshold is not None:
-        settings["threshold"] = threshold
-    if operating_point is not None:
-        settings["operating_point"] = operating_point
-    if volume is not None:
-        settings["volume"] = volume
+    settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
+    how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
+    bundle = bundle or find_bundle("cmb_detection")
+    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, settings=settings, **how)
+    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds")
+
+
+class Sex(str, Enum):
+    """Of the subject."""
+
+    female = "F"
+    male = "M"
+
+
+@app.command()
+def classify(
+    source: Source,
+    out: Results,
+    age: Annotated[float | None, typer.Option(help="In years, of a single scan; else the data list's.")] = None,
+    sex: Annotated[Sex | None, typer.Option(help="Of a single scan; else the data list's.")] = None,
+    lesions: Annotated[
+        Path | None, typer.Option(help="Microbleed mask on the grid of a single scan; found when not given.")
+    ] = None,
+    contrast: SeenAs = None,
+    mask: Mask = None,
+    section: Section = "test",
+    volume: Volume = None,
+    bundle: BundleFolder = None,
+    device: OnDevice = Device.auto,
+    any_sequence: AnySequence = False,
+    jobs: Jobs = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
+    from .detection import classify as classify_scans
+    from .detection import find_bundle
+
+    known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
+    how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
+    how |= {"known": known, "settings": _settings(contrast, volume, device)}
+    gate = None if any_sequence else find_bundle("cmb_detection")
+    rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), gate_bundle=gate, **how)
+    print_rows(rows, out, as_json, lambda row: f"{row['likeliest']} {row['probabilities'][row['likeliest']]:.2f}")
+
+
+def _settings(contrast: Contrast | None, volume: int | None, device: Device, **more: Any) -> dict[str, Any]:
+    """Return the values of a config that the user gave."""
+    settings = {"contrast": contrast and contrast.value, "volume": volume, **more}
     if device is not Device.auto:
         settings["device"] = f"$torch.device('{device.value}')"
-    rows = detect_scans(
-        source,
-        out,
-        bundle or find_bundle("cmb_detection"),
-        mask=mask,
-        section=section,
-        overwrite=overwrite,
-        any_sequence=any_sequence,
-        settings=settings,
-    )
-    print_rows(rows, out)
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 @app.command()
@@ -318,20 +369,23 @@ def _point(lesion: dict[str, str]) -> str:
     return " ".join(f"{float(lesion[axis]):5.1f}" for axis in AXES)
 
 
-def print_rows(rows: list[dict], out: Path) -> None:
-    """Print what came of each scan, and where to look."""
+def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict], str]) -> None:
+    """Print what came of each scan, and where to look; under ``torchrun`` the first process alone prints."""
+    from .cohorts import place
+
+    if place()[0]:
+        return
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
     for row in rows:
-        where = out / row["case"]
         if row["status"] == "failed":
             console.print(f"{row['case']}: failed: {row['reason']}", soft_wrap=True, markup=False)
             continue
         for warning in row["warnings"]:
             console.print(f"{row['case']}: warning: {warning}", soft_wrap=True, markup=False)
-        console.print(
-            f"{row['case']}: {row['counts']['total']} suspected microbleeds, see {where / (row['case'] + '.html')}",
-            soft_wrap=True,
-            markup=False,
-        )
+        page = out / row["case"] / f"{row['case']}.html"
+        console.print(f"{row['case']}: {say(row)}, see {page}", soft_wrap=True, markup=False)
     console.print("Research use only.")
 
 

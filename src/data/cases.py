@@ -34,14 +34,18 @@ class Case:
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def item(self) -> dict[str, str]:
-        """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest."""
-        item = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
+    def item(self, also: Collection[str] = ()) -> dict[str, Any]:
+        """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest.
+
+        Args:
+            also: further keys to take over from what is listed, such as "age".
+        """
+        item: dict[str, Any] = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
         if self.mask is not None:
             item["mask"] = str(self.mask)
         if self.contrast is not None:
             item["contrast"] = self.contrast
-        return item
+        return item | {key: self.listed[key] for key in also if key in self.listed}
 
 
 def find_cases(
@@ -49,6 +53,7 @@ def find_cases(
     mask: str | os.PathLike[str] | None = None,
     section: str = "test",
     workdir: str | os.PathLike[str] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> list[Case]:
     """Return the scans that a path names. Only DICOM is read here: :func:`check_scan` judges each scan in its turn.
 
@@ -58,9 +63,11 @@ def find_cases(
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
+        known: what a data list would say of it, such as "age", for a single scan.
 
     Raises:
-        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` meets several scans.
+        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` or ``known`` meets
+            several scans.
     """
     path = Path(input_path)
     if not path.exists():
@@ -74,11 +81,16 @@ def find_cases(
     else:
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
-    if mask is None:
+    given = {name: value for name, value in {"mask": mask, **(known or {})}.items() if value is not None}
+    if not given:
         return cases
     if len(cases) > 1:
-        raise InputError(f"mask '{mask}' fits one scan, '{path}' holds {len(cases)}. Name each mask in a data list.")
-    return [replace(cases[0], mask=Path(mask))]
+        name, value = next(iter(given.items()))
+        raise InputError(
+            f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each one's in a data list."
+        )
+    (case,) = cases
+    return [replace(case, mask=case.mask if mask is None else Path(mask), listed={**case.listed, **given})]
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -86,11 +98,9 @@ def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list
 
     Args:
         path: see :func:`find_cases`.
-        also: further keys to take over from a data list, such as "age".
+        also: see :meth:`Case.item`.
     """
-    return [
-        {**case.item(), **{key: case.listed[key] for key in also if key in case.listed}} for case in find_cases(path)
-    ]
+    return [case.item(also) for case in find_cases(path)]
 
 
 def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> list[Case]:

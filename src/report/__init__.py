@@ -6,6 +6,7 @@ from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesio
 from .page import write_page
 from .scene import Scene, make_scene
 from .series_table import SeriesPicture, SeriesTable
+from .subtype_table import write_subtypes
 from .subtype_writer import SubtypeWriter
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "write_lesions",
     "write_page",
     "write_participants",
+    "write_subtypes",
 ]
