@@ -87,7 +87,7 @@ def find_cases(
     if len(cases) > 1:
         name, value = next(iter(given.items()))
         raise InputError(
-            f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each one's in a data list."
+            f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each {name} in a data list."
         )
     (case,) = cases
     return [replace(case, mask=case.mask if mask is None else Path(mask), listed={**case.listed, **given})]
