@@ -201,6 +201,15 @@ def test_subtypes_of_a_cohort_are_a_table_with_reasons(csvd, scan, tmp_path):
     assert "gzip" in second["reason"]
 
 
+def test_sorted_study_as_json_has_a_row_a_series(csvd, scan):
+    not_nifti(scan.with_name("sub-02_swi.nii.gz"))
+    code, output, _ = csvd("sort", scan.parent, "--json")
+    first, second = json.loads(output)
+    assert (code, first["name"], second["named"]) == (0, "sub-01_swi.nii.gz", None)
+    assert "gzip" in second["reason"]
+    assert set(first["named"]) >= {"sequence", "contrast", "probability"}
+
+
 def test_age_of_one_subject_is_not_given_to_a_folder(csvd, scan, tmp_path):
     nib.save(planted_scan(**SMALL).image, scan.with_name("sub-02_swi.nii.gz"))
     code, _, errors = csvd("classify", scan.parent, "--age", 70, "--out", tmp_path / "out")

@@ -1,5 +1,7 @@
 """Commands that take scans: ``csvd detect``, ``classify``, ``sort``."""
 
+import json
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -115,15 +117,20 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
 def sort(
     study: Annotated[Path, typer.Argument(help="Folder with DICOM series or NIfTI files, also in subfolders.")],
     bundle: BundleFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
     from ..detection import find_bundle
     from ..gate import sort_study
 
+    rows = sort_study(study, bundle or find_bundle("cmb_detection"))
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        return
     table = Table(box=SIMPLE, collapse_padding=True)
     for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
         table.add_column(name, overflow="fold")
-    for row in sort_study(study, bundle or find_bundle("cmb_detection")):
+    for row in rows:
         if row.named is None:
             table.add_row(row.name, "", "", "", "", "no", row.reason)
             continue
