@@ -1,6 +1,7 @@
 """Which region of the Microbleed Anatomical Rating Scale a point of the brain lies in, by rules in MNI space."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -148,7 +149,7 @@ def _to_course(y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Return the distance in the sagittal plane from the course of the corpus callosum, mm."""
     ends = np.array(CALLOSUM_MM, dtype=float)
     distances = []
-    for start, stop in zip(ends[:-1], ends[1:], strict=True):
+    for start, stop in pairwise(ends):
         step = stop - start
         share = (((y - start[0]) * step[0] + (z - start[1]) * step[1]) / (step**2).sum()).clip(0, 1)
         distances.append(np.hypot(y - start[0] - share * step[0], z - start[1] - share * step[1]))
