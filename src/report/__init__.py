@@ -1,8 +1,9 @@
 """What comes out: lesion table, pictures, page, folder of a case, table of a cohort."""
 
+from .burden import burden
 from .case_writer import CaseWriter
 from .cohort import PARTICIPANT_COLUMNS, write_participants
-from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
+from .lesion_table import COLUMNS, Lesion, count_lesions, count_mars, lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .scene import Scene, make_scene
 from .series_table import SeriesPicture, SeriesTable
@@ -18,8 +19,9 @@ __all__ = [
     "SeriesPicture",
     "SeriesTable",
     "SubtypeWriter",
-    "approximate_mni",
+    "burden",
     "count_lesions",
+    "count_mars",
     "lesion_table",
     "make_scene",
     "write_candidates",

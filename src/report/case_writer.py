@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic_folder
+from ..registration import align_to_mni
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .record import case_record
@@ -39,19 +40,22 @@ class CaseWriter(ResultWriter):
 
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
-        started = time.perf_counter()
         pred, prob = item["pred"].cpu(), item["prob"].cpu()
         scan, case, image, mask = read_case(item, pred)
-        everything = lesion_table(item.get("candidates", pred), prob, scan.affine, mask, item.get("detector"))
+        started = time.perf_counter()
+        alignment = align_to_mni(image, mask, scan.affine)
+        regions_done = time.perf_counter()
+        candidates = item.get("candidates", pred)
+        everything = lesion_table(candidates, prob, scan.affine, mask, item.get("detector"), alignment.matrix)
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]
         record = {
-            **case_record(case, item, scan, image, lesions),
+            **case_record(case, item, scan, image, lesions, alignment),
             "candidates": len(everything),
             "threshold": self.threshold,
             "contrast": item.get("contrast", self.contrast),
             "settings": self.settings,
-            "seconds": dict(self.seconds),
+            "seconds": {**self.seconds, "regions": round(regions_done - started, ndigits=2)},
         }
         with atomic_folder(self.output_dir / case, self.overwrite) as folder:
             save_map(pred, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: suspected microbleeds")
@@ -60,7 +64,7 @@ class CaseWriter(ResultWriter):
             write_candidates(everything, kept, folder / f"{case}_candidates.tsv")
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
             write_page(folder / f"{case}.html", record, lesions, scene)
-            record["seconds"]["outputs"] = round(time.perf_counter() - started, ndigits=2)
+            record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
             text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
         return self.output_dir / case

@@ -18,7 +18,8 @@ MAX_PICTURED = 40
 RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
 LIMITS = (
     "Vessels, calcifications, iron, sulci and air fields look like microbleeds, and small microbleeds are missed.",
-    "Region and side are approximate: the bounding box of the brain mask is aligned with MNI152, without registration.",
+    "Regions and sides are approximate: an affine map to MNI152, by registration or, where that is poor, by the "
+    "bounding box of the brain mask, and rules there. Close to a border they may be wrong, and so may the pattern.",
     "A number or a pattern of microbleeds does not diagnose a disease.",
     "The probability is calibrated on simulated scans, not on those of your scanner.",
 )
@@ -28,7 +29,7 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "detector_probability": "first step",
     "edge_mm": "edge mm",
 }
-WORDS = ("region", "side")
+WORDS = ("region", "side", "mars")
 HEADING = "Suspected microbleeds"
 
 
@@ -102,11 +103,14 @@ def document(case: str, kicker: str, summary: str, cards: str, sections: Iterabl
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Return one line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5``."""
+    """Return a line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5; pattern: strictly lobar``."""
+    said = record["burden"]
     total, candidates = record["counts"]["total"], record["candidates"]
     return (
         f"{total or 'No'} suspected microbleed{'' if total == 1 else 's'} of {candidates} "
-        f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}"
+        f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}; "
+        f"pattern: {said['pattern']}; count range {escape(said['count_range'])}, on ARIA-H scales "
+        f"{escape(said['aria_h_range'])}"
     )
 
 
@@ -203,7 +207,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
 
 
 def _place(lesion: Lesion) -> str:
-    return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
+    return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region} ({lesion.mars}), {lesion.side}"
 
 
 def masks_section(scene: Scene) -> str:
@@ -225,6 +229,7 @@ def details_section(record: Mapping[str, Any], settings: Mapping[str, Any]) -> s
     groups = {
         "Scan": record["input"],
         "Settings": settings,
+        "Regions": {name: value for name, value in (record["regions"] | record["mars"]).items() if value},
         "Seconds": record["seconds"],
         "Versions": record["versions"],
     }
