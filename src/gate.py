@@ -13,7 +13,7 @@ from monai.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from .checks import InputError, first_cause
-from .data import Case, check_scan, convert_dicom, is_dicom_folder, sequence_of_sidecar
+from .data import Case, check_scan, convert_dicom, is_dicom_folder, sequence_of_name, sequence_of_sidecar
 from .sequences import CONTRASTS, GROUPS
 from .transforms.name_sequence import UNSURE
 
@@ -30,8 +30,9 @@ class Named:
         pixels: what most slices look like, or ``"unsure"``.
         probability: mean over the slices.
         votes: slices that look like it.
-        tags: what the DICOM tags say, if they do.
+        tags: what the DICOM tags or the BIDS name say, if they do.
         warning: how tags and pixels disagree, or why nothing is sure; empty when all is well.
+        by: which of the two ``tags`` comes from, in words.
     """
 
     sequence: str
@@ -41,6 +42,7 @@ class Named:
     votes: int
     tags: str | None
     warning: str = ""
+    by: str = "DICOM tags"
 
 
 class SequenceGate:
@@ -66,7 +68,7 @@ class SequenceGate:
         self.evaluator = parser.get_parsed_content("evaluator")
 
     def __call__(self, case: Case) -> Named:
-        """Name one series, with what the JSON file beside it says.
+        """Name one series, with what its JSON files say, or its BIDS name where they do not decide.
 
         Raises:
             InputError: that file is no JSON.
@@ -74,10 +76,11 @@ class SequenceGate:
         self.evaluator.data_loader = DataLoader(Dataset([{"image": str(case.image)}], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
-        return judge(self.evaluator.state.output[0], sequence_of_sidecar(case.image))
+        seen, tags = self.evaluator.state.output[0], sequence_of_sidecar(case.image)
+        return judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
 
 
-def judge(seen: Mapping[str, Any], tags: str | None) -> Named:
+def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> Named:
     """Return what a series is, from what :class:`csvd.transforms.NameSequenced` said and from its tags.
 
     Tags decide where there are any. Without them a series goes to the detector when the sequences that it takes are
@@ -88,14 +91,14 @@ def judge(seen: Mapping[str, Any], tags: str | None) -> Named:
     if tags is None and pixels == UNSURE:
         warning = f"its pixels look like nothing in particular (likeliest at {seen['probability']:.2f})"
     elif tags and pixels != UNSURE and GROUPS[tags] != GROUPS[pixels]:
-        warning = f"its DICOM tags say {tags}, its pixels look like {pixels} ({seen['probability']:.2f})"
+        warning = f"by its {by} it is {tags}, its pixels look like {pixels} ({seen['probability']:.2f})"
     else:
         warning = ""
     if tags is not None:
         contrast = CONTRASTS.get(tags)
     else:
         contrast = CONTRASTS.get(pixels, "dark") if seen["suitable"] > 0.5 else None
-    return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning)
+    return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning, by)
 
 
 def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Case:
@@ -109,7 +112,7 @@ def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Cas
     Raises:
         InputError: the detector does not take the sequence, or it is more likely that it does not.
     """
-    by = "DICOM tags" if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
+    by = named.by if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
     if named.contrast is None:
         looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
         raise InputError(

@@ -173,9 +173,9 @@ def seen(sequence, suitable=0.0, probability=0.9):
         (seen("T1"), None, "T1", None, ""),
         (seen("unsure", 0.6, 0.4), None, "unsure", "dark", "nothing in particular"),
         (seen("unsure", 0.3, 0.4), None, "unsure", None, "nothing in particular"),
-        (seen("T1"), "T2*-GRE", "T2*-GRE", "dark", "tags say T2*-GRE, its pixels look like T1"),
+        (seen("T1"), "T2*-GRE", "T2*-GRE", "dark", "by its DICOM tags it is T2*-GRE, its pixels look like T1"),
         (seen("SWI", 0.95), "T2*-GRE", "T2*-GRE", "dark", ""),
-        (seen("SWI", 0.95), "T2", "T2", None, "tags say T2, its pixels look like SWI"),
+        (seen("SWI", 0.95), "T2", "T2", None, "by its DICOM tags it is T2, its pixels look like SWI"),
     ],
 )
 def test_tags_go_before_pixels(said, tags, sequence, contrast, warning):

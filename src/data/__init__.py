@@ -2,13 +2,14 @@
 
 from ..checks import InputError
 from ..files import check_output
+from .bids import bids_name, bids_root, is_bids
 from .cases import Case, find_cases, find_items
 from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
 from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
-from .sequence import ReadSequenced, sequence_of_sidecar, sequence_of_tags
+from .sequence import ReadSequenced, sequence_of_name, sequence_of_sidecar, sequence_of_tags
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
@@ -21,12 +22,15 @@ __all__ = [
     "ReadSubjectd",
     "ScanInfo",
     "balanced_sampler",
+    "bids_name",
+    "bids_root",
     "check_output",
     "check_scan",
     "choose_scan",
     "convert_dicom",
     "find_cases",
     "find_items",
+    "is_bids",
     "is_dicom_folder",
     "load_datalist",
     "load_subjects",
@@ -35,6 +39,7 @@ __all__ = [
     "read_sex",
     "read_subtype",
     "select_fold",
+    "sequence_of_name",
     "sequence_of_sidecar",
     "sequence_of_tags",
 ]

@@ -1,4 +1,4 @@
-"""The scans that a path names: a file, a folder of files, a DICOM series or a data list."""
+"""The scans that a path names: a file, a folder of files, a BIDS folder, a DICOM series or a data list."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
+from .bids import BIDS_SUFFIXES, bids_name, bids_scans, is_bids
 from .datalist import load_datalist
 from .dicom import choose_scan, convert_dicom, is_dicom_folder
 
@@ -22,6 +23,7 @@ class Case:
         name: unique among the cases of a run; names the output folder.
         image: the scan.
         mask: brain mask on the grid of the scan.
+        phase: phase image on the grid of the scan.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
@@ -30,6 +32,7 @@ class Case:
     name: str
     image: Path
     mask: Path | None = None
+    phase: Path | None = None
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -43,6 +46,8 @@ class Case:
         item: dict[str, Any] = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
         if self.mask is not None:
             item["mask"] = str(self.mask)
+        if self.phase is not None:
+            item["phase"] = str(self.phase)
         if self.contrast is not None:
             item["contrast"] = self.contrast
         return item | {key: self.listed[key] for key in also if key in self.listed}
@@ -59,7 +64,8 @@ def find_cases(
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
-            images are left out), folder of DICOM files, or data list (``.json``).
+            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of DICOM files, or data
+            list (``.json``).
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
@@ -70,9 +76,11 @@ def find_cases(
             several scans.
     """
     path = Path(input_path)
-    if not path.exists():
+    if not os.path.lexists(path):  # a link to nothing is a scan that has its reason to fail
         raise InputError(f"input '{path}' does not exist: check the path.")
-    if path.is_dir():
+    if path.is_dir() and is_bids(path):
+        cases = _cases_of_bids(path)
+    elif path.is_dir():
         cases = _cases_of_folder(path, workdir)
     elif path.suffix.lower() == ".json":
         cases = [_case_of_item(item, path) for item in load_datalist(path, section)]
@@ -114,6 +122,20 @@ def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> li
         return [_case_of_dicom(folder, workdir)]
     what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
     raise InputError(f"folder '{folder}' must hold scans, it holds {what}. Subfolders are not read: give one of them.")
+
+
+def _cases_of_bids(root: Path) -> list[Case]:
+    scans = bids_scans(root)
+    if not scans:
+        found = sorted({bids_name(path)[1] for path in root.glob("sub-*/**/*.nii*")})
+        raise InputError(
+            f"BIDS folder '{root}' must hold scans named {', '.join(BIDS_SUFFIXES)} in sub-*/[ses-*/]anat, it holds "
+            f"{_listed(found) or 'no image'}. Name the scans so, or give their folder."
+        )
+    return [
+        Case(scan.name, scan.image, phase=scan.phase, contrast=scan.contrast, listed=scan.person, notes=scan.notes)
+        for scan in scans
+    ]
 
 
 def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case:

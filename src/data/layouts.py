@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,10 +12,9 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..checks import InputError
+from .bids import bids_name, bids_scans
 
 Item = dict[str, Any]
-BIDS_SUFFIXES = {"swi": "dark", "T2starw": "dark", "MEGRE": "dark", "Chimap": "bright"}
-"""Suffixes of susceptibility scans, and how microbleeds look on them. BIDS has no ``swi`` yet; people use it."""
 
 
 def points_mm(voxels: Iterable[Iterable[float]], image: Path) -> list[list[float]]:
@@ -113,64 +110,29 @@ def _kind(name: str) -> str:
 
 
 def bids_items(root: Path) -> list[Item]:
-    """Return the susceptibility scans of a BIDS data set, with masks, phase and people where they are.
+    """Return the scans of a BIDS data set, see :func:`bids_scans`, with masks, phase and people where they are.
 
-    Suffixes are those of :data:`BIDS_SUFFIXES`; of several echoes the last is taken, of parts the magnitude, and
-    ``part-phase`` becomes ``phase``. Under ``derivatives``, files of the same subject, session and suffix-less name
-    that end in ``label-CMB_mask`` or ``desc-cmb_mask`` become ``label``, in ``desc-brain_mask`` ``mask``. Age and sex
-    come from ``participants.tsv``.
+    Under ``derivatives``, files of the same subject, session and suffix-less name that end in ``label-CMB_mask`` or
+    ``desc-cmb_mask`` become ``label``, in ``desc-brain_mask`` ``mask``. Age and sex come from ``participants.tsv``.
     """
-    people = _participants(root / "participants.tsv")
-    groups: dict[tuple, dict[str, tuple[int, Path]]] = defaultdict(dict)
-    for path in sorted(root.glob("sub-*/**/sub-*.nii*")):
-        entities, suffix = _bids_name(path)
-        if suffix not in BIDS_SUFFIXES:
-            continue
-        part = "phase" if entities.pop("part", "mag") == "phase" else "image"
-        echo = int(entities.pop("echo", "1"))
-        run = groups[(*entities.items(), suffix)]
-        if part not in run or echo >= run[part][0]:
-            run[part] = (echo, path)
     items = []
-    for (*pairs, suffix), files in groups.items():
-        if "image" not in files:
-            continue
-        subject = f"sub-{dict(pairs)['sub']}"
-        item: Item = {name: path for name, (_, path) in files.items()}
-        item |= _derived(root, dict(pairs)) | people.get(subject, {})
-        items.append({**item, "subject": subject, "contrast": BIDS_SUFFIXES[suffix]})
+    for scan in bids_scans(root):
+        files: Item = {"image": scan.image, **({"phase": scan.phase} if scan.phase else {})}
+        known = {**_derived(root, scan.entities), **scan.person, "contrast": scan.contrast}
+        items.append({**files, **known, "subject": f"sub-{scan.entities['sub']}"})
     return items
-
-
-def _bids_name(path: Path) -> tuple[dict[str, str], str]:
-    *pairs, suffix = path.name.split(".nii")[0].split("_")
-    return dict(pair.split("-", 1) for pair in pairs if "-" in pair), suffix
 
 
 def _derived(root: Path, entities: dict[str, str]) -> Item:
     """Return the label and the brain mask of a scan that lie under ``derivatives``."""
     found: Item = {}
     for path in sorted((root / "derivatives").glob(f"**/sub-{entities['sub']}_*mask.nii*")):
-        others, _ = _bids_name(path)
+        others, _ = bids_name(path)
         kind = {"CMB": "label", "cmb": "label", "brain": "mask"}.get(others.pop("label", others.pop("desc", "")))
         others = {name: value for name, value in others.items() if name not in ("echo", "part", "space", "desc")}
         if kind and all(entities.get(name) == value for name, value in others.items()):
             found[kind] = path
     return found
-
-
-def _participants(path: Path) -> dict[str, Item]:
-    """Return age and sex of each participant, where they are known."""
-    if not path.exists():
-        return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    people = {}
-    for row in rows:
-        age, sex = (str(row.get(name) or "n/a") for name in ("age", "sex"))
-        known: Item = {"age": float(age)} if re.fullmatch(r"\d+(\.\d+)?", age) else {}
-        people[row.get("participant_id", "")] = known | ({"sex": sex} if sex in ("M", "F") else {})
-    return people
 
 
 LAYOUTS: dict[str, Callable[[Path], list[Item]]] = {

@@ -20,6 +20,8 @@ from ..checks import InputError
 MIN_VOXELS = 8
 """Voxels that each axis of a scan needs: the smallest patch in which a microbleed has a neighbourhood."""
 
+POINTER_BYTES = 32768  # git-annex takes no longer file for a pointer
+
 
 @dataclass(frozen=True)
 class ScanInfo:
@@ -77,8 +79,7 @@ def _read(
     path: Path, name: str, check_volume: Callable[[np.ndarray, str], None]
 ) -> tuple[nib.Nifti1Header, np.ndarray]:
     """Check the header and each volume of a file; return the header, repaired as NiBabel does, and the affine."""
-    if not path.exists():
-        raise InputError(f"{name} does not exist: check the path.")
+    _check_present(path, name)
     if not path.is_file() or not path.name.lower().endswith((".nii", ".nii.gz")):
         raise InputError(f"{name} is not a .nii or .nii.gz file: convert it to NIfTI.")
     try:
@@ -95,6 +96,17 @@ def _read(
     except HeaderDataError as error:
         raise InputError(f"{name} has a damaged header ({error}): convert it again.") from None
     return header, affine
+
+
+def _check_present(path: Path, name: str) -> None:
+    """Check that there is content, which DataLad and git-annex keep elsewhere until it is asked for."""
+    get = f"Get its content first: `datalad get '{path}'`, or `git annex get`."
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{name} is a link to '{os.readlink(path)}', which is not here. {get}")
+    if not path.exists():
+        raise InputError(f"{name} does not exist: check the path.")
+    if path.is_file() and path.stat().st_size < POINTER_BYTES and path.read_bytes().startswith(b"/annex/objects/"):
+        raise InputError(f"{name} is a pointer of git-annex, not an image. {get}")
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,17 @@ import torch
 from monai.transforms import Transform
 
 from ..checks import InputError
+from .bids import bids_name, bids_root, echo_ms, read_sidecar
 
 LONG_ECHO_MS = 9.0  # at 3 T; from here a gradient echo shows T2* more than T1
+SUFFIXES = {"swi": "SWI", "T2starw": "T2*-GRE", "MEGRE": "T2*-GRE", "GRE": "T2*-GRE", "Chimap": "QSM"} | {
+    "T1w": "T1",
+    "T2w": "T2",
+    "FLAIR": "FLAIR",
+    "dwi": "DWI",
+    "asl": "other",
+    "angio": "other",
+}  # "bold" and "epi" may be T2*-weighted or not
 MAPS = {"DIFFUSION", "ADC", "FA", "TRACEW", "TENSOR", "EADC"}
 
 
@@ -28,7 +36,7 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
     types = {str(word).upper() for word in tags.get("ImageType", [])}
     text = f"{tags.get('SeriesDescription', '')} {tags.get('ProtocolName', '')}".upper()
     sequence = f"{tags.get('ScanningSequence', '')} {tags.get('SequenceName', '')}".upper()
-    te, ti = (1000 * float(tags.get(name, 0)) for name in ("EchoTime", "InversionTime"))
+    te, ti = echo_ms(tags), 1000 * float(tags.get("InversionTime", 0))
     spin = "SE" in sequence
     if types & {"P", "PHASE", "REAL", "IMAGINARY"}:
         return "phase"
@@ -49,21 +57,20 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
 
 
 def sequence_of_sidecar(image: Path) -> str | None:
-    """Return :func:`sequence_of_tags` of the JSON file (BIDS) beside an image, None where there is none.
+    """Return :func:`sequence_of_tags` of the JSON files (BIDS) of an image, see :func:`read_sidecar`.
 
     Raises:
-        InputError: the file holds no JSON object.
+        InputError: such a file holds no JSON object.
     """
-    path = image.parent / f"{image.name.removesuffix('.gz').removesuffix('.nii')}.json"
-    if not path.exists():
+    return sequence_of_tags(read_sidecar(image))
+
+
+def sequence_of_name(image: Path) -> str | None:
+    """Return what the name of an image in a BIDS folder says; None of others, and where the suffix does not decide."""
+    if bids_root(image) is None:
         return None
-    try:
-        tags = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"sidecar '{path}' must be JSON, it is not: {error}. Repair it, or take it away.") from error
-    if not isinstance(tags, dict):
-        raise InputError(f"sidecar '{path}' must hold tags by name, it holds {tags!r:.50}. Repair it, or take it away.")
-    return sequence_of_tags(tags)
+    entities, suffix = bids_name(image)
+    return "phase" if entities.get("part") in ("phase", "real", "imag") else SUFFIXES.get(suffix)
 
 
 def _spin_echo(te_ms: float, tr_ms: float) -> str | None:
