@@ -9,6 +9,7 @@ from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 from .sequence import ReadSequenced, sequence_of_sidecar, sequence_of_tags
+from .slicer import not_reviewed, slicer_items
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "is_dicom_folder",
     "load_datalist",
     "load_subjects",
+    "not_reviewed",
     "read_age",
     "read_layout",
     "read_sex",
@@ -37,4 +39,5 @@ __all__ = [
     "select_fold",
     "sequence_of_sidecar",
     "sequence_of_tags",
+    "slicer_items",
 ]
