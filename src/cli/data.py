@@ -61,13 +61,19 @@ class Layout(str, Enum):
     valdo = "valdo"
     dou = "dou"
     aibl = "aibl"
+    slicer = "slicer"
 
 
 @app.command()
 def datalist(
-    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
-    layout: Annotated[Layout, typer.Option(help="BIDS, or a public set: VALDO Task 2, Dou (SWI), AIBL (Momeni).")],
+    root: Annotated[Path, typer.Argument(help="Folder of the data set, or of results that were corrected.")],
+    layout: Annotated[
+        Layout, typer.Option(help="BIDS; VALDO Task 2, Dou (SWI), AIBL (Momeni); or results corrected in 3D Slicer.")
+    ],
     out: Annotated[Path, typer.Option(help="The data list to write (.json).")],
+    scans: Annotated[
+        Path | None, typer.Option(help="slicer: scans of the results, a folder or data list; ROOT when not given.")
+    ] = None,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
         0.8,
         0.1,
@@ -77,17 +83,20 @@ def datalist(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
 ) -> None:
     """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
-    from ..data import read_layout
+    from ..data import not_reviewed, read_layout
     from ..splits import write_datalist
 
     if out.exists() and not overwrite:
         raise InputError(f"output '{out}' exists already: choose another name or --overwrite it.")
-    subjects = read_layout(root, layout.value)
+    subjects = read_layout(root, layout.value, scans)
     about = f"{layout.value}: {len(subjects)} subjects, shuffled with seed {seed}. Research use only."
     write_datalist(out, subjects, split, seed, name=root.absolute().name, description=about)
-    scans = sum(map(len, subjects))
+    total = sum(map(len, subjects))
     labelled = sum("label" in item or "points" in item for items in subjects for item in items)
-    console.print(f"{scans} scans of {len(subjects)} subjects, {labelled} annotated: {out}", soft_wrap=True)
+    console.print(f"{total} scans of {len(subjects)} subjects, {labelled} annotated: {out}", soft_wrap=True)
+    left = not_reviewed(root) if layout is Layout.slicer else []
+    if left:
+        console.print(f"left out, not corrected since csvd wrote them: {', '.join(left)}", soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 from .sequence import ReadSequenced, sequence_of_name, sequence_of_sidecar, sequence_of_tags
+from .slicer import not_reviewed, slicer_items
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "is_dicom_folder",
     "load_datalist",
     "load_subjects",
+    "not_reviewed",
     "read_age",
     "read_layout",
     "read_sex",
@@ -42,4 +44,5 @@ __all__ = [
     "sequence_of_name",
     "sequence_of_sidecar",
     "sequence_of_tags",
+    "slicer_items",
 ]

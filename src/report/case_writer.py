@@ -1,5 +1,6 @@
 """Ignite handler that writes the folder of results of each scan."""
 
+import hashlib
 import json
 import os
 import time
@@ -16,27 +17,32 @@ from .page import write_page
 from .record import case_record
 from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
+from .slicer import write_markups
 
 
 class CaseWriter(ResultWriter):
-    """Write ``<output_dir>/<case>/``: instance map, probability map, tables of lesions and candidates, JSON, HTML page.
+    """Write ``<output_dir>/<case>/``: maps, tables of lesions and candidates, points for 3D Slicer, JSON, HTML page.
 
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
     candidates, whose numbers ``pred`` keeps), ``subject`` (name of the case, else that of the file), ``contrast`` and
     ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
-    not at all.
+    not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
 
     Args:
         output_dir: folder of the results.
         threshold: probability at which ``pred`` was made, for the record.
+        viewer: put the scan into the page, to scroll through: up to 5 MB.
         kwargs: arguments of :class:`ResultWriter`.
     """
 
-    def __init__(self, output_dir: str | os.PathLike[str], threshold: float, **kwargs: Any) -> None:
+    def __init__(
+        self, output_dir: str | os.PathLike[str], threshold: float, viewer: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(output_dir, **kwargs)
         self.threshold = threshold
+        self.viewer = viewer
 
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
@@ -62,9 +68,17 @@ class CaseWriter(ResultWriter):
             save_map(prob, np.float32, scan, folder / f"{case}_prob.nii.gz", "csvd: microbleed probability")
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
             write_candidates(everything, kept, folder / f"{case}_candidates.tsv")
+            write_markups(lesions, folder / f"{case}_lesions.mrk.json")
+            record["sha256"] = {
+                name: _sha256(folder / name) for name in (f"{case}_cmb.nii.gz", f"{case}_lesions.mrk.json")
+            }
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
-            write_page(folder / f"{case}.html", record, lesions, scene)
+            write_page(folder / f"{case}.html", record, lesions, scene, self.viewer)
             record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
             text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
         return self.output_dir / case
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -13,6 +13,7 @@ from .lesion_table import COLUMNS, UNKNOWN, Lesion
 from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
 from .scene import Scene
 from .style import CSS, SCRIPT
+from .viewer import viewer_section
 
 MAX_PICTURED = 40
 RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
@@ -34,24 +35,30 @@ HEADING = "Suspected microbleeds"
 
 
 def write_page(
-    path: str | os.PathLike[str], record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene
+    path: str | os.PathLike[str],
+    record: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    scene: Scene,
+    viewer: bool = True,
 ) -> None:
     """Write :func:`page` to a file."""
     with atomic_path(path) as temporary:
-        temporary.write_text(page(record, lesions, scene), encoding="utf-8")
+        temporary.write_text(page(record, lesions, scene, viewer), encoding="utf-8")
 
 
-def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> str:
+def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, viewer: bool = True) -> str:
     """Return the HTML of the page.
 
     Args:
         record: what :class:`CaseWriter` writes to the JSON of the case.
         lesions: in the order of the table; the first 40 are pictured.
         scene: what the pictures are drawn from.
+        viewer: add :func:`viewer_section`.
     """
     sections = (
         warnings_section(record),
         _table(lesions),
+        viewer_section(scene, lesions) if viewer else "",
         _slabs(scene, lesions),
         _lesions(scene, lesions),
         masks_section(scene),
