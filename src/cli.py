@@ -65,6 +65,9 @@ def detect(
     any_sequence: Annotated[
         bool, typer.Option("--any-sequence", help="Do not ask the sequence gate whether the scan is fit.")
     ] = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
@@ -88,6 +91,7 @@ def detect(
         section=section,
         overwrite=overwrite,
         any_sequence=any_sequence,
+        dicom=dicom,
         settings=settings,
     )
     print_rows(rows, out)

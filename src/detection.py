@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,15 @@ class Detector:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
         gate: refuses scans of other sequences.
+        dicom: write DICOM objects too; the scans come from DICOM.
 
     Raises:
         InputError: ``bundle`` has no inference config or no weights.
     """
 
-    def __init__(self, bundle: Path, settings: Mapping[str, Any], gate: SequenceGate | None = None) -> None:
+    def __init__(
+        self, bundle: Path, settings: Mapping[str, Any], gate: SequenceGate | None = None, dicom: bool = False
+    ) -> None:
         for needed in ("configs/inference.json", "models/model.pt"):
             if not (bundle / needed).exists():
                 raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
@@ -58,18 +62,25 @@ class Detector:
         self.contrast = settings.get("contrast")
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.evaluator = parser.get_parsed_content("evaluator")
+        self.writer = parser.get_parsed_content("handlers#1")
+        self.dicom = dicom
         self.output_dir = Path(parser.get_parsed_content("output_dir"))
 
     def __call__(self, case: Case) -> dict[str, Any]:
         """Check one scan, detect, write its outputs and return the content of its JSON.
 
         Raises:
-            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, or the gate refuses its sequence.
+            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, the gate refuses its sequence, or DICOM
+                objects cannot be written for it.
         """
         info = check_scan(case.image, case.mask)
         case = replace(case, notes=[*case.notes, *info.notes])
         if self.gate is not None:
             case = check_sequence(case, self.gate(case), self.contrast)
+        if self.dicom:
+            from .report.dicom import find_source, write_dicom
+
+            self.writer.also_write = partial(write_dicom, source=find_source(case.image, case.dicom))
         self.evaluator.data_loader = DataLoader(Dataset([case.item()], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
@@ -85,6 +96,7 @@ def detect(
     section: str = "test",
     overwrite: bool = False,
     any_sequence: bool = False,
+    dicom: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Detect microbleeds in a scan, a folder of scans, a DICOM series or a data list.
@@ -97,6 +109,7 @@ def detect(
         section: part of a data list to read.
         overwrite: replace the results of an earlier run.
         any_sequence: detect whatever the sequence gate says of a scan.
+        dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
         settings: further values for the inference config, by config id.
 
     Returns:
@@ -108,10 +121,12 @@ def detect(
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
         check_output(out, [case.name for case in cases], overwrite=overwrite)
+        if dicom and not all(case.dicom for case in cases):
+            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
         settings = settings or {}
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         gate = None if any_sequence else SequenceGate(bundle, shared)
-        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate)
+        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate, dicom)
         if len(cases) == 1:
             return [{"case": cases[0].name, "status": "ok", **detector(cases[0])}]
         rows = list(_detect_each(detector, tqdm(cases, desc="scans", unit="scan", disable=None)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checks import InputError
 from .datalist import load_datalist
-from .dicom import choose_scan, convert_dicom, is_dicom_folder
+from .study import convert_study, find_dicom
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -23,6 +23,8 @@ class Case:
         image: the scan.
         mask: brain mask on the grid of the scan.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
+        phase: phase image of the same acquisition, on the grid of the scan.
+        dicom: DICOM files of the series that the scan was converted from.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
     """
@@ -31,6 +33,8 @@ class Case:
     image: Path
     mask: Path | None = None
     contrast: str | None = None
+    phase: Path | None = None
+    dicom: tuple[Path, ...] = ()
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -41,6 +45,8 @@ class Case:
             item["mask"] = str(self.mask)
         if self.contrast is not None:
             item["contrast"] = self.contrast
+        if self.phase is not None:
+            item["phase"] = str(self.phase)
         return item
 
 
@@ -54,7 +60,7 @@ def find_cases(
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
-            images are left out), folder of DICOM files, or data list (``.json``).
+            images are left out), folder of a DICOM study (subfolders too), or data list (``.json``).
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
@@ -100,18 +106,16 @@ def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> li
     if scans:
         notes = [f"left out of folder '{folder}', not scans by their names: {_listed(skipped)}"] if skipped else []
         return [Case(_name(path), path, notes=notes.copy()) for path in scans]
-    if is_dicom_folder(folder):
-        return [_case_of_dicom(folder, workdir)]
-    what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
-    raise InputError(f"folder '{folder}' must hold scans, it holds {what}. Subfolders are not read: give one of them.")
-
-
-def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case:
-    if workdir is None:
+    study = find_dicom(folder)
+    if study and workdir is None:
         raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
-    scan, reason = choose_scan(convert_dicom(folder, Path(workdir)))
-    notes = [f"converted from DICOM: {reason}", *(f"dcm2niix: {warning}" for warning in scan.warnings)]
-    return Case(folder.resolve().name, scan.image, notes=notes)
+    if study and workdir is not None:
+        scan = convert_study(folder, study, Path(workdir))
+        return [Case(folder.resolve().name, scan.image, phase=scan.phase, dicom=scan.files, notes=scan.notes)]
+    what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
+    raise InputError(
+        f"folder '{folder}' must hold scans, it holds {what}. NIfTI files in subfolders are not read: give one of them."
+    )
 
 
 def _case_of_item(item: dict[str, Any], path: Path) -> Case:
@@ -124,8 +128,8 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
-    mask = item.get("mask")
-    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"), listed=item)
+    mask, phase = (Path(item[key]) if item.get(key) else None for key in ("mask", "phase"))
+    return Case(name, image, mask=mask, contrast=item.get("contrast"), phase=phase, listed=item)
 
 
 def _check_names(cases: list[Case], path: Path) -> None:
