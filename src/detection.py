@@ -21,6 +21,7 @@ from .gate import SequenceGate, check_sequence
 from .report import write_participants, write_subtypes
 
 CONFIG = "configs/inference.json"
+WRITER = "handlers#1"  # of the results, in that config
 
 
 def find_bundle(name: str) -> Path:
@@ -45,12 +46,15 @@ class BundleRunner:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
         gate_bundle: folder of the bundle whose sequence gate refuses scans of other sequences; none is refused without.
+        dicom: write DICOM objects too; the scans come from DICOM.
 
     Raises:
         InputError: a bundle has no inference config or no weights.
     """
 
-    def __init__(self, bundle: Path, settings: Mapping[str, Any], gate_bundle: Path | None = None) -> None:
+    def __init__(
+        self, bundle: Path, settings: Mapping[str, Any], gate_bundle: Path | None = None, dicom: bool = False
+    ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
         parser = read_config(bundle, settings)
@@ -59,18 +63,25 @@ class BundleRunner:
         parser["dataset#data"] = []
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.evaluator = parser.get_parsed_content("evaluator")
+        self.writer = parser.get_parsed_content(WRITER)
+        self.dicom = dicom
         self.output_dir = Path(parser.get_parsed_content("output_dir"))
 
     def __call__(self, case: Case) -> dict[str, Any]:
         """Check one scan, run the bundle, write its outputs and return the content of its JSON.
 
         Raises:
-            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, or the gate refuses its sequence.
+            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, the gate refuses its sequence, or DICOM
+                objects cannot be written for it.
         """
         info = check_scan(case.image, case.mask)
         case = replace(case, notes=[*case.notes, *info.notes])
         if self.gate is not None:
             case = check_sequence(case, self.gate(case), self.contrast)
+        if self.dicom:
+            from .report.dicom import find_source, write_dicom
+
+            self.writer.also_write = partial(write_dicom, source=find_source(case.image, case.dicom))
         self.evaluator.data_loader = DataLoader(Dataset([case.item(self.also)], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
@@ -136,6 +147,7 @@ def run_bundle(
     overwrite: bool = False,
     resume: bool = False,
     jobs: int = 1,
+    dicom: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Run a bundle on a scan, a folder of scans, a DICOM series or a data list.
@@ -154,6 +166,7 @@ def run_bundle(
         overwrite: replace the results of an earlier run.
         resume: keep the results of an earlier run with the same settings, and try again what failed.
         jobs: processes, see :func:`csvd.cohorts.run_each`.
+        dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
         settings: further values for the inference config, by config id.
 
     Returns:
@@ -170,7 +183,9 @@ def run_bundle(
         done = _finished(own, out, read_config(bundle, settings)) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         check_output(out, [case.name for case in left], overwrite=overwrite)
-        make = partial(BundleRunner, bundle, settings, gate_bundle)
+        if dicom and not all(case.dicom for case in cases):
+            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom)
         if len(cases) == 1 and left:
             return [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
         rows = gather(done + run_each(left, make, jobs), cases)
@@ -185,7 +200,7 @@ def _finished(cases: Sequence[Case], out: Path, config: ConfigParser) -> list[Ro
     Raises:
         InputError: they were made with other settings, or by another version.
     """
-    writer = config.get_parsed_content("handlers#1")
+    writer = config.get_parsed_content(WRITER)
     wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
     rows = []
     for case in cases:

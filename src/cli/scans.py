@@ -49,6 +49,9 @@ def detect(
     bundle: BundleFolder = None,
     device: OnDevice = Device.auto,
     any_sequence: AnySequence = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
+    ] = False,
     jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -61,7 +64,7 @@ def detect(
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
     bundle = bundle or find_bundle("cmb_detection")
-    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, settings=settings, **how)
+    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, dicom=dicom, settings=settings, **how)
     print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds")
 
 

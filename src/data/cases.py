@@ -9,7 +9,7 @@ from typing import Any
 from ..checks import InputError
 from .bids import BIDS_SUFFIXES, bids_name, bids_scans, is_bids
 from .datalist import load_datalist
-from .dicom import choose_scan, convert_dicom, is_dicom_folder
+from .study import convert_study, find_dicom
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -23,7 +23,8 @@ class Case:
         name: unique among the cases of a run; names the output folder.
         image: the scan.
         mask: brain mask on the grid of the scan.
-        phase: phase image on the grid of the scan.
+        phase: phase image of the same acquisition, on the grid of the scan.
+        dicom: DICOM files of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
@@ -33,6 +34,7 @@ class Case:
     image: Path
     mask: Path | None = None
     phase: Path | None = None
+    dicom: tuple[Path, ...] = ()
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -64,8 +66,8 @@ def find_cases(
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
-            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of DICOM files, or data
-            list (``.json``).
+            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of a DICOM study
+            (subfolders too), or data list (``.json``).
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
@@ -118,10 +120,16 @@ def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> li
     if scans:
         notes = [f"left out of folder '{folder}', not scans by their names: {_listed(skipped)}"] if skipped else []
         return [Case(_name(path), path, notes=notes.copy()) for path in scans]
-    if is_dicom_folder(folder):
-        return [_case_of_dicom(folder, workdir)]
+    study = find_dicom(folder)
+    if study and workdir is None:
+        raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
+    if study and workdir is not None:
+        scan = convert_study(folder, study, Path(workdir))
+        return [Case(folder.resolve().name, scan.image, phase=scan.phase, dicom=scan.files, notes=scan.notes)]
     what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
-    raise InputError(f"folder '{folder}' must hold scans, it holds {what}. Subfolders are not read: give one of them.")
+    raise InputError(
+        f"folder '{folder}' must hold scans, it holds {what}. NIfTI files in subfolders are not read: give one of them."
+    )
 
 
 def _cases_of_bids(root: Path) -> list[Case]:
@@ -136,14 +144,6 @@ def _cases_of_bids(root: Path) -> list[Case]:
         Case(scan.name, scan.image, phase=scan.phase, contrast=scan.contrast, listed=scan.person, notes=scan.notes)
         for scan in scans
     ]
-
-
-def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case:
-    if workdir is None:
-        raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
-    scan, reason = choose_scan(convert_dicom(folder, Path(workdir)))
-    notes = [f"converted from DICOM: {reason}", *(f"dcm2niix: {warning}" for warning in scan.warnings)]
-    return Case(folder.resolve().name, scan.image, notes=notes)
 
 
 def _case_of_item(item: dict[str, Any], path: Path) -> Case:

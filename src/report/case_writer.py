@@ -19,6 +19,9 @@ from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
 from .slicer import write_markups
 
+DICOM_ENDS = ("seg", "sr")
+"""Ends of the names of the DICOM objects that :mod:`csvd.report.dicom` may add to a case, ``<case>_<end>.dcm``."""
+
 
 class CaseWriter(ResultWriter):
     """Write ``<output_dir>/<case>/``: maps, tables of lesions and candidates, points for 3D Slicer, JSON, HTML page.
@@ -63,7 +66,8 @@ class CaseWriter(ResultWriter):
             "settings": self.settings,
             "seconds": {**self.seconds, "regions": round(regions_done - started, ndigits=2)},
         }
-        with atomic_folder(self.output_dir / case, self.overwrite) as folder:
+        objects = [f"{case}_{end}.dcm" for end in DICOM_ENDS]  # those of an earlier run would tell of other lesions
+        with atomic_folder(self.output_dir / case, self.overwrite, objects) as folder:
             save_map(pred, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: suspected microbleeds")
             save_map(prob, np.float32, scan, folder / f"{case}_prob.nii.gz", "csvd: microbleed probability")
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
@@ -77,6 +81,7 @@ class CaseWriter(ResultWriter):
             record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
             text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
+            self.also_write(folder, case)
         return self.output_dir / case
 
 
