@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
-from .bids import BIDS_SUFFIXES, bids_name, bids_scans, is_bids
+from .bids import BIDS_SUFFIXES, bids_scans, is_bids
 from .datalist import load_datalist
+from .sidecars import bids_name
 from .study import convert_study, find_dicom
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
@@ -156,8 +157,8 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
-    mask = item.get("mask")
-    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"), listed=item)
+    mask, phase = (Path(item[key]) if item.get(key) else None for key in ("mask", "phase"))
+    return Case(name, image, mask=mask, phase=phase, contrast=item.get("contrast"), listed=item)
 
 
 def _check_names(cases: list[Case], path: Path) -> None:

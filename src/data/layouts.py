@@ -12,7 +12,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..checks import InputError
-from .bids import bids_name, bids_scans
+from .bids import bids_scans
+from .sidecars import bids_name
 from .slicer import slicer_items
 
 Item = dict[str, Any]
