@@ -16,8 +16,6 @@ from .sidecars import DATATYPES, bids_name, known_echo_ms
 BIDS_SUFFIXES = {"swi": "dark", "T2starw": "dark", "MEGRE": "dark", "GRE": "dark", "Chimap": "bright"}
 """Suffixes of susceptibility scans, and how microbleeds look on them. BIDS has no ``swi`` and ``GRE``, BEP 4 has."""
 
-"""Folders of a subject, or of its sessions, in which images lie."""
-
 
 @dataclass(frozen=True)
 class BidsScan:

@@ -10,7 +10,7 @@ from typing import Any
 from ..checks import InputError
 
 DATATYPES = ("anat", "swi", "dwi", "func", "fmap", "perf")
-"""Folders that images lie in."""
+"""Folders of a subject, or of its sessions, in which images lie."""
 
 
 def bids_name(path: Path) -> tuple[dict[str, str], str]:
@@ -52,6 +52,7 @@ def echo_ms(tags: Mapping[str, Any]) -> float:
 
 
 def known_echo_ms(image: Path) -> float:
+    """Return the echo time that the sidecars say, ms, 0 where they do not or cannot be read."""
     try:
         return echo_ms(read_sidecar(image))
     except InputError:  # is said of the scan when its turn comes, and must not stop the search
