@@ -1,6 +1,7 @@
 """The documents: each command that they give is one, and those of ``bash`` blocks run.
 
-Blocks marked ``sh`` need a cluster, a server, a GPU or data that is not ours: they are parsed, not run.
+Blocks marked ``sh`` need a cluster, a server, data that is not ours or more than minutes: they are parsed here; those that can
+be run are run by the tests of what they do.
 """
 
 import json
