@@ -11,7 +11,7 @@ import torch
 from geometry import planted_scan
 from PIL import Image
 
-from csvd.report import Lesion, count_lesions, lesion_table, make_scene, write_page
+from csvd.report import Lesion, burden, count_lesions, count_mars, lesion_table, make_scene, write_page
 from csvd.report.overlays import lesion_pictures, mask_pictures, slab_pictures
 from csvd.report.page import page
 from csvd.report.plane import Box, Plane
@@ -50,6 +50,9 @@ def record(lesions, **changes):
     return {
         "case": "sub-01",
         "counts": count_lesions(lesions),
+        "mars": count_mars(lesions),
+        "burden": burden(count_lesions(lesions)),
+        "regions": {"method": "registration", "overlap": 0.95},
         "candidates": 120,
         "threshold": 0.5,
         "contrast": "dark",

@@ -128,7 +128,7 @@ def test_json_tells_how_it_was_made(written):
     assert record["notes"] == ["a note"]
     assert record["input"]["file"] == path.name
     assert record["input"]["shape"] == list(scan.image.shape)
-    assert set(record["seconds"]) == {"preprocessing", "inference", "outputs"}
+    assert set(record["seconds"]) == {"preprocessing", "inference", "regions", "outputs"}
     assert set(record["versions"]) == {"csvd", "monai", "torch", "numpy", "nibabel", "python"}
     volume = {"index": 1, "of": 2, "rule": "last"} if len(scan.image.shape) == 4 else None
     assert record["input"].get("volume") == volume
@@ -138,7 +138,15 @@ def test_small_brain_mask_is_a_warning(written):
     _, _, folder = written
     record = read_json(folder)
     assert record["quality"]["mask_volume_ml"] == pytest.approx(4 / 3 * np.pi * 42 * 50 * 38 / 1000, rel=0.02)
-    assert record["warnings"][-1].startswith("the brain mask has 33")
+    assert record["warnings"][-2].startswith("the brain mask has 33")
+
+
+def test_half_a_brain_has_no_region_and_says_so(written):
+    _, _, folder = written
+    record = read_json(folder)
+    assert record["regions"] == {"method": "none", "overlap": None}
+    assert record["burden"] == {"count_range": "1", "aria_h_range": "1-4", "pattern": "n/a"}
+    assert record["warnings"][-1].startswith("the brain mask is not that of a whole brain")
 
 
 def test_page_counts_what_the_table_holds(written):
