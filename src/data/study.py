@@ -88,7 +88,7 @@ def _sort_by_series(folder: Path, files: Sequence[Path]) -> tuple[Mapping[str, l
         try:
             tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         except (InvalidDicomError, OSError, EOFError, ValueError):
-            tags = pydicom.Dataset()
+            tags = pydicom.FileDataset(path, {})
         modality, study, uid, instance, number, description = (str(tags.get(tag) or "") for tag in TAGS)
         if not modality and path.name != "DICOMDIR":
             unreadable.append(path.name)
