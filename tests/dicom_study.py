@@ -43,6 +43,14 @@ def oblique(degrees=17.0):
     return Geometry(along_row, along_column / np.linalg.norm(along_column), np.array([-31.0, -12.0, 41.0]))
 
 
+def sagittal():
+    """Return slices almost sagittal, from the left to the right."""
+    along_row = np.array([0.05, 1.0, 0.02]) / np.linalg.norm([0.05, 1.0, 0.02])
+    down = np.array([0.0, 0.0, -1.0])
+    along_column = down - along_row * (down @ along_row)
+    return Geometry(along_row, along_column / np.linalg.norm(along_column), np.array([40.0, -30.0, 35.0]))
+
+
 def pixels(echo_ms, seed=3):
     """Return (rows, columns, slices) uint16: noise about a level that tells the echo, and the spots."""
     values = np.random.default_rng(seed + int(echo_ms)).normal(1000 - 10 * echo_ms, 30, SIZE)

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from dicom_study import ECHOES_MS, SPOTS, oblique, write_classic, write_enhanced
+from dicom_study import ECHOES_MS, SPOTS, oblique, sagittal, write_classic, write_enhanced
 from pydicom.sr.codedict import codes
 from scipy import ndimage
 
@@ -46,11 +46,11 @@ def put_results(case, image, instances, workdir, warnings=()):
     return out, find_source(case.image, case.dicom)
 
 
-@pytest.fixture(scope="module", params=["classic", "enhanced"])
+@pytest.fixture(scope="module", params=["classic", "enhanced", "sagittal"])
 def written(request, tmp_path_factory):
-    """Segmentation, report and table of an oblique study of two echoes, and the references to expect by slice."""
-    folder, geometry = tmp_path_factory.mktemp(request.param), oblique()
-    if request.param == "classic":
+    """Segmentation, report and table of a study of two echoes, the references to expect by slice, and its geometry."""
+    folder, geometry = tmp_path_factory.mktemp(request.param), sagittal() if request.param == "sagittal" else oblique()
+    if request.param != "enhanced":
         uids = write_classic(folder / "study", geometry)
         references = {place: (uid, None) for (echo, place), uid in uids.items() if echo == ECHOES_MS[1]}
     else:
@@ -59,7 +59,7 @@ def written(request, tmp_path_factory):
     _, out, source = detect(folder / "study", folder / "work", warnings=["the brain mask is small"])
     write_dicom(out, "a", source)
     rows = list(csv.DictReader((out / "a_lesions.tsv").open(), delimiter="\t"))
-    return hd.seg.segread(out / "a_seg.dcm"), hd.sr.srread(out / "a_sr.dcm"), rows, references
+    return hd.seg.segread(out / "a_seg.dcm"), hd.sr.srread(out / "a_sr.dcm"), rows, references, geometry
 
 
 def frames_of(seg):
@@ -89,8 +89,8 @@ def lesion_points(row):
 
 
 def test_segments_lie_where_the_spots_were_put(written):
-    seg, _, rows, _ = written
-    truth = [oblique().point(*spot) for spot in SPOTS]
+    seg, _, rows, _, geometry = written
+    truth = [geometry.point(*spot) for spot in SPOTS]
     found = spots_of(seg)
     assert sorted(found) == [1, 2]
     for number, row in enumerate(rows, start=1):
@@ -101,15 +101,15 @@ def test_segments_lie_where_the_spots_were_put(written):
 
 
 def test_frames_reference_the_images_of_their_slices(written):
-    seg, _, _, references = written
+    seg, _, _, references, geometry = written
     for _, points, image in frames_of(seg):
-        place = round(float((points[0] - oblique().corner_mm) @ oblique().normal) / 3.0)
+        place = round(float((points[0] - geometry.corner_mm) @ geometry.normal) / 3.0)
         assert (image.ReferencedSOPInstanceUID, image.get("ReferencedFrameNumber")) == references[place]
         assert image.SpatialLocationsPreserved == "YES"
 
 
 def test_pixels_of_a_source_image_are_those_of_its_spots(written, tmp_path):
-    seg, _, _, references = written
+    seg, _, _, references, _ = written
     place = SPOTS[0][2]
     uid, frame = references[place]
     if frame is None:
@@ -121,7 +121,7 @@ def test_pixels_of_a_source_image_are_those_of_its_spots(written, tmp_path):
 
 
 def test_other_echo_is_not_referenced(written):
-    seg, report, _, references = written
+    seg, report, _, references, _ = written
     used = {uid for uid, _ in references.values()}
     listed = {item.ReferencedSOPInstanceUID for item in seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
     assert listed == used
@@ -138,7 +138,7 @@ def test_patient_and_study_are_those_of_the_source(written):
 
 
 def test_segments_are_named_and_coded(written):
-    seg, _, rows, _ = written
+    seg, _, rows, _, _ = written
     for number, row in enumerate(rows, start=1):
         segment = seg.get_segment_description(number)
         assert segment.segment_label == f"suspected microbleed {row['id']}"
@@ -150,7 +150,7 @@ def test_segments_are_named_and_coded(written):
 
 
 def test_report_says_what_the_table_says(written):
-    seg, report, rows, _ = written
+    seg, report, rows, _, _ = written
     groups = report.content.get_volumetric_roi_measurement_groups()
     assert len(groups) == len(rows)
     for number, (group, row) in enumerate(zip(groups, rows, strict=True), start=1):
@@ -170,7 +170,7 @@ def test_report_says_what_the_table_says(written):
 
 
 def test_report_counts_warns_and_is_for_research(written):
-    _, report, rows, _ = written
+    _, report, rows, _, _ = written
     [total] = report.content.get_image_measurement_groups()
     assert [measurement.value for measurement in total.get_measurements()] == [len(rows)]
     texts = [item for item in report.ContentSequence if item.ValueType == "TEXT"]
@@ -272,6 +272,22 @@ def test_table_that_lacks_a_lesion_of_the_map_is_refused(tmp_path):
     (out / "a_lesions.tsv").write_text("".join(lines[:-1]))
     with pytest.raises(InputError, match=r"must have the same lesions in map and table, \[5\] differ"):
         write_dicom(out, "a", source)
+
+
+def test_phase_of_ge_is_told_from_magnitude_by_its_private_tag(tmp_path):
+    write_classic(tmp_path / "study", oblique(), echoes=(20.0,))
+    case, _, source = detect(tmp_path / "study", tmp_path / "work")
+    copies = []
+    for path in case.dicom:
+        header = pydicom.dcmread(path)
+        header.add_new((0x0043, 0x0010), "LO", "GEMS_PARM_01")
+        header.add_new((0x0043, 0x102F), "SS", 1)
+        header.SOPInstanceUID += ".1"
+        copies.append(path.with_name(path.name + "_phase"))
+        header.save_as(copies[-1])
+    both = find_source(case.image, [*copies, *case.dicom])
+    uids = [[plane.header.SOPInstanceUID for plane in found.volumes[0]] for found in (source, both)]
+    assert sorted(uids[0]) == sorted(uids[1])
 
 
 @pytest.mark.parametrize(
