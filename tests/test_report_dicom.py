@@ -1,8 +1,10 @@
 """DICOM segmentation and report, read back with pydicom and highdicom, and compared with pixels at known places."""
 
+import ast
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import highdicom as hd
 import nibabel as nib
@@ -14,6 +16,7 @@ from dicom_study import ECHOES_MS, SPOTS, oblique, sagittal, write_classic, writ
 from pydicom.sr.codedict import codes
 from scipy import ndimage
 
+import csvd
 from csvd import __version__
 from csvd.data import InputError, find_cases
 from csvd.report import lesion_table, write_lesions
@@ -340,3 +343,18 @@ def test_real_mosaic_is_referenced_as_a_whole(real_scans, tmp_path):
     last = source.volumes[-1][0].header
     assert {image.ReferencedSOPInstanceUID for image in images} == {last.SOPInstanceUID}
     assert float(last.EchoTime) == 37.83
+
+
+def test_only_the_dicom_objects_need_highdicom():
+    """MONAI Label runs the rest with an older pydicom, or none: those imports stay inside functions elsewhere."""
+    package = Path(csvd.__file__).parent
+    for path in package.rglob("*.py"):
+        if path.parent == package / "report" / "dicom":
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] in ("pydicom", "highdicom") for name in names), path
+            assert not any(name == "report.dicom" or (name == "dicom" and "report" in path.parts) for name in names), (
+                path
+            )
