@@ -154,6 +154,9 @@ def test_data_list_tells_scans_of_one_name_apart(save_scan, tmp_path):
     save_markups(tmp_path / "reviewed" / "there.mrk.json", fiducials((-1, -2, 3)))
     (item,) = read(tmp_path / "reviewed", tmp_path / "list.json")
     assert (item["image"], item["contrast"]) == (str(images[1]), "bright")
+    (tmp_path / "list.json").write_text("{")
+    with pytest.raises(InputError, match=r"data list '.*list.json' is not JSON"):
+        read(tmp_path / "reviewed", tmp_path / "list.json")
 
 
 BAD_MARKUPS = {
