@@ -234,6 +234,14 @@ def test_overwrite_replaces_the_results_and_nothing_else(tmp_path, save_scan):
     assert os.listdir(tmp_path / "out") == ["sub-01_swi"]
 
 
+def test_correction_is_not_overwritten(tmp_path, save_scan):
+    folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan()))
+    (folder / "sub-01_swi_lesions.mrk.json").write_text("corrected")
+    with pytest.raises(FileExistsError, match=r"sub-01_swi_lesions.mrk.json' was corrected since csvd wrote it"):
+        CaseWriter(tmp_path / "out", threshold=0.2, overwrite=True).write(item(save_scan()))
+    assert (folder / "sub-01_swi_lesions.mrk.json").read_text() == "corrected"
+
+
 def test_empty_folder_is_no_result(tmp_path, save_scan):
     (tmp_path / "out" / "sub-01_swi").mkdir(parents=True)
     assert len(os.listdir(CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan())))) == 7
