@@ -1,5 +1,6 @@
 """What comes out: lesion table, pictures, page, folder of a case, table of a cohort."""
 
+from .bids import check_derivative, derivative_path, write_dataset, write_derivative
 from .case_writer import CaseWriter
 from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
@@ -18,10 +19,14 @@ __all__ = [
     "SeriesTable",
     "SubtypeWriter",
     "approximate_mni",
+    "check_derivative",
     "count_lesions",
+    "derivative_path",
     "lesion_table",
     "make_scene",
     "write_candidates",
+    "write_dataset",
+    "write_derivative",
     "write_lesions",
     "write_page",
     "write_participants",
