@@ -9,6 +9,7 @@ from csvd.report import PARTICIPANT_COLUMNS, write_participants
 GOOD = {
     "case": "sub-01",
     "status": "ok",
+    "contrast": "dark",
     "counts": {"total": 5, "lobar": 3, "deep": 1, "infratentorial": 1, "n/a": 0},
     "quality": {"mask_volume_ml": 1402.5, "median_intensity": None},
     "warnings": ["thick slices"],
@@ -26,12 +27,26 @@ def rows(tmp_path):
 
 def test_good_scan_has_counts_and_quality(rows):
     assert list(rows[0]) == list(PARTICIPANT_COLUMNS)
-    assert list(rows[0].values()) == ["sub-01", "ok", "n/a", "5", "3", "1", "1", "0", "1402.5", "n/a", "1", "13.8"]
+    assert list(rows[0].values()) == [
+        "sub-01",
+        "ok",
+        "n/a",
+        "warnings",
+        "5",
+        "3",
+        "1",
+        "1",
+        "0",
+        "1402.5",
+        "n/a",
+        "1",
+        "13.8",
+    ]
 
 
 def test_bad_scan_has_its_reason_on_one_line(rows):
     assert rows[1]["reason"] == "scan 'sub-02.nii' must not be constant"
-    assert rows[1]["status"] == "failed"
+    assert (rows[1]["status"], rows[1]["qc"]) == ("failed", "failed")
     assert {rows[1][name] for name in PARTICIPANT_COLUMNS if name.startswith("n_")} == {"n/a"}
 
 

@@ -3,6 +3,7 @@
 from .bids import check_derivative, derivative_path, write_dataset, write_derivative
 from .case_writer import CaseWriter
 from .cohort import PARTICIPANT_COLUMNS, write_participants
+from .cohort_page import write_cohort_page
 from .lesion_table import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .scene import Scene, make_scene
@@ -25,6 +26,7 @@ __all__ = [
     "lesion_table",
     "make_scene",
     "write_candidates",
+    "write_cohort_page",
     "write_dataset",
     "write_derivative",
     "write_lesions",
