@@ -20,7 +20,7 @@ from monai.inferers import sliding_window_inference
 from monai.transforms import CropForegroundd
 
 from csvd.data import Case
-from csvd.detection import Detector, find_bundle
+from csvd.detection import BundleRunner, find_bundle
 from csvd.phantom import write_cohort
 from csvd.transforms import FastRadialSymmetry, VesselMask
 
@@ -42,7 +42,7 @@ def typical(step: Callable[[], object]) -> float:
     return median(once(step) for _ in range(3))
 
 
-def time_steps(case: Case, detector: Detector) -> None:
+def time_steps(case: Case, detector: BundleRunner) -> None:
     """Print a row a step and device for one scan."""
     item = detector.preprocessing(case.item())
     # On the scan's own grid again: the pipeline crops to the brain, and that alone would make ours faster.
@@ -93,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         write_cohort("ukbb", 1, Path(folder) / "scan", seed=1, phenotype="CADASIL")
         scan = next((Path(folder) / "scan").glob("sub-*/*_swi.nii.gz"))
-        detector = Detector(find_bundle("cmb_detection"), {"output_dir": f"{folder}/results", "overwrite": True})
+        detector = BundleRunner(find_bundle("cmb_detection"), {"output_dir": f"{folder}/results", "overwrite": True})
         time_steps(Case("scan", scan), detector)
 
 

@@ -1,23 +1,27 @@
-"""Run the detection bundle on scans: the work behind ``csvd detect``."""
+"""Run a bundle on scans: the work behind ``csvd detect`` and ``csvd classify``."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
-from tqdm import tqdm
 
-from .checks import first_cause
+from . import __version__
+from .cohorts import Row, gather, local_device, own_share, place, run_each
 from .data import Case, InputError, check_output, check_scan, find_cases
 from .gate import SequenceGate, check_sequence
-from .report import write_participants
+from .report import write_participants, write_subtypes
+
+CONFIG = "configs/inference.json"
+WRITER = "handlers#1"  # of the results, in that config
 
 
 def find_bundle(name: str) -> Path:
@@ -35,93 +39,181 @@ def find_bundle(name: str) -> Path:
     raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")
 
 
-class Detector:
-    """The bundle's own evaluator, given one case after the other.
+class BundleRunner:
+    """A bundle's own evaluator, given one case after the other.
 
     Args:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
-        gate: refuses scans of other sequences.
+        gate_bundle: folder of the bundle whose sequence gate refuses scans of other sequences; none is refused without.
+        dicom: write DICOM objects too; the scans come from DICOM.
 
     Raises:
-        InputError: ``bundle`` has no inference config or no weights.
+        InputError: a bundle has no inference config or no weights.
     """
 
-    def __init__(self, bundle: Path, settings: Mapping[str, Any], gate: SequenceGate | None = None) -> None:
-        for needed in ("configs/inference.json", "models/model.pt"):
-            if not (bundle / needed).exists():
-                raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
-        parser = ConfigParser()
-        parser.read_config(str(bundle / "configs" / "inference.json"))
-        parser.update({"bundle_root": str(bundle), "dataset#data": [], **settings})
-        self.gate = gate
+    def __init__(
+        self, bundle: Path, settings: Mapping[str, Any], gate_bundle: Path | None = None, dicom: bool = False
+    ) -> None:
+        shared = {name: settings[name] for name in ("volume", "device") if name in settings}
+        self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
+        parser = read_config(bundle, settings)
         self.contrast = settings.get("contrast")
+        self.also = parser["dataset#data"].get("also", ())
+        parser["dataset#data"] = []
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.evaluator = parser.get_parsed_content("evaluator")
+        self.writer = parser.get_parsed_content(WRITER)
+        self.dicom = dicom
         self.output_dir = Path(parser.get_parsed_content("output_dir"))
 
     def __call__(self, case: Case) -> dict[str, Any]:
-        """Check one scan, detect, write its outputs and return the content of its JSON.
+        """Check one scan, run the bundle, write its outputs and return the content of its JSON.
 
         Raises:
-            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, or the gate refuses its sequence.
+            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, the gate refuses its sequence, or DICOM
+                objects cannot be written for it.
         """
         info = check_scan(case.image, case.mask)
         case = replace(case, notes=[*case.notes, *info.notes])
         if self.gate is not None:
             case = check_sequence(case, self.gate(case), self.contrast)
-        self.evaluator.data_loader = DataLoader(Dataset([case.item()], self.preprocessing), batch_size=1)
+        if self.dicom:
+            from .report.dicom import find_source, write_dicom
+
+            self.writer.also_write = partial(write_dicom, source=find_source(case.image, case.dicom))
+        self.evaluator.data_loader = DataLoader(Dataset([case.item(self.also)], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
-        return json.loads((self.output_dir / case.name / f"{case.name}.json").read_text())
+        return json.loads(record_path(self.output_dir, case.name).read_text(encoding="utf-8"))
 
 
-def detect(
+def read_config(bundle: Path, settings: Mapping[str, Any]) -> ConfigParser:
+    """Return the inference config of a bundle with settings of one's own.
+
+    Raises:
+        InputError: the bundle has no such config, or no weights.
+    """
+    for needed in (CONFIG, "models/model.pt"):
+        if not (bundle / needed).exists():
+            raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
+    parser = ConfigParser()
+    parser.read_config(str(bundle / CONFIG))
+    parser.update({"bundle_root": str(bundle), **settings})
+    return parser
+
+
+def record_path(out: Path, case: str) -> Path:
+    """Return where the JSON of a case is."""
+    return out / case / f"{case}.json"
+
+
+def detect(source: Path, out: Path, bundle: Path, *, any_sequence: bool = False, **how: Any) -> list[Row]:
+    """Detect microbleeds, see :func:`run_bundle`.
+
+    Args:
+        source: see :func:`run_bundle`.
+        out: see :func:`run_bundle`.
+        bundle: folder of the detection bundle.
+        any_sequence: detect whatever the sequence gate says of a scan.
+        how: further arguments of :func:`run_bundle`.
+    """
+    return run_bundle(source, out, bundle, write_participants, gate_bundle=None if any_sequence else bundle, **how)
+
+
+def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None, **how: Any) -> list[Row]:
+    """Tell subtypes of small vessel disease apart, see :func:`run_bundle`.
+
+    Args:
+        source: see :func:`run_bundle`.
+        out: see :func:`run_bundle`.
+        bundle: folder of the classification bundle.
+        gate_bundle: folder of the detection bundle, whose gate refuses other sequences; none is refused without.
+        how: further arguments of :func:`run_bundle`; ``known`` may have ``age``, ``sex`` and ``label``.
+    """
+    return run_bundle(source, out, bundle, write_subtypes, gate_bundle=gate_bundle, **how)
+
+
+def run_bundle(
     source: Path,
     out: Path,
     bundle: Path,
+    write_table: Callable[[Sequence[Row], Path], None],
     *,
+    gate_bundle: Path | None = None,
     mask: Path | None = None,
+    known: Mapping[str, Any] | None = None,
     section: str = "test",
     overwrite: bool = False,
-    any_sequence: bool = False,
+    resume: bool = False,
+    jobs: int = 1,
+    dicom: bool = False,
     settings: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Detect microbleeds in a scan, a folder of scans, a DICOM series or a data list.
+) -> list[Row]:
+    """Run a bundle on a scan, a folder of scans, a DICOM series or a data list.
+
+    Under ``torchrun`` each process takes its share, and all return all rows.
 
     Args:
         source: ``.nii``, ``.nii.gz``, a folder of them, a DICOM series folder, or a data list (``.json``).
         out: folder of the results, one folder a case, and ``participants.tsv`` for more than one.
-        bundle: folder of the detection bundle.
+        bundle: its folder.
+        write_table: writes ``participants.tsv``.
+        gate_bundle: see :class:`BundleRunner`.
         mask: brain mask of a single scan, on its grid.
+        known: what a data list would say of a single scan.
         section: part of a data list to read.
         overwrite: replace the results of an earlier run.
-        any_sequence: detect whatever the sequence gate says of a scan.
+        resume: keep the results of an earlier run with the same settings, and try again what failed.
+        jobs: processes, see :func:`csvd.cohorts.run_each`.
+        dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
         settings: further values for the inference config, by config id.
 
     Returns:
         A row a case: name, ``status`` ("ok" or "failed"), and either the case's JSON or the ``reason``.
 
     Raises:
-        InputError: the input or output cannot be used, or the only scan is bad. A bad scan of several becomes a row.
+        InputError: the input or output cannot be used, results to resume were made with other settings, or the only
+            scan is bad. A bad scan of several becomes a row.
     """
+    settings = {"output_dir": str(out), "overwrite": overwrite, **local_device(), **(settings or {})}
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
-        check_output(out, [case.name for case in cases], overwrite=overwrite)
-        settings = settings or {}
-        shared = {name: settings[name] for name in ("volume", "device") if name in settings}
-        gate = None if any_sequence else SequenceGate(bundle, shared)
-        detector = Detector(bundle, {"output_dir": str(out), "overwrite": overwrite, **settings}, gate)
-        if len(cases) == 1:
-            return [{"case": cases[0].name, "status": "ok", **detector(cases[0])}]
-        rows = list(_detect_each(detector, tqdm(cases, desc="scans", unit="scan", disable=None)))
-        write_participants(rows, out / "participants.tsv")
-        return rows
+        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), known=known)
+        own = own_share(cases)
+        done = _finished(own, out, read_config(bundle, settings)) if resume else []
+        left = [case for case in own if case.name not in {row["case"] for row in done}]
+        check_output(out, [case.name for case in left], overwrite=overwrite)
+        if dicom and not all(case.dicom for case in cases):
+            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom)
+        if len(cases) == 1 and left:
+            return [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
+        rows = gather(done + run_each(left, make, jobs), cases)
+    if place()[0] == 0 and len(cases) > 1:
+        write_table(rows, out / "participants.tsv")
+    return rows
 
 
-def _detect_each(detector: Detector, cases: Iterable[Case]) -> Iterable[dict[str, Any]]:
+def _finished(cases: Sequence[Case], out: Path, config: ConfigParser) -> list[Row]:
+    """Return the rows of those cases that have results.
+
+    Raises:
+        InputError: they were made with other settings, or by another version.
+    """
+    writer = config.get_parsed_content(WRITER)
+    wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
+    rows = []
     for case in cases:
-        try:
-            yield {"case": case.name, "status": "ok", **detector(case)}
-        except Exception as error:  # whatever is wrong with one scan must not stop the others
-            yield {"case": case.name, "status": "failed", "reason": str(first_cause(error))}
+        path = record_path(out, case.name)
+        if not path.exists():
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
+        for name, value in json.loads(json.dumps(wanted)).items():
+            if made[name] != value:
+                raise InputError(
+                    f"result '{path}' cannot be resumed: its {name} must be {value}, as now asked for, it is "
+                    f"{made[name]}. Give the same settings, another --out, or --overwrite in place of --resume."
+                )
+        rows.append({"case": case.name, "status": "ok", **record})
+    return rows

@@ -26,16 +26,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str], overwrite: bool = False, replaceable: Collection[str] = ()
+) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that becomes ``path`` when the block ends well, and is removed when not.
 
     Args:
         path: the folder; those above it are made.
         overwrite: replace a folder that is there, when the new one is complete.
+        replaceable: names of files that it may hold though the new one does not.
 
     Raises:
         FileExistsError: there is something at ``path`` other than an empty folder, and ``overwrite`` is false or
-            it holds something that the new folder does not, which would be lost.
+            it holds something else that the new folder does not, which would be lost.
     """
     path = Path(path)
     if path.exists() and not overwrite and not _is_empty_folder(path):
@@ -46,7 +49,7 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     try:
         yield temporary
         if path.exists():
-            _check_replaceable(path, temporary)
+            _check_replaceable(path, {*os.listdir(temporary), *replaceable})
             path.replace(old)  # a rename replaces empty folders only
         temporary.replace(path)
     finally:
@@ -54,8 +57,8 @@ def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iter
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _check_replaceable(folder: Path, new: Path) -> None:
-    others = sorted({*os.listdir(folder)} - {*os.listdir(new)})
+def _check_replaceable(folder: Path, new: Collection[str]) -> None:
+    others = sorted({*os.listdir(folder)}.difference(new))
     if others:
         raise FileExistsError(
             f"output folder '{folder}' holds '{others[0]}', which is none of the results and would be lost: "

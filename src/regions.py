@@ -13,6 +13,24 @@ PERIVENTRICULAR_MM = 10.0
 
 
 @lru_cache(maxsize=1)
+def mni_tissue() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return brain (bool) and the fractions of grey and white matter on the 2 mm MNI152 grid, and its affine (4, 4)."""
+    brain = datasets.load_mni152_brain_mask(resolution=2)
+    maps = (datasets.load_mni152_gm_template(resolution=2), datasets.load_mni152_wm_template(resolution=2))
+    grey, white = (np.asarray(image.dataobj) for image in maps)
+    return np.asarray(brain.dataobj) > 0, grey, white, brain.affine
+
+
+def mni_coordinates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return x, y and z in mm of the 2 mm MNI152 grid, each of a shape that broadcasts to that of the grid."""
+    brain, _, _, affine = mni_tissue()
+    x, y, z = (
+        index * affine[axis, axis] + affine[axis, 3] for axis, index in enumerate(np.indices(brain.shape, sparse=True))
+    )
+    return x, y, z
+
+
+@lru_cache(maxsize=1)
 def mni_regions() -> tuple[torch.Tensor, torch.Tensor]:
     """Return the region codes of :data:`REGIONS` on a 2 mm MNI152 grid, (X, Y, Z) uint8, and its affine (4, 4).
 
@@ -27,14 +45,8 @@ def mni_regions() -> tuple[torch.Tensor, torch.Tensor]:
       ventricle, which takes in the corpus callosum.
     - lobar: the rest of the brain. Zero outside it.
     """
-    brain_image = datasets.load_mni152_brain_mask(resolution=2)
-    brain = np.asarray(brain_image.dataobj) > 0
-    grey = np.asarray(datasets.load_mni152_gm_template(resolution=2).dataobj)
-    white = np.asarray(datasets.load_mni152_wm_template(resolution=2).dataobj)
-    affine = brain_image.affine
-    index = np.indices(brain.shape, sparse=True)
-    x, y, z = (index[axis] * affine[axis, axis] + affine[axis, 3] for axis in range(3))
-
+    brain, grey, white, affine = mni_tissue()
+    x, y, z = mni_coordinates()
     cerebellum = (y <= -36) & (z < -3 - 0.5 * abs(x) - 0.5 * np.maximum(0, -62 - y))
     brainstem = (z < -5) & (abs(x) <= np.where(z < -20, 20, 14)) & (y >= -44) & (y <= -10)
     infratentorial = cerebellum | brainstem | ((z < -46) & (y < -20)) | ((z < -28) & (y < -44))
@@ -64,23 +76,34 @@ def region_at(points_mni_mm: torch.Tensor) -> list[tuple[str, str]]:
     Raises:
         ValueError: the points are not (N, 3).
     """
+    codes = mni_regions()[0]
+    names = {code: name for name, code in REGIONS.items()}
+    found = codes[nearest_voxels(points_mni_mm)].tolist()
+    return [(names[code], _side(x)) for code, x in zip(found, points_mni_mm[:, 0].tolist(), strict=True)]
+
+
+def nearest_voxels(points_mni_mm: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the brain voxel of the 2 mm MNI152 grid nearest to each point (N, 3) in mm, as three indices (N,).
+
+    Raises:
+        ValueError: the points are not (N, 3).
+    """
     points = torch.as_tensor(points_mni_mm, dtype=torch.float64)
     if points.ndim != 2 or points.shape[1] != 3:
         raise ValueError(f"`points_mni_mm` must have shape (N, 3), got {tuple(points.shape)}.")
-    codes, affine = _filled_regions()
-    index = ((points - affine[:3, 3]) / affine.diagonal()[:3]).round().long()
-    index = index.clamp(min=torch.zeros(3, dtype=torch.long), max=torch.tensor(codes.shape) - 1)
-    names = {code: name for name, code in REGIONS.items()}
-    found = codes[index[:, 0], index[:, 1], index[:, 2]].tolist()
-    return [(names[code], _side(x)) for code, x in zip(found, points[:, 0].tolist(), strict=True)]
+    brain, _, _, affine = mni_tissue()
+    index = ((points - torch.from_numpy(affine[:3, 3])) / torch.from_numpy(affine.diagonal()[:3].copy())).round().long()
+    index = index.clamp(min=torch.zeros(3, dtype=torch.long), max=torch.tensor(brain.shape) - 1)
+    i, j, k = _nearest()[:, index[:, 0], index[:, 1], index[:, 2]]
+    return i, j, k
 
 
 @lru_cache(maxsize=1)
-def _filled_regions() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return :func:`mni_regions` with every voxel outside the brain given the code of the nearest brain voxel."""
-    codes, affine = mni_regions()
-    nearest = ndimage.distance_transform_edt(codes.numpy() == 0, return_distances=False, return_indices=True)
-    return torch.from_numpy(codes.numpy()[tuple(nearest)]), affine
+def _nearest() -> torch.Tensor:
+    """Return the index of the nearest brain voxel, (3, X, Y, Z)."""
+    return torch.from_numpy(
+        ndimage.distance_transform_edt(~mni_tissue()[0], return_distances=False, return_indices=True)
+    )
 
 
 def _side(x_mm: float) -> str:

@@ -168,6 +168,55 @@ def test_folder_of_bad_scans_alone_is_a_table_of_reasons(csvd, scan, tmp_path):
     assert [row["status"] for row in rows] == ["failed", "failed"]
 
 
+def test_json_is_one_document_with_a_row_each(csvd, scan, tmp_path):
+    not_nifti(scan.with_name("sub-02_swi.nii.gz"))
+    code, output, _ = csvd("detect", scan.parent, ANYHOW, "--json", "--out", tmp_path / "out")
+    rows = json.loads(output)
+    assert (code, [row["status"] for row in rows]) == (0, ["ok", "failed"])
+    assert rows[0]["counts"] == json.loads((tmp_path / "out" / "sub-01_swi" / "sub-01_swi.json").read_text())["counts"]
+
+
+@pytest.mark.slow
+def test_subtypes_of_the_command_line_and_of_the_bundle_are_the_same(csvd, scan, tmp_path):
+    who = {"age": 71, "sex": "F"}
+    (tmp_path / "list.json").write_text(json.dumps({"test": [{"image": str(scan), **who}]}))
+    said = ("--age", who["age"], "--sex", who["sex"])
+    code, output, _ = csvd("classify", scan, ANYHOW, *said, "--out", tmp_path / "cli")
+    assert (code, "sub-01_swi: C" in output or "sub-01_swi: aSVD" in output) == (0, True)
+    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"]
+    folders = ["--dataset_dir", str(tmp_path / "list.json"), "--output_dir", str(tmp_path / "bundle")]
+    subprocess.run([*command, *folders], cwd=find_bundle("csvd_classification"), check=True, capture_output=True)
+    records = [json.loads((tmp_path / way / "sub-01_swi" / "sub-01_swi.json").read_text()) for way in ("cli", "bundle")]
+    assert records[0]["probabilities"] == records[1]["probabilities"]
+    assert records[0]["covariates"] == {"age": 71.0, "sex": "F"}
+
+
+@pytest.mark.slow
+def test_subtypes_of_a_cohort_are_a_table_with_reasons(csvd, scan, tmp_path):
+    not_nifti(scan.with_name("sub-02_swi.nii.gz"))
+    assert csvd("classify", scan.parent, ANYHOW, "--out", tmp_path / "out")[0] == 0
+    first, second = rows_of(tmp_path / "out" / "participants.tsv")
+    assert sum(float(first[f"p_{name}"]) for name in ("aSVD", "CAA", "CADASIL")) == pytest.approx(1, abs=1e-3)
+    assert (first["age"], second["likeliest"]) == ("n/a", "n/a")
+    assert "gzip" in second["reason"]
+
+
+def test_sorted_study_as_json_has_a_row_a_series(csvd, scan):
+    not_nifti(scan.with_name("sub-02_swi.nii.gz"))
+    code, output, _ = csvd("sort", scan.parent, "--json")
+    first, second = json.loads(output)
+    assert (code, first["name"], second["named"]) == (0, "sub-01_swi.nii.gz", None)
+    assert "gzip" in second["reason"]
+    assert set(first["named"]) >= {"sequence", "contrast", "probability"}
+
+
+def test_age_of_one_subject_is_not_given_to_a_folder(csvd, scan, tmp_path):
+    nib.save(planted_scan(**SMALL).image, scan.with_name("sub-02_swi.nii.gz"))
+    code, _, errors = csvd("classify", scan.parent, "--age", 70, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert "age '70.0' fits one scan" in errors[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stored", STORED)
 def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):

@@ -5,7 +5,7 @@ from bids import make_awkward, make_bids, save_json, save_noise
 
 from csvd.checks import InputError
 from csvd.data import bids_root, check_scan, find_cases, find_items, is_bids, sequence_of_name, sequence_of_sidecar
-from csvd.data.bids import echo_ms, read_sidecar
+from csvd.data.sidecars import echo_ms, read_sidecar
 
 
 @pytest.fixture(scope="module")

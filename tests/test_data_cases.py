@@ -56,7 +56,9 @@ def test_scans_of_the_same_name_are_both_named(folder, save_scan, second):
 
 
 def test_folder_without_scans_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"must hold scans, it holds neither NIfTI .* nor DICOM.*Subfolders"):
+    with pytest.raises(
+        InputError, match=r"must hold scans, it holds neither NIfTI .* nor DICOM.* in subfolders are not"
+    ):
         find_cases(tmp_path)
 
 
@@ -90,6 +92,12 @@ def test_data_list_is_read_relative_to_its_folder(save_scan, tmp_path):
     }
     assert (second.name, second.image) == ("swi", tmp_path / "sub-02/swi.nii")
     check_scan(first.image)
+
+
+def test_phase_image_of_a_data_list_goes_into_the_item(tmp_path):
+    [case] = find_cases(datalist(tmp_path, {"test": [{"image": "swi.nii", "phase": "phase.nii"}]}))
+    assert case.phase == tmp_path / "phase.nii"
+    assert case.item()["phase"] == str(tmp_path / "phase.nii")
 
 
 def test_section_is_chosen(tmp_path):

@@ -49,8 +49,12 @@ def test_magnitude_goes_before_phase_in_one_folder(real_scans, tmp_path):
         shutil.copytree(series, tmp_path / "both", dirs_exist_ok=True, copy_function=shutil.copyfile)
     [case] = find_cases(tmp_path / "both", workdir=tmp_path)
     assert case.notes == [
-        "converted from DICOM: echo 2 of 2 (TE 7.65 ms) of series 2 'me_FieldMap_GRE', magnitude, chosen from 3 images"
+        "converted from DICOM: echo 2 of 2 (TE 7.65 ms) of series 2 'me_FieldMap_GRE', magnitude, chosen from 3 images",
+        "series of the study: 2 'me_FieldMap_GRE', 3 'me_FieldMap_GRE'",
     ]
+    assert {path.name for path in case.dicom} == {path.name for path in (tmp_path / "both").glob("*")} - {
+        path.name for path in (real_scans / "siemens-gre-magphase-dicom" / "3_me_FieldMap_GRE").glob("*")
+    }
 
 
 def test_two_studies_in_one_folder_are_refused(real_scans, tmp_path):

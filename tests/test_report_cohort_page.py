@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from csvd.mars import MARS
 from csvd.report import write_cohort_page, write_participants
 from csvd.report.cohort_page import cohort_page
 from csvd.report.quality import quality_flags, robust_z
@@ -17,6 +18,9 @@ ROW = {
     "threshold": 0.4,
     "counts": {"total": 2, "lobar": 1, "deep": 1, "infratentorial": 0, "n/a": 0},
     "quality": {"mask_volume_ml": 1400.0, "median_intensity": 900.0},
+    "mars": dict.fromkeys(MARS, 0),
+    "burden": {"count_range": "2-4", "aria_h_range": "1-4", "pattern": "mixed"},
+    "regions": {"method": "registration"},
     "warnings": [],
     "seconds": {"inference": 10.0},
     "versions": {"csvd": "0.1.0"},

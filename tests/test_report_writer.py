@@ -89,9 +89,9 @@ def read_json(folder):
     return json.loads((folder / f"{folder.name}.json").read_text())
 
 
-def test_folder_holds_six_files(written):
+def test_folder_holds_seven_files(written):
     _, _, folder = written
-    suffixes = ("_candidates.tsv", "_cmb.nii.gz", "_lesions.tsv", "_prob.nii.gz", ".html", ".json")
+    suffixes = ("_candidates.tsv", "_cmb.nii.gz", "_lesions.mrk.json", "_lesions.tsv", "_prob.nii.gz", ".html", ".json")
     assert sorted(path.name for path in folder.iterdir()) == sorted(folder.name + suffix for suffix in suffixes)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -221,7 +221,7 @@ def test_overwrite_replaces_the_results_and_nothing_else(tmp_path, save_scan):
 
 def test_empty_folder_is_no_result(tmp_path, save_scan):
     (tmp_path / "out" / "sub-01_swi").mkdir(parents=True)
-    assert len(os.listdir(CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan())))) == 6
+    assert len(os.listdir(CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan())))) == 7
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -2,7 +2,7 @@
 
 from ..checks import InputError
 from ..files import check_output
-from .bids import bids_name, bids_root, is_bids
+from .bids import is_bids
 from .cases import Case, find_cases, find_items
 from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
@@ -10,6 +10,8 @@ from .layouts import LAYOUTS, read_layout
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 from .sequence import ReadSequenced, sequence_of_name, sequence_of_sidecar, sequence_of_tags
+from .sidecars import bids_name, bids_root
+from .slicer import not_reviewed, slicer_items
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "is_dicom_folder",
     "load_datalist",
     "load_subjects",
+    "not_reviewed",
     "read_age",
     "read_layout",
     "read_sex",
@@ -42,4 +45,5 @@ __all__ = [
     "sequence_of_name",
     "sequence_of_sidecar",
     "sequence_of_tags",
+    "slicer_items",
 ]

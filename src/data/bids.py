@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..checks import InputError
 from .dicom import Converted, choose_scan
+from .sidecars import DATATYPES, bids_name, known_echo_ms
 
 BIDS_SUFFIXES = {"swi": "dark", "T2starw": "dark", "MEGRE": "dark", "GRE": "dark", "Chimap": "bright"}
 """Suffixes of susceptibility scans, and how microbleeds look on them. BIDS has no ``swi`` and ``GRE``, BEP 4 has."""
-
-DATATYPES = ("anat", "swi", "dwi", "func", "fmap", "perf")
-"""Folders of a subject, or of its sessions, in which images lie."""
 
 
 @dataclass(frozen=True)
@@ -79,44 +75,6 @@ def bids_scans(root: Path) -> list[BidsScan]:
     return [scan for (*pairs, _), files in groups.items() for scan in _scans_of(dict(pairs), files, people)]
 
 
-def bids_name(path: Path) -> tuple[dict[str, str], str]:
-    """Return the entities and the suffix of a file: ``({"sub": "01", "run": "1"}, "swi")`` of ``sub-01_run-1_swi``."""
-    *pairs, suffix = path.name.partition(".")[0].split("_")
-    return dict(pair.split("-", 1) for pair in pairs if "-" in pair), suffix
-
-
-def bids_root(image: Path) -> Path | None:
-    """Return the BIDS folder of an image, which lies in its ``sub-*/[ses-*/]<datatype>/``, None where there is none."""
-    datatype, *above = image.absolute().parents
-    if datatype.name not in DATATYPES:
-        return None
-    subjects = (folder for folder in above[:2] if folder.name.startswith("sub-"))
-    return next((folder.parent for folder in subjects if image.name.startswith(f"{folder.name}_")), None)
-
-
-def read_sidecar(image: Path) -> dict[str, Any]:
-    """Return what the JSON file beside an image says, and within BIDS those that it inherits from; ``{}`` without any.
-
-    Of files that say the same, the nearest counts, then the one with most entities (BIDS, inheritance principle).
-
-    Raises:
-        InputError: such a file holds no JSON object.
-    """
-    root = bids_root(image)
-    own = image.parent / f"{image.name.removesuffix('.gz').removesuffix('.nii')}.json"
-    tags: dict[str, Any] = {}
-    for path in [own] if root is None else _sidecars(image, root):
-        if path.exists():
-            tags |= _read_json(path)
-    return tags
-
-
-def echo_ms(tags: Mapping[str, Any]) -> float:
-    """Return the echo time of a sidecar in ms, 0 where it names no single one."""
-    seconds = tags.get("EchoTime")
-    return 1000 * seconds if isinstance(seconds, int | float) else 0.0
-
-
 def _images(root: Path) -> Iterator[Path]:
     for pattern in ("sub-*/*/sub-*", "sub-*/ses-*/*/sub-*"):
         for path in sorted(root.glob(pattern)):
@@ -155,7 +113,7 @@ def _choose(files: Sequence[_File]) -> tuple[_File, list[str]]:
     if len(files) == 1:
         return files[0], []
     files = sorted(files, key=lambda file: file.echo, reverse=True)  # among equals choose_scan takes the first
-    times = [_known_echo_ms(file.path) for file in files]
+    times = [known_echo_ms(file.path) for file in files]
     times = times if all(times) else [0.0] * len(files)
     folder = files[0].path.parent
     choice, _ = choose_scan(
@@ -164,36 +122,6 @@ def _choose(files: Sequence[_File]) -> tuple[_File, list[str]]:
     chosen = next(file for file in files if file.path == choice.image)
     time = f"TE {choice.echo_ms:.3g} ms" if choice.echo_ms else "the last; not all echo times are known"
     return chosen, [f"echo-{chosen.echo}, chosen from {len(files)} ({time})"]
-
-
-def _known_echo_ms(image: Path) -> float:
-    try:
-        return echo_ms(read_sidecar(image))
-    except InputError:  # is said of the scan when its turn comes, and must not stop the search
-        return 0.0
-
-
-def _sidecars(image: Path, root: Path) -> Iterator[Path]:
-    """Yield the JSON files that say something of an image, from the top of the folder down."""
-    entities, suffix = bids_name(image)
-    above = [folder for folder in image.absolute().parents if folder == root or root in folder.parents]
-    for folder in reversed(above):
-        fitting = []
-        for path in folder.glob("*.json"):
-            others, kind = bids_name(path)
-            if kind == suffix and others.items() <= entities.items():
-                fitting.append((len(others), path))
-        yield from (path for _, path in sorted(fitting))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        tags = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"sidecar '{path}' must be JSON, it is not: {error}. Repair it, or take it away.") from error
-    if not isinstance(tags, dict):
-        raise InputError(f"sidecar '{path}' must hold tags by name, it holds {tags!r:.50}. Repair it, or take it away.")
-    return tags
 
 
 def _participants(path: Path) -> dict[str, dict[str, Any]]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
-from .bids import BIDS_SUFFIXES, bids_name, bids_scans, is_bids
+from .bids import BIDS_SUFFIXES, bids_scans, is_bids
 from .datalist import load_datalist
-from .dicom import choose_scan, convert_dicom, is_dicom_folder
+from .sidecars import bids_name
+from .study import convert_study, find_dicom
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -23,7 +24,8 @@ class Case:
         name: unique among the cases of a run; names the output folder.
         image: the scan.
         mask: brain mask on the grid of the scan.
-        phase: phase image on the grid of the scan.
+        phase: phase image of the same acquisition, on the grid of the scan.
+        dicom: DICOM files of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
@@ -33,20 +35,25 @@ class Case:
     image: Path
     mask: Path | None = None
     phase: Path | None = None
+    dicom: tuple[Path, ...] = ()
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def item(self) -> dict[str, str]:
-        """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest."""
-        item = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
+    def item(self, also: Collection[str] = ()) -> dict[str, Any]:
+        """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest.
+
+        Args:
+            also: further keys to take over from what is listed, such as "age".
+        """
+        item: dict[str, Any] = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
         if self.mask is not None:
             item["mask"] = str(self.mask)
         if self.phase is not None:
             item["phase"] = str(self.phase)
         if self.contrast is not None:
             item["contrast"] = self.contrast
-        return item
+        return item | {key: self.listed[key] for key in also if key in self.listed}
 
 
 def find_cases(
@@ -54,19 +61,22 @@ def find_cases(
     mask: str | os.PathLike[str] | None = None,
     section: str = "test",
     workdir: str | os.PathLike[str] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> list[Case]:
     """Return the scans that a path names. Only DICOM is read here: :func:`check_scan` judges each scan in its turn.
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
-            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of DICOM files, or data
-            list (``.json``).
+            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of a DICOM study
+            (subfolders too), or data list (``.json``).
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
+        known: what a data list would say of it, such as "age", for a single scan.
 
     Raises:
-        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` meets several scans.
+        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` or ``known`` meets
+            several scans.
     """
     path = Path(input_path)
     if not os.path.lexists(path):  # a link to nothing is a scan that has its reason to fail
@@ -82,11 +92,16 @@ def find_cases(
     else:
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
-    if mask is None:
+    given = {name: value for name, value in {"mask": mask, **(known or {})}.items() if value is not None}
+    if not given:
         return cases
     if len(cases) > 1:
-        raise InputError(f"mask '{mask}' fits one scan, '{path}' holds {len(cases)}. Name each mask in a data list.")
-    return [replace(cases[0], mask=Path(mask))]
+        name, value = next(iter(given.items()))
+        raise InputError(
+            f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each {name} in a data list."
+        )
+    (case,) = cases
+    return [replace(case, mask=case.mask if mask is None else Path(mask), listed={**case.listed, **given})]
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -94,11 +109,9 @@ def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list
 
     Args:
         path: see :func:`find_cases`.
-        also: further keys to take over from a data list, such as "age".
+        also: see :meth:`Case.item`.
     """
-    return [
-        {**case.item(), **{key: case.listed[key] for key in also if key in case.listed}} for case in find_cases(path)
-    ]
+    return [case.item(also) for case in find_cases(path)]
 
 
 def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> list[Case]:
@@ -108,10 +121,16 @@ def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> li
     if scans:
         notes = [f"left out of folder '{folder}', not scans by their names: {_listed(skipped)}"] if skipped else []
         return [Case(_name(path), path, notes=notes.copy()) for path in scans]
-    if is_dicom_folder(folder):
-        return [_case_of_dicom(folder, workdir)]
+    study = find_dicom(folder)
+    if study and workdir is None:
+        raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
+    if study and workdir is not None:
+        scan = convert_study(folder, study, Path(workdir))
+        return [Case(folder.resolve().name, scan.image, phase=scan.phase, dicom=scan.files, notes=scan.notes)]
     what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
-    raise InputError(f"folder '{folder}' must hold scans, it holds {what}. Subfolders are not read: give one of them.")
+    raise InputError(
+        f"folder '{folder}' must hold scans, it holds {what}. NIfTI files in subfolders are not read: give one of them."
+    )
 
 
 def _cases_of_bids(root: Path) -> list[Case]:
@@ -128,14 +147,6 @@ def _cases_of_bids(root: Path) -> list[Case]:
     ]
 
 
-def _case_of_dicom(folder: Path, workdir: str | os.PathLike[str] | None) -> Case:
-    if workdir is None:
-        raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
-    scan, reason = choose_scan(convert_dicom(folder, Path(workdir)))
-    notes = [f"converted from DICOM: {reason}", *(f"dcm2niix: {warning}" for warning in scan.warnings)]
-    return Case(folder.resolve().name, scan.image, notes=notes)
-
-
 def _case_of_item(item: dict[str, Any], path: Path) -> Case:
     image = Path(item["image"])
     name = str(item.get("subject", _name(image)))
@@ -146,8 +157,8 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
-    mask = item.get("mask")
-    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"), listed=item)
+    mask, phase = (Path(item[key]) if item.get(key) else None for key in ("mask", "phase"))
+    return Case(name, image, mask=mask, phase=phase, contrast=item.get("contrast"), listed=item)
 
 
 def _check_names(cases: list[Case], path: Path) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..checks import InputError
-from .bids import bids_name, bids_scans
+from .bids import bids_scans
+from .sidecars import bids_name
+from .slicer import slicer_items
 
 Item = dict[str, Any]
 
@@ -135,28 +137,32 @@ def _derived(root: Path, entities: dict[str, str]) -> Item:
     return found
 
 
-LAYOUTS: dict[str, Callable[[Path], list[Item]]] = {
+LAYOUTS: dict[str, Callable[..., list[Item]]] = {
     "valdo": valdo_items,
     "dou": dou_items,
     "aibl": aibl_items,
     "bids": bids_items,
+    "slicer": slicer_items,
 }
 """Readers of the layouts, by name."""
 
 
-def read_layout(root: Path, layout: str) -> list[list[Item]]:
+def read_layout(root: Path, layout: str, scans: Path | None = None) -> list[list[Item]]:
     """Return the items of each subject of a data set; paths are absolute.
 
     Args:
         root: folder of the data set, or one above it.
         layout: key of :data:`LAYOUTS`.
+        scans: where the scans of layout "slicer" are, see :func:`csvd.data.slicer_items`.
 
     Raises:
         InputError: there is no such folder or scan, or an annotation is missing or does not fit.
     """
     if not root.is_dir():
         raise InputError(f"data set '{root}' is not a folder: check the path.")
-    items = LAYOUTS[layout](root.absolute())
+    if scans is not None and layout != "slicer":
+        raise InputError(f"layout '{layout}' holds its own scans: leave out --scans, which is for 'slicer'.")
+    items = LAYOUTS[layout](root.absolute(), *([] if scans is None else [scans.absolute()]))
     if not items:
         raise InputError(f"folder '{root}' holds no scan in the layout '{layout}': check the path and the layout.")
     subjects: dict[str, list[Item]] = defaultdict(list)

@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Transform
 
 from ..checks import InputError
-from .bids import bids_name, bids_root, echo_ms, read_sidecar
+from .sidecars import bids_name, bids_root, echo_ms, read_sidecar
 
 LONG_ECHO_MS = 9.0  # at 3 T; from here a gradient echo shows T2* more than T1
 SUFFIXES = {"swi": "SWI", "T2starw": "T2*-GRE", "MEGRE": "T2*-GRE", "GRE": "T2*-GRE", "Chimap": "QSM"} | {

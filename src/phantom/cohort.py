@@ -22,7 +22,7 @@ from .blobs import MIMICS
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 
-LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side")
+LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side", "mars")
 Row = TypeVar("Row")
 SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..checks import check_one_of
+from ..mars import mars_at
 from ..regions import region_at
 from .acquisition import acquire, extracted
 from .anatomy import random_warp
@@ -34,7 +35,7 @@ class Subject:
         vessels: visible veins, uint8.
         mimics: codes of :data:`csvd.phantom.MIMICS`, uint8.
         affine: (4, 4) voxel to RAS mm, float64.
-        lesions: id, x, y, z (RAS mm), radius_mm, chi_ppm, region and side of each microbleed.
+        lesions: id, x, y, z (RAS mm), radius_mm, chi_ppm, region, side and MARS region of each microbleed.
         age: in years.
         sex: ``"F"`` or ``"M"``.
         csvd: ``"healthy"``, ``"aSVD"``, ``"CAA"`` or ``"CADASIL"``.
@@ -132,9 +133,12 @@ def _is_inside(lesion: Blob, grid: Grid) -> bool:
 
 def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
     """Return the rows of the lesion table."""
-    regions = region_at(torch.stack([lesion.mni_mm for lesion in lesions])) if lesions else []
+    if not lesions:
+        return []
+    points_mni = torch.stack([lesion.mni_mm for lesion in lesions])
+    places = zip(lesions, region_at(points_mni), mars_at(points_mni), strict=True)
     rows: list[dict[str, int | float | str]] = []
-    for number, (lesion, (region, side)) in enumerate(zip(lesions, regions, strict=True), start=1):
+    for number, (lesion, (region, side), mars) in enumerate(places, start=1):
         x, y, z = (round(float(v), 2) for v in lesion.centre_mm)
         rows.append(
             {
@@ -146,6 +150,7 @@ def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
                 "chi_ppm": round(lesion.chi_ppm, 2),
                 "region": region,
                 "side": side,
+                "mars": mars,
             }
         )
     return rows

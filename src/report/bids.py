@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any
 
 from .. import __version__
 from ..checks import InputError
-from ..data.bids import bids_root
-from ..files import atomic_path
+from ..data.sidecars import bids_root
+from ..files import atomic_path, check_output
 from .cohort import PARTICIPANT_COLUMNS, write_participants
+from .cohort_page import write_cohort_page
 from .page import LIMITS, RESEARCH_USE
 
 BIDS_VERSION = "1.10.0"
@@ -71,9 +73,10 @@ def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False)
     """Check that the results of cases can be written into a derivative. Nothing is created.
 
     Raises:
-        InputError: a case has no BIDS name, or has results and ``overwrite`` is false; ``out`` is the data set of
-            someone else.
+        InputError: ``out`` cannot be written to, or is the data set of someone else; a case has no BIDS name, or has
+            results and ``overwrite`` is false.
     """
+    check_output(out, ())
     done = [path for case in cases if (path := derivative_path(out, case, "_record.json")).exists()]
     if done and not overwrite:
         more = f" and {len(done) - 1} more" if len(done) > 1 else ""
@@ -89,7 +92,7 @@ def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False)
 
 
 def write_derivative(folder: Path, out: Path, image: Path) -> Path:
-    """Move the results of a case from their folder to their places in a derivative; the record comes last.
+    """Move the results of a case from their folder, which goes, to their places in a derivative; the record comes last.
 
     Args:
         folder: what :class:`CaseWriter` wrote; named like the case.
@@ -111,7 +114,8 @@ def write_derivative(folder: Path, out: Path, image: Path) -> Path:
     _write_json({"Description": f"Probability of a microbleed. {RESEARCH_USE}", **made}, place, "_probseg.json")
     for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{case}.json"):
         ending = path.name.removeprefix(case)
-        path.replace(derivative_path(out, case, ENDINGS.get(ending, ending)))
+        with atomic_path(derivative_path(out, case, ENDINGS.get(ending, ending))) as temporary:
+            shutil.move(path, temporary)
     folder.rmdir()
     return derivative_path(out, case, "_record.json")
 
@@ -142,6 +146,7 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
     told = {name: {"Description": words} for name, words in PARTICIPANT_COLUMNS.items()}
     _write_json(told, out, "/cohort.json")
     _write_people(rows, out)
+    write_cohort_page(rows, out, lambda case: derivative_path(Path(), case, "_report.html").as_posix())
 
 
 def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:

@@ -1,5 +1,6 @@
 """Ignite handler that writes the folder of results of each scan."""
 
+import hashlib
 import json
 import os
 import time
@@ -10,57 +11,79 @@ from typing import Any
 import numpy as np
 
 from ..files import atomic_folder
+from ..registration import align_to_mni
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .record import case_record
 from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
+from .slicer import write_markups
+
+DICOM_ENDS = ("seg", "sr")
+"""Ends of the names of the DICOM objects that :mod:`csvd.report.dicom` may add to a case, ``<case>_<end>.dcm``."""
 
 
 class CaseWriter(ResultWriter):
-    """Write ``<output_dir>/<case>/``: instance map, probability map, tables of lesions and candidates, JSON, HTML page.
+    """Write ``<output_dir>/<case>/``: maps, tables of lesions and candidates, points for 3D Slicer, JSON, HTML page.
 
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
     candidates, whose numbers ``pred`` keeps), ``subject`` (name of the case, else that of the file), ``contrast`` and
     ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
-    not at all.
+    not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
 
     Args:
         output_dir: folder of the results.
         threshold: probability at which ``pred`` was made, for the record.
+        viewer: put the scan into the page, to scroll through: up to 5 MB.
         kwargs: arguments of :class:`ResultWriter`.
     """
 
-    def __init__(self, output_dir: str | os.PathLike[str], threshold: float, **kwargs: Any) -> None:
+    def __init__(
+        self, output_dir: str | os.PathLike[str], threshold: float, viewer: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(output_dir, **kwargs)
         self.threshold = threshold
+        self.viewer = viewer
 
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
-        started = time.perf_counter()
         pred, prob = item["pred"].cpu(), item["prob"].cpu()
         scan, case, image, mask = read_case(item, pred)
-        everything = lesion_table(item.get("candidates", pred), prob, scan.affine, mask, item.get("detector"))
+        started = time.perf_counter()
+        alignment = align_to_mni(image, mask, scan.affine)
+        regions_done = time.perf_counter()
+        candidates = item.get("candidates", pred)
+        everything = lesion_table(candidates, prob, scan.affine, mask, item.get("detector"), alignment.matrix)
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]
         record = {
-            **case_record(case, item, scan, image, lesions),
+            **case_record(case, item, scan, image, lesions, alignment),
             "candidates": len(everything),
             "threshold": self.threshold,
             "contrast": item.get("contrast", self.contrast),
             "settings": self.settings,
-            "seconds": dict(self.seconds),
+            "seconds": {**self.seconds, "regions": round(regions_done - started, ndigits=2)},
         }
-        with atomic_folder(self.output_dir / case, self.overwrite) as folder:
+        objects = [f"{case}_{end}.dcm" for end in DICOM_ENDS]  # those of an earlier run would tell of other lesions
+        with atomic_folder(self.output_dir / case, self.overwrite, objects) as folder:
             save_map(pred, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: suspected microbleeds")
             save_map(prob, np.float32, scan, folder / f"{case}_prob.nii.gz", "csvd: microbleed probability")
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
             write_candidates(everything, kept, folder / f"{case}_candidates.tsv")
+            write_markups(lesions, folder / f"{case}_lesions.mrk.json")
+            record["sha256"] = {
+                name: _sha256(folder / name) for name in (f"{case}_cmb.nii.gz", f"{case}_lesions.mrk.json")
+            }
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
-            write_page(folder / f"{case}.html", record, lesions, scene)
-            record["seconds"]["outputs"] = round(time.perf_counter() - started, ndigits=2)
+            write_page(folder / f"{case}.html", record, lesions, scene, self.viewer)
+            record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
             text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
+            self.also_write(folder, case)
         return self.output_dir / case
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

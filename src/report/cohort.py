@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic_path
+from ..mars import MARS
 from ..regions import REGIONS
-from .lesion_table import UNKNOWN
+from .burden import UNKNOWN, WORDS
 from .quality import quality_flags
 
 PARTICIPANT_COLUMNS: dict[str, str] = {
@@ -19,6 +20,9 @@ PARTICIPANT_COLUMNS: dict[str, str] = {
     "n_lesions": "number of suspected microbleeds",
     **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
     "n_no_region": "of them without a region, because the scan does not show a whole brain",
+    **{f"mars_{name.replace(' ', '_')}": f"of them {name} of the rating scale, approximate" for name in MARS},
+    **WORDS,
+    "regions": "how regions were found: registration, bounding box (less exact) or none",
     "mask_volume_ml": "volume of the brain mask, ml",
     "median_intensity": "median of the scan in the brain mask, in the file's own unit",
     "n_warnings": "number of warnings, which the JSON of the scan holds",
@@ -43,6 +47,9 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
         "n_lesions": counts["total"],
         **{f"n_{region}": counts[region] for region in REGIONS},
         "n_no_region": counts[UNKNOWN],
+        **{f"mars_{name.replace(' ', '_')}": row["mars"][name] for name in MARS},
+        **row["burden"],
+        "regions": row["regions"]["method"],
         "mask_volume_ml": row["quality"]["mask_volume_ml"],
         "median_intensity": row["quality"]["median_intensity"],
         "n_warnings": len(row["warnings"]),

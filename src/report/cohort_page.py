@@ -12,15 +12,17 @@ from urllib.parse import quote
 import numpy as np
 
 from ..files import atomic_path
+from .burden import UNKNOWN
+from .burden import WORDS as BURDEN
 from .cohort import PARTICIPANT_COLUMNS, cohort_table
-from .lesion_table import UNKNOWN
 from .page import LIMITS, cards_of, document, limits_section
 from .quality import RULE, measures, quality_flags
 
 Row = Mapping[str, Any]
 WIDTH, HEIGHT = 260, 130
 MAX_BINS = 24
-WORDS = {"case": "word", "status": "word", "qc": "word wrap"}
+WORDS = {"case": "word", "status": "word", "qc": "word wrap", **dict.fromkeys(BURDEN, "word")}
+NOT_SHOWN = ("reason", "mars_", "regions", "aria_h")
 UNITS = {"brain volume": "ml", "time": "s"}
 
 
@@ -148,7 +150,7 @@ def _edges(numbers: Sequence[float], whole: bool) -> np.ndarray:
 
 
 def _table(rows: Sequence[Row], page_of: Callable[[str], str]) -> str:
-    columns = {name: words for name, words in PARTICIPANT_COLUMNS.items() if name != "reason"}
+    columns = {name: words for name, words in PARTICIPANT_COLUMNS.items() if not name.startswith(NOT_SHOWN)}
     heads = "".join(
         f'<th{_class(name)} title="{escape(words)}"><button>{_title(name)}</button></th>'
         for name, words in columns.items()
@@ -157,8 +159,8 @@ def _table(rows: Sequence[Row], page_of: Callable[[str], str]) -> str:
     most = max((row["n_lesions"] for row in table if "n_lesions" in row), default=0)
     body = "".join(_row(row, columns, most, page_of) for row in table)
     return (
-        '<section><h2>Scans</h2><p class="hint">A row a scan, as in the table of the cohort. Click a heading to sort, '
-        "a name to see its pictures.</p>"
+        '<section><h2>Scans</h2><p class="hint">A row a scan; the table beside this page has more columns. Click a '
+        "heading to sort, a name to see its pictures.</p>"
         f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div></section>'
     )
 

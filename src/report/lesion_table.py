@@ -13,8 +13,11 @@ from monai.utils import convert_to_tensor
 
 from ..checks import check_same_shape
 from ..files import atomic_path
-from ..regions import REGIONS, mni_regions, region_at
+from ..mars import MARS, mars_at
+from ..regions import REGIONS, region_at
+from ..registration import apply_affine
 from ..transforms.lesion_filter import lesion_shapes
+from .burden import UNKNOWN
 
 COLUMNS: dict[str, str] = {
     "id": "value of the lesion in the instance map",
@@ -27,8 +30,9 @@ COLUMNS: dict[str, str] = {
     "volume_mm3": "volume of the voxels, mm3",
     "diameter_mm": "diameter of the sphere of that volume, mm",
     "probability": "that it is a microbleed, calibrated on simulated scans",
-    "region": "lobar, deep or infratentorial, approximate (bounding-box alignment with MNI152); n/a: not a whole brain",
+    "region": "lobar, deep or infratentorial, approximate (alignment with MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
+    "mars": "region of the Microbleed Anatomical Rating Scale, approximate; n/a: not a whole brain",
     "detector_probability": "highest probability of a voxel in the first step, where candidates are found",
     "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
     "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
@@ -37,10 +41,6 @@ COLUMNS: dict[str, str] = {
 
 KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, for its probability or by the clean-up"}
 """Last column of the table of candidates."""
-
-UNKNOWN = "n/a"
-EXTENT_PERCENTILES = (0.5, 99.5)
-EXTENT_RATIOS = (0.75, 1.25)  # of a brain's extents to those of MNI152; a crop, a slab or a bad mask lies outside
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Lesion:
     probability: float
     region: str = UNKNOWN
     side: str = UNKNOWN
+    mars: str = UNKNOWN
     detector_probability: float = nan
     ellipticity: float = nan
     edge_mm: float = nan
@@ -70,6 +71,7 @@ def lesion_table(
     affine: torch.Tensor | np.ndarray,
     brain_mask: torch.Tensor | None = None,
     detector_probability: torch.Tensor | None = None,
+    to_mni: torch.Tensor | None = None,
 ) -> list[Lesion]:
     """Return the lesions of an instance map in the order of their ids.
 
@@ -77,8 +79,10 @@ def lesion_table(
         instances: (1, H, W, D) whole numbers, 0 outside lesions.
         probability: (1, H, W, D).
         affine: (4, 4), voxel to RAS+ mm.
-        brain_mask: (1, H, W, D), non-zero in the brain. Without it no region and no distance to the edge is given.
+        brain_mask: (1, H, W, D), non-zero in the brain. Without it no distance to the edge is given.
         detector_probability: (1, H, W, D) of the first step, weights the centroids. Defaults to ``probability``.
+        to_mni: (4, 4), RAS mm of the scan to those of MNI152, see :func:`csvd.registration.align_to_mni`. Without it
+            no region is given.
 
     Raises:
         ValueError: the spatial shapes differ.
@@ -98,7 +102,7 @@ def lesion_table(
     weights = steps.clamp(min=1e-6)[:, None]  # a lesion drawn by hand may have probability 0
     total = torch.zeros(len(ids), 1, dtype=torch.float64).index_add(0, lesion, weights)
     centres = torch.zeros(len(ids), 3, dtype=torch.float64).index_add(0, lesion, index * weights) / total
-    points_mm = to_world(centres, affine)
+    points_mm = apply_affine(affine, centres)
     shapes = lesion_shapes(instances, affine, brain_mask)
     columns = (
         ids,
@@ -108,62 +112,32 @@ def lesion_table(
         (6 * shapes.volume_mm3 / torch.pi) ** (1 / 3),
         highest,
     )
-    places = _places(points_mm, brain_mask, affine)
+    places = _places(points_mm, to_mni)
     shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
     rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
     return [Lesion(*row) for row in rows]
 
 
-def to_world(points: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
-    """Map voxel indices (N, 3) to mm by an affine (4, 4)."""
-    return points.double() @ affine[:3, :3].T + affine[:3, 3]
-
-
-def approximate_mni(points_mm: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor) -> torch.Tensor | None:
-    """Map points to MNI152 by scaling the bounding box of the brain, along the world's axes, to that of the template.
-
-    The box spans the percentiles :data:`EXTENT_PERCENTILES` of the mask's voxels, so that a stray voxel does not count.
-
-    Args:
-        points_mm: (N, 3) RAS mm in the scan's world.
-        mask: (1, H, W, D), non-zero in the brain.
-        affine: (4, 4) of the mask.
-
-    Returns:
-        (N, 3) MNI mm, or ``None`` when the extents of the mask are not those of a whole brain.
-    """
-    template, template_affine = mni_regions()
-    low, high = _extent(convert_to_tensor(mask, track_meta=False)[0].cpu(), affine)
-    mni_low, mni_high = _extent(template, template_affine)
-    ratio = (high - low) / (mni_high - mni_low)
-    if not ((ratio > EXTENT_RATIOS[0]) & (ratio < EXTENT_RATIOS[1])).all():
-        return None
-    return (points_mm - low) / ratio + mni_low
-
-
-def _extent(mask: torch.Tensor, affine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the lower and upper corner, (3,) mm each, of a mask (H, W, D); NaN when it is empty."""
-    points_mm = to_world((mask > 0).nonzero(), affine)
-    if not len(points_mm):
-        return torch.full((3,), torch.nan), torch.full((3,), torch.nan)
-    # NumPy, because torch.quantile refuses more than 16 million values.
-    low, high = np.percentile(points_mm.numpy(), EXTENT_PERCENTILES, axis=0)
-    return torch.from_numpy(low), torch.from_numpy(high)
-
-
-def _places(points_mm: torch.Tensor, mask: torch.Tensor | None, affine: torch.Tensor) -> tuple[list[str], list[str]]:
-    """Return the regions and the sides of N points (N, 3) in mm."""
-    points_mni = None if mask is None else approximate_mni(points_mm, mask, affine)
-    if points_mni is None:
-        return [UNKNOWN] * len(points_mm), [UNKNOWN] * len(points_mm)
+def _places(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[str], list[str], list[str]]:
+    """Return the regions, sides and regions of the rating scale of N points (N, 3) in mm."""
+    if to_mni is None:
+        unknown = [UNKNOWN] * len(points_mm)
+        return unknown, unknown, unknown
+    points_mni = apply_affine(to_mni, points_mm)
     places = region_at(points_mni)
-    return [region for region, _ in places], [side for _, side in places]
+    return [region for region, _ in places], [side for _, side in places], mars_at(points_mni)
 
 
 def count_lesions(lesions: Sequence[Lesion]) -> dict[str, int]:
     """Return ``total`` and the number of lesions in each region, ``n/a`` included."""
     found = Counter(lesion.region for lesion in lesions)
     return {"total": len(lesions), **{region: found[region] for region in (*REGIONS, UNKNOWN)}}
+
+
+def count_mars(lesions: Sequence[Lesion]) -> dict[str, int]:
+    """Return the number of lesions in each region of :data:`csvd.mars.MARS`, and of those without one, ``n/a``."""
+    found = Counter(lesion.mars for lesion in lesions)
+    return {name: found[name] for name in (*MARS, UNKNOWN)}
 
 
 def write_lesions(lesions: Sequence[Lesion], path: str | os.PathLike[str]) -> None:

@@ -13,12 +13,14 @@ from .lesion_table import COLUMNS, UNKNOWN, Lesion
 from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
 from .scene import Scene
 from .style import CSS, SCRIPT
+from .viewer import viewer_section
 
 MAX_PICTURED = 40
 RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
 LIMITS = (
     "Vessels, calcifications, iron, sulci and air fields look like microbleeds, and small microbleeds are missed.",
-    "Region and side are approximate: the bounding box of the brain mask is aligned with MNI152, without registration.",
+    "Regions and sides are approximate: an affine map to MNI152, by registration or, where that is poor, by the "
+    "bounding box of the brain mask, and rules there. Close to a border they may be wrong, and so may the pattern.",
     "A number or a pattern of microbleeds does not diagnose a disease.",
     "The probability is calibrated on simulated scans, not on those of your scanner.",
 )
@@ -28,30 +30,36 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "detector_probability": "first step",
     "edge_mm": "edge mm",
 }
-WORDS = ("region", "side")
+WORDS = ("region", "side", "mars")
 SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
 HEADING = "Suspected microbleeds"
 
 
 def write_page(
-    path: str | os.PathLike[str], record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene
+    path: str | os.PathLike[str],
+    record: Mapping[str, Any],
+    lesions: Sequence[Lesion],
+    scene: Scene,
+    viewer: bool = True,
 ) -> None:
     """Write :func:`page` to a file."""
     with atomic_path(path) as temporary:
-        temporary.write_text(page(record, lesions, scene), encoding="utf-8")
+        temporary.write_text(page(record, lesions, scene, viewer), encoding="utf-8")
 
 
-def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene) -> str:
+def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, viewer: bool = True) -> str:
     """Return the HTML of the page.
 
     Args:
         record: what :class:`CaseWriter` writes to the JSON of the case.
         lesions: in the order of the table; the first 40 are pictured.
         scene: what the pictures are drawn from.
+        viewer: add :func:`viewer_section`.
     """
     sections = (
         warnings_section(record),
         _table(lesions),
+        viewer_section(scene, lesions) if viewer else "",
         _slabs(scene, lesions),
         _lesions(scene, lesions),
         masks_section(scene),
@@ -104,11 +112,14 @@ def document(case: str, kicker: str, summary: str, cards: str, sections: Iterabl
 
 
 def summary(record: Mapping[str, Any]) -> str:
-    """Return one line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5``."""
+    """Return a line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5; pattern: strictly lobar``."""
+    said = record["burden"]
     total, candidates = record["counts"]["total"], record["candidates"]
     return (
         f"{total or 'No'} suspected microbleed{'' if total == 1 else 's'} of {candidates} "
-        f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}"
+        f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}; "
+        f"pattern: {said['pattern']}; count range {escape(said['count_range'])}, on ARIA-H scales "
+        f"{escape(said['aria_h_range'])}"
     )
 
 
@@ -205,7 +216,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
 
 
 def _place(lesion: Lesion) -> str:
-    return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
+    return "region unknown" if lesion.region == UNKNOWN else f"{lesion.region} ({lesion.mars}), {lesion.side}"
 
 
 def masks_section(scene: Scene) -> str:
@@ -227,6 +238,7 @@ def details_section(record: Mapping[str, Any], settings: Mapping[str, Any]) -> s
     groups = {
         "Scan": record["input"],
         "Settings": settings,
+        "Regions": {name: value for name, value in (record["regions"] | record["mars"]).items() if value},
         "Seconds": record["seconds"],
         "Versions": record["versions"],
     }

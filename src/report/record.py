@@ -11,14 +11,21 @@ import torch
 from monai.data import MetaTensor
 
 from .. import __version__
-from .lesion_table import COLUMNS, Lesion, count_lesions
+from ..registration import Alignment
+from .burden import burden
+from .lesion_table import COLUMNS, Lesion, count_lesions, count_mars
 
 BRAIN_ML = (700.0, 2200.0)
 """Volumes of a brain mask that raise no warning: adults, brainstem and cerebellum included, with room for bad cuts."""
 
 
 def case_record(
-    case: str, item: Mapping[str, Any], scan: nib.Nifti1Image, image: torch.Tensor, lesions: Sequence[Lesion]
+    case: str,
+    item: Mapping[str, Any],
+    scan: nib.Nifti1Image,
+    image: torch.Tensor,
+    lesions: Sequence[Lesion],
+    alignment: Alignment,
 ) -> dict[str, Any]:
     """Return what can be told from the scan and its results; who runs the detector adds settings and times.
 
@@ -28,17 +35,23 @@ def case_record(
         scan: the input file.
         image: (1, H, W, D) volume of the file that was worked on.
         lesions: the table.
+        alignment: of the scan with MNI152, from which its regions come.
     """
     metas = [value.meta for value in item.values() if isinstance(value, MetaTensor)]
     quality = _quality(image, item.get("mask"), scan)
     warnings = [
         warning for meta in metas for warning in meta.get("warnings") or []
     ]  # batching turns an empty list into None
+    warnings += [*_warnings(quality["mask_volume_ml"]), *([alignment.warning] if alignment.warning else [])]
+    counts = count_lesions(lesions)
     return {
         "case": case,
         "research_use_only": True,
-        "counts": count_lesions(lesions),
-        "warnings": list(dict.fromkeys([*warnings, *_warnings(quality["mask_volume_ml"])])),
+        "counts": counts,
+        "mars": count_mars(lesions),
+        "burden": burden(counts),
+        "regions": {"method": alignment.method, "overlap": alignment.overlap},
+        "warnings": list(dict.fromkeys(warnings)),
         "notes": [note for note in [item.get("notes")] if note],
         "input": _input(scan, metas),
         "quality": quality,

@@ -3,7 +3,7 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +25,9 @@ class ResultWriter(ABC):
         contrast: ``"dark"`` or ``"bright"`` lesions, unless the item says which.
         overwrite: replace an earlier result, once the new one is complete.
         settings: further settings, for the record.
+
+    Attributes:
+        also_write: called with the folder, complete but not yet in place, and the name of each case.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class ResultWriter(ABC):
         self.contrast = contrast
         self.overwrite = overwrite
         self.settings = dict(settings or {})
+        self.also_write: Callable[[Path, str], object] = lambda folder, case: None
         self.seconds: dict[str, float] = {}
         self._started = 0.0
 

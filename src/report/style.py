@@ -44,6 +44,19 @@ a { color: var(--accent); }
 .lesion-card p { margin: 0.3rem 0.1rem 0; font-size: 0.89rem; }
 .lesion-card span { display: block; color: var(--soft); }
 .lesion-card:target .film { outline: 3px solid var(--lesion); }
+.planes { display: flex; align-items: end; } .planes > div { flex: 1 1 0; min-width: 0; }
+canvas { display: block; width: 100%; cursor: crosshair; border-radius: 4px; background: #000; }
+canvas:focus-visible { outline: 1px solid var(--brain); }
+.planes label { display: flex; gap: 0.6rem; color: #93a1ae; font-size: 0.76rem; padding: 0.3rem 0.2rem 0; }
+.planes input { flex: 1; min-width: 0; }
+input[type=range] { accent-color: var(--accent); }
+.controls { display: flex; flex-wrap: wrap; align-items: center; gap: 0.5rem 0.8rem; margin-top: 0.7rem; }
+.controls button { font: inherit; font-size: 0.87rem; padding: 0.25rem 0.8rem; border: 1px solid var(--line);
+  border-radius: 99px; background: var(--ground); color: inherit; cursor: pointer; }
+.controls label { display: flex; align-items: center; gap: 0.4rem; color: var(--soft); font-size: 0.87rem; }
+.controls input { width: 6rem; }
+.controls output { min-width: 23rem; text-align: center; font-variant-numeric: tabular-nums; }
+#viewer[data-ready] ~ section .lesion-card { cursor: pointer; }
 figure { margin: 0; break-inside: avoid; }
 figcaption { color: #93a1ae; font-size: 0.76rem; text-align: center; line-height: 1.5; }
 svg { display: block; width: 100%; background: #000; border-radius: 4px; }
@@ -72,9 +85,11 @@ svg .letter { fill: #dce6ee; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: 0.1rem 0.9rem; margin: 0; font-size: 0.9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 footer { padding-bottom: 2rem; color: var(--soft); font-size: 0.87rem; }
-@media (max-width: 640px) { main, header, footer { padding-inline: 0.8rem; } .lesions { grid-template-columns: 1fr; } }
+@media (max-width: 640px) { main, header, footer { padding-inline: 0.8rem; } .lesions { grid-template-columns: 1fr; }
+  .planes { flex-direction: column; align-items: stretch; } .controls output { min-width: 100%; } }
 @media print { @page { margin: 12mm; } body { background: #fff; font-size: 11px; print-color-adjust: exact;
-    -webkit-print-color-adjust: exact; } .switch { display: none; } .scroll { max-height: none; overflow: visible; }
+    -webkit-print-color-adjust: exact; } .switch, #viewer { display: none; }
+  .scroll { max-height: none; overflow: visible; }
   section { border: 0; padding: 0.4rem 0; } th { position: static; } thead { display: table-row-group; }
   tr, .film, .lesion-card { break-inside: avoid; } h2, .hint { break-after: avoid; }
   .slabs { grid-template-columns: repeat(5, 1fr); } .lesions { grid-template-columns: repeat(2, 1fr); } }

@@ -10,6 +10,7 @@ import numpy as np
 from monai.data import MetaTensor
 
 from ..files import atomic_folder, atomic_path
+from ..registration import align_to_mni
 from ..transforms import lesion_instances
 from .lesion_table import lesion_table, write_lesions
 from .record import case_record
@@ -37,14 +38,17 @@ class SubtypeWriter(ResultWriter):
 
     def write(self, item: Mapping[str, Any]) -> Path:
         """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
-        started = time.perf_counter()
         maps = {name: item[name].cpu() for name in ("lesions", "attention", "gradcam")}
         scan, case, image, mask = read_case(item, maps["lesions"])
         if mask is not None:
             maps["gradcam"] = maps["gradcam"] * mask  # its coarse cells reach beyond the brain
         instances = cast(MetaTensor, lesion_instances(maps["lesions"], 0.5))
-        lesions = lesion_table(instances, maps["lesions"], scan.affine, mask)
-        record = {**case_record(case, item, scan, image, lesions), **self._said(item)}
+        started = time.perf_counter()
+        alignment = align_to_mni(image, mask, scan.affine)
+        regions_done = time.perf_counter()
+        lesions = lesion_table(instances, maps["lesions"], scan.affine, mask, to_mni=alignment.matrix)
+        record = {**case_record(case, item, scan, image, lesions, alignment), **self._said(item)}
+        record["seconds"]["regions"] = round(regions_done - started, ndigits=2)
         record["warnings"] += _warnings(record)
         with atomic_folder(self.output_dir / case, self.overwrite) as folder:
             save_map(instances, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: microbleeds it saw")
@@ -55,7 +59,7 @@ class SubtypeWriter(ResultWriter):
             attention, heat = (scene.turned(maps[name]) for name in ("attention", "gradcam"))
             with atomic_path(folder / f"{case}.html") as path:
                 path.write_text(subtype_page(record, scene, attention.max(axis=(0, 1)), heat), encoding="utf-8")
-            record["seconds"]["outputs"] = round(time.perf_counter() - started, ndigits=2)
+            record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
             text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
         return self.output_dir / case

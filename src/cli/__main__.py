@@ -1,0 +1,5 @@
+"""``python -m csvd.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,142 @@
+"""Commands that make data, and what is made of it: ``csvd phantom``, ``datalist``, ``pack``, ``demo``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from ..checks import InputError
+from .app import app, console
+
+AXES = ("x_mm", "y_mm", "z_mm")
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder of the simulated cohort.")],
+    preset: Annotated[
+        str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random; or study, all sequences.")
+    ] = "ukbb",
+    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    phenotype: Annotated[
+        str | None, typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
+    ] = None,
+    lesions: Annotated[
+        float | None, typer.Option(help="Median microbleeds of a subject who has any; the protocol's when not given.")
+    ] = None,
+    mimics: Annotated[
+        float | None, typer.Option(help="How many times as many mimics as people have; the protocol's when not given.")
+    ] = None,
+    head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
+    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
+        0.8,
+        0.1,
+        0.1,
+    ),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores when not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
+) -> None:
+    """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
+    from ..phantom import write_cohort, write_studies
+
+    how: dict[str, Any] = {"jobs": jobs, "split": split, "overwrite": overwrite}
+    if preset == "study":
+        if head or phenotype or lesions or mimics:
+            raise InputError("preset 'study' takes no --head, --phenotype, --lesions or --mimics: leave them out.")
+        datalist = write_studies(subjects, out, seed, **how)
+    else:
+        how |= {"head": head, "phenotype": phenotype, "lesions": lesions, "mimics": mimics}
+        datalist = write_cohort(preset, subjects, out, seed, **how)
+    console.print(f"{subjects} simulated subjects: {datalist}")
+
+
+class Layout(str, Enum):
+    """How a data set is laid out."""
+
+    bids = "bids"
+    valdo = "valdo"
+    dou = "dou"
+    aibl = "aibl"
+    slicer = "slicer"
+
+
+@app.command()
+def datalist(
+    root: Annotated[Path, typer.Argument(help="Folder of the data set, or of results that were corrected.")],
+    layout: Annotated[
+        Layout, typer.Option(help="BIDS; VALDO Task 2, Dou (SWI), AIBL (Momeni); or results corrected in 3D Slicer.")
+    ],
+    out: Annotated[Path, typer.Option(help="The data list to write (.json).")],
+    scans: Annotated[
+        Path | None, typer.Option(help="slicer: scans of the results, a folder or data list; ROOT when not given.")
+    ] = None,
+    split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
+        0.8,
+        0.1,
+        0.1,
+    ),
+    seed: Annotated[int, typer.Option(help="Of the shuffling of subjects.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
+) -> None:
+    """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
+    from ..data import not_reviewed, read_layout
+    from ..splits import write_datalist
+
+    if out.exists() and not overwrite:
+        raise InputError(f"output '{out}' exists already: choose another name or --overwrite it.")
+    subjects = read_layout(root, layout.value, scans)
+    about = f"{layout.value}: {len(subjects)} subjects, shuffled with seed {seed}. Research use only."
+    write_datalist(out, subjects, split, seed, name=root.absolute().name, description=about)
+    total = sum(map(len, subjects))
+    labelled = sum("label" in item or "points" in item for items in subjects for item in items)
+    console.print(f"{total} scans of {len(subjects)} subjects, {labelled} annotated: {out}", soft_wrap=True)
+    left = not_reviewed(root) if layout is Layout.slicer else []
+    if left:
+        console.print(f"left out, not corrected since csvd wrote them: {', '.join(left)}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def pack(
+    bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
+    out: Annotated[Path, typer.Option(help="The archive to write (.zip).")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an archive that is there.")] = False,
+) -> None:
+    """Make a shareable archive, package included: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
+    from ..pack import pack_bundle
+
+    console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the simulated scan and of its results.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 2023,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demonstration.")] = False,
+) -> None:
+    """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
+    from ..demo import run_demo
+    from ..detection import find_bundle
+
+    rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
+    table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)
+    for name in ("true x, y, z", "radius", "region", "found x, y, z", "apart", "prob."):
+        table.add_column(name, justify="left" if name == "region" else "right", no_wrap=True)
+    for row in rows:
+        lesion, found = row["truth"], row["found"]
+        right = (
+            [_point(found), f"{row['distance_mm']:.1f}", f"{float(found['probability']):.2f}"] if found else ["missed"]
+        )
+        table.add_row(_point(lesion), f"{float(lesion['radius_mm']):.1f}", lesion["region"], *right)
+    console.print(table)
+    found = sum(row["found"] is not None for row in rows)
+    console.print(f"{found} of {len(rows)} simulated lesions were found, within 5 mm. Research use only.")
+    console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
+
+
+def _point(lesion: dict[str, str]) -> str:
+    """Return the position of a row of a lesion table, in mm, in columns."""
+    return " ".join(f"{float(lesion[axis]):5.1f}" for axis in AXES)

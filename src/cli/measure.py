@@ -1,0 +1,91 @@
+"""Commands that measure: ``csvd evaluate``, ``experiment``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import BundleFolder, app, console
+
+evaluate = typer.Typer(no_args_is_help=True, help="How good results are, where the truth is known.")
+app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.command("detection")
+def evaluate_detection(
+    cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
+    out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest probability; the bundle's when not given.")
+    ] = None,
+    bundle: BundleFolder = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(help="Further config, for example configs/no_frst.json.")
+    ] = None,
+    ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
+) -> None:
+    """Lesion-wise rates on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    from ..detection import find_bundle
+    from ..experiments import evaluate_cohort, operating_points, write_evaluation
+
+    settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
+    bundle = bundle or find_bundle("cmb_detection")
+    rows: list[dict] = []
+    curves: dict = {}
+    for cohort in cohorts:
+        metrics, default = evaluate_cohort(bundle, cohort, overlays=overlay or (), settings=settings)
+        rows += operating_points(metrics, default if threshold is None else threshold, cohort=cohort.name)
+        curves |= {f"{cohort.name}, {match}": metric for match, metric in metrics.items()}
+        write_evaluation(rows, curves, out)
+    console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
+
+
+@evaluate.command("classification")
+def evaluate_classification(
+    predictions: Annotated[Path, typer.Argument(help="Table that evaluate.json of csvd_classification wrote (.tsv).")],
+    out: Annotated[Path, typer.Option(help="Folder of the tables and of classification.png.")],
+    readers: Annotated[
+        Path | None, typer.Option(help="Table with `subject` and a column a human reader, each naming a class (.tsv).")
+    ] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="Table of the subjects with `csvd`, for example participants.tsv.")
+    ] = None,
+) -> None:
+    """Subject-wise rates with intervals: csvd evaluate classification predictions.tsv --out rates"""
+    from ..experiments import evaluate_classification as evaluate_table
+
+    for table in evaluate_table(predictions, out, readers, cohort):
+        console.print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+
+
+class Experiment(str, Enum):
+    """Which table."""
+
+    ablation = "ablation"
+    crossval = "crossval"
+    generalize = "generalize"
+    components = "components"
+    transfer = "transfer"
+    leave_out = "leave-out"
+    csvd_crossval = "csvd-crossval"
+
+
+@app.command()
+def experiment(
+    name: Annotated[Experiment, typer.Argument(help="Tables of the papers: detector, components, classifier.")],
+    out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; what is there is not done again.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small cohorts and short trainings: minutes on two cores.")
+    ] = False,
+    bundle: BundleFolder = None,
+) -> None:
+    """Train and measure on simulated cohorts, a table: csvd experiment ablation --quick --out ablation"""
+    from .. import experiments
+    from ..detection import find_bundle
+
+    size = (experiments.QUICK if quick else experiments.FULL)[name.value]
+    of = "csvd_classification" if name is Experiment.csvd_crossval else "cmb_detection"
+    study = experiments.Study(out, bundle or find_bundle(of), size.settings, console.print)
+    folder = getattr(experiments, name.name)(study, size)
+    console.print((folder / f"{name.value}.md").read_text(), soft_wrap=True, markup=False)

@@ -1,0 +1,144 @@
+"""Commands that take scans: ``csvd detect``, ``classify``, ``sort``."""
+
+import json
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from .app import (
+    AnySequence,
+    AsJson,
+    BundleFolder,
+    Contrast,
+    Device,
+    Jobs,
+    Mask,
+    OnDevice,
+    Overwrite,
+    Results,
+    Resume,
+    Section,
+    SeenAs,
+    Source,
+    Volume,
+    app,
+    console,
+    print_rows,
+)
+
+
+@app.command()
+def detect(
+    source: Source,
+    out: Results,
+    contrast: SeenAs = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest probability; else that of the operating point.")
+    ] = None,
+    operating_point: Annotated[
+        str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
+    ] = None,
+    mask: Mask = None,
+    section: Section = "test",
+    volume: Volume = None,
+    bundle: BundleFolder = None,
+    device: OnDevice = Device.auto,
+    any_sequence: AnySequence = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
+    ] = False,
+    jobs: Jobs = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
+    from ..detection import detect as detect_scans
+    from ..detection import find_bundle
+
+    settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
+    how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
+    bundle = bundle or find_bundle("cmb_detection")
+    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, dicom=dicom, settings=settings, **how)
+    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds")
+
+
+class Sex(str, Enum):
+    """Of the subject."""
+
+    female = "F"
+    male = "M"
+
+
+@app.command()
+def classify(
+    source: Source,
+    out: Results,
+    age: Annotated[float | None, typer.Option(help="In years, of a single scan; else the data list's.")] = None,
+    sex: Annotated[Sex | None, typer.Option(help="Of a single scan; else the data list's.")] = None,
+    lesions: Annotated[
+        Path | None, typer.Option(help="Microbleed mask on the grid of a single scan; found when not given.")
+    ] = None,
+    contrast: SeenAs = None,
+    mask: Mask = None,
+    section: Section = "test",
+    volume: Volume = None,
+    bundle: BundleFolder = None,
+    device: OnDevice = Device.auto,
+    any_sequence: AnySequence = False,
+    jobs: Jobs = 1,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
+    from ..detection import classify as classify_scans
+    from ..detection import find_bundle
+
+    known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
+    how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
+    how |= {"known": known, "settings": _settings(contrast, volume, device)}
+    gate = None if any_sequence else find_bundle("cmb_detection")
+    rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), gate_bundle=gate, **how)
+    print_rows(rows, out, as_json, lambda row: f"{row['likeliest']} {row['probabilities'][row['likeliest']]:.2f}")
+
+
+def _settings(contrast: Contrast | None, volume: int | None, device: Device, **more: Any) -> dict[str, Any]:
+    """Return the values of a config that the user gave."""
+    settings = {"contrast": contrast and contrast.value, "volume": volume, **more}
+    if device is not Device.auto:
+        settings["device"] = f"$torch.device('{device.value}')"
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@app.command()
+def sort(
+    study: Annotated[Path, typer.Argument(help="Folder with DICOM series or NIfTI files, also in subfolders.")],
+    bundle: BundleFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
+    from ..detection import find_bundle
+    from ..gate import sort_study
+
+    rows = sort_study(study, bundle or find_bundle("cmb_detection"))
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        return
+    table = Table(box=SIMPLE, collapse_padding=True)
+    for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        if row.named is None:
+            table.add_row(row.name, "", "", "", "", "no", row.reason)
+            continue
+        fit = "no" if row.named.contrast is None else f"yes, {row.named.contrast}"
+        seen = (row.named.pixels, f"{row.named.probability:.2f}", row.named.tags or "")
+        table.add_row(row.name, row.named.sequence, *seen, fit, row.named.warning)
+    console.print(table, markup=False)
+    console.print("Research use only.")
