@@ -19,12 +19,12 @@ WORK_MM = 3.0
 MARGIN_MM = 24.0
 EXTENT_PERCENTILES = (0.5, 99.5)
 EXTENT_RATIOS = (0.75, 1.25)  # of a brain's extents to those of MNI152; a crop, a slab or a bad mask lies outside
-MIN_OVERLAP = 0.88
-"""Dice overlap of brain and template below which a registration is poor; 24 simulated brains have 0.94 to 0.97."""
+MIN_OVERLAP = 0.9
+"""Dice overlap of brain and template below which a registration is poor; 23 simulated brains have 0.94 to 0.97."""
 VOLUME_RATIOS = (0.6, 2.0)  # of the template's brain to a plausible one
-LEVELS = ((3, 4.0), (2, 2.0))
+LEVELS = ((4, 8.0), (3, 4.0), (2, 2.0))
 """Of the multi-resolution registration: every which voxel, and standard deviation of the Gaussian in mm."""
-BINS, FIRST_STEP_MM, LAST_STEP_MM, RELAXATION, ITERATIONS = 32, 3.0, 0.03, 0.85, 150
+BINS, FIRST_STEP_MM, LAST_STEP_MM, RELAXATION, ITERATIONS = 32, 5.0, 0.05, 0.85, 150
 
 
 @dataclass(frozen=True)

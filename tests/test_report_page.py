@@ -11,7 +11,7 @@ import torch
 from geometry import planted_scan
 from PIL import Image
 
-from csvd.report import Lesion, count_lesions, lesion_table, make_scene, write_page
+from csvd.report import Lesion, burden, count_lesions, count_mars, lesion_table, make_scene, write_page
 from csvd.report.overlays import lesion_pictures, mask_pictures, slab_pictures
 from csvd.report.page import page
 from csvd.report.plane import Box, Plane
@@ -50,6 +50,9 @@ def record(lesions, **changes):
     return {
         "case": "sub-01",
         "counts": count_lesions(lesions),
+        "mars": count_mars(lesions),
+        "burden": burden(count_lesions(lesions)),
+        "regions": {"method": "registration", "overlap": 0.95},
         "candidates": 120,
         "threshold": 0.5,
         "contrast": "dark",
@@ -211,3 +214,12 @@ def test_scene_needs_volumes_of_one_shape():
         make_scene(torch.zeros(1, 8, 8, 9), zeros, None, np.eye(4), "dark")
     with pytest.raises(ValueError, match="cannot draw"):
         make_scene(zeros, zeros, torch.zeros(1, 8, 8, 9), np.eye(4), "dark")
+
+
+def test_pattern_and_count_ranges_are_said_without_a_diagnosis():
+    lesions = [Lesion(n, 0, 0, 0, 1, 2, 3, 14.1, 3.0, 0.9, "lobar", "left", "frontal") for n in (1, 2, 3)]
+    elements = Elements(page(record(lesions), lesions, many(3)[1]))
+    assert "pattern: strictly lobar; count range 2-4, on ARIA-H scales 1-4" in elements.text
+    assert "lobar (frontal), left" in elements.text
+    assert "does not diagnose" in elements.text
+    assert not re.search("angiopathy|CAA|hypertens", elements.text)

@@ -9,7 +9,7 @@ import torch
 from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fraction
 
 from csvd.regions import mni_regions
-from csvd.report import COLUMNS, Lesion, approximate_mni, count_lesions, lesion_table, write_candidates, write_lesions
+from csvd.report import COLUMNS, Lesion, count_lesions, count_mars, lesion_table, write_candidates, write_lesions
 
 
 def blocks(*boxes, shape=(20, 20, 20)):
@@ -68,34 +68,31 @@ def test_shapes_must_agree():
         lesion_table(torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4, 5), np.eye(4))
 
 
-def test_brain_of_the_template_is_mapped_to_itself_wherever_it_lies():
-    codes, affine = mni_regions()
-    moved = affine.clone()
-    moved[:3] = torch.diag(torch.tensor([0.9, 1.0, 1.1]).double()) @ affine[:3]
-    moved[:3, 3] += torch.tensor([7.0, -30.0, 12.0])
-    points_mni = torch.tensor([[30.0, -20.0, 40.0], [-25.0, 0.0, 5.0]])
-    points_mm = points_mni * torch.tensor([0.9, 1.0, 1.1]) + torch.tensor([7.0, -30.0, 12.0])
-    found = approximate_mni(points_mm.double(), codes[None] > 0, moved)
-    torch.testing.assert_close(found, points_mni.double(), atol=0.01, rtol=0)
-
-
-def test_lesions_of_a_whole_brain_get_region_and_side():
+def test_lesions_get_the_places_that_the_map_to_mni_says():
     codes, affine = mni_regions()
     instances = torch.zeros_like(codes, dtype=torch.int32)
     for number, point in enumerate([(40, -60, 30), (-26, 0, 0), (-20, -60, -40)], start=1):
         voxel = ((torch.tensor(point) - affine[:3, 3]) / affine.diagonal()[:3]).round().long()
         instances[tuple(voxel)] = number
-    lesions = lesion_table(instances[None], instances[None].float(), affine, codes[None])
-    places = [(lesion.region, lesion.side) for lesion in lesions]
-    assert places == [("lobar", "right"), ("deep", "left"), ("infratentorial", "left")]
+    shift = torch.eye(4, dtype=torch.float64)
+    shift[:3, 3] = torch.tensor([30.0, 20.0, -70.0])
+    scan_affine = torch.linalg.inv(shift) @ affine
+    lesions = lesion_table(instances[None], instances[None].float(), scan_affine, to_mni=shift)
+    places = [(lesion.region, lesion.side, lesion.mars) for lesion in lesions]
+    assert places == [
+        ("lobar", "right", "parietal"),
+        ("deep", "left", "basal ganglia"),
+        ("infratentorial", "left", "cerebellum"),
+    ]
     assert count_lesions(lesions) == {"total": 3, "lobar": 1, "deep": 1, "infratentorial": 1, "n/a": 0}
+    expected = {"parietal": 1, "basal ganglia": 1, "cerebellum": 1}
+    assert {name: number for name, number in count_mars(lesions).items() if number} == expected
 
 
-@pytest.mark.parametrize("mask", [torch.ones(1, 20, 20, 20), torch.zeros(1, 20, 20, 20), None])
-def test_crop_empty_mask_and_no_mask_give_no_region(mask):
-    lesions = lesion_table(*blocks((slice(4, 6),) * 3), np.eye(4), mask)
-    assert [(lesion.region, lesion.side) for lesion in lesions] == [("n/a", "n/a")]
-    assert count_lesions(lesions)["n/a"] == 1
+def test_without_a_map_to_mni_there_is_no_region():
+    lesions = lesion_table(*blocks((slice(4, 6),) * 3), np.eye(4), torch.ones(1, 20, 20, 20))
+    assert [(lesion.region, lesion.side, lesion.mars) for lesion in lesions] == [("n/a", "n/a", "n/a")]
+    assert count_lesions(lesions)["n/a"] == count_mars(lesions)["n/a"] == 1
 
 
 def test_table_is_read_back(tmp_path):

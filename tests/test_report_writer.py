@@ -14,6 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.transforms import Compose, CopyItemsd, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
 
+from csvd.regions import mni_tissue
 from csvd.report import CaseWriter, case_writer
 from csvd.transforms import LesionInstancesd, SelectVolumed
 
@@ -128,7 +129,7 @@ def test_json_tells_how_it_was_made(written):
     assert record["notes"] == ["a note"]
     assert record["input"]["file"] == path.name
     assert record["input"]["shape"] == list(scan.image.shape)
-    assert set(record["seconds"]) == {"preprocessing", "inference", "outputs"}
+    assert set(record["seconds"]) == {"preprocessing", "inference", "regions", "outputs"}
     assert set(record["versions"]) == {"csvd", "monai", "torch", "numpy", "nibabel", "python"}
     volume = {"index": 1, "of": 2, "rule": "last"} if len(scan.image.shape) == 4 else None
     assert record["input"].get("volume") == volume
@@ -138,7 +139,15 @@ def test_small_brain_mask_is_a_warning(written):
     _, _, folder = written
     record = read_json(folder)
     assert record["quality"]["mask_volume_ml"] == pytest.approx(4 / 3 * np.pi * 42 * 50 * 38 / 1000, rel=0.02)
-    assert record["warnings"][-1].startswith("the brain mask has 33")
+    assert record["warnings"][-2].startswith("the brain mask has 33")
+
+
+def test_half_a_brain_has_no_region_and_says_so(written):
+    _, _, folder = written
+    record = read_json(folder)
+    assert record["regions"] == {"method": "none", "overlap": None}
+    assert record["burden"] == {"count_range": "1", "aria_h_range": "1-4", "pattern": "n/a"}
+    assert record["warnings"][-1].startswith("the brain mask is not that of a whole brain")
 
 
 def test_page_counts_what_the_table_holds(written):
@@ -250,3 +259,23 @@ def test_map_on_another_grid_is_refused(tmp_path, save_scan):
     with pytest.raises(RuntimeError, match=r"shape \(12, 13, 14\), it has shape \(11, 13, 14\)"):
         CaseWriter(tmp_path / "out", threshold=0.5).write(cropped)
     assert not (tmp_path / "out").exists()
+
+
+def test_whole_brain_is_registered_and_its_lesion_has_a_place(tmp_path):
+    brain, grey, white, affine = mni_tissue()
+    moved = affine + np.array([[0, 0, 0, 9.0], [0, 0, 0, -20], [0, 0, 0, 15], [0, 0, 0, 0]])
+    fluid = brain * (1 - grey - white)
+    path = tmp_path / "sub-01_swi.nii.gz"
+    nib.save(nib.Nifti1Image((brain * (700 * grey + 600 * white + 900 * fluid)).astype(np.float32), moved), path)
+    found = item(path, mask=torch.from_numpy(brain)[None])
+    voxel = np.linalg.inv(affine) @ (26, 2, 0, 1)  # in the right putamen
+    for name in ("pred", "prob"):
+        found[name][(0, *voxel.round().astype(int)[:3])] = 1
+    folder = CaseWriter(tmp_path / "out", threshold=0.5).write(found)
+    (row,) = rows(folder)
+    assert (row["region"], row["side"], row["mars"]) == ("deep", "right", "basal ganglia")
+    record = read_json(folder)
+    assert record["regions"]["method"] == "registration"
+    assert record["regions"]["overlap"] > 0.98
+    assert (record["mars"]["basal ganglia"], record["burden"]["pattern"]) == (1, "strictly deep or infratentorial")
+    assert record["seconds"]["regions"] > 0
