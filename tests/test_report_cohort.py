@@ -10,6 +10,7 @@ from csvd.report import PARTICIPANT_COLUMNS, write_participants
 GOOD = {
     "case": "sub-01",
     "status": "ok",
+    "contrast": "dark",
     "counts": {"total": 5, "lobar": 3, "deep": 1, "infratentorial": 1, "n/a": 0},
     "mars": {**dict.fromkeys([*MARS, "n/a"], 0), "frontal": 3, "basal ganglia": 1, "cerebellum": 1},
     "burden": {"count_range": "5-10", "aria_h_range": "5-9", "pattern": "mixed"},
@@ -32,14 +33,14 @@ def test_good_scan_has_counts_and_quality(rows):
     assert list(rows[0]) == list(PARTICIPANT_COLUMNS)
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
     said = ["5-10", "5-9", "mixed", "registration"]
-    start, end = ["sub-01", "ok", "n/a", "5", "3", "1", "1", "0"], ["1402.5", "n/a", "1", "13.8"]
+    start, end = ["sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"], ["1402.5", "n/a", "1", "13.8"]
     assert list(rows[0].values()) == [*start, *mars, *said, *end]
 
 
 def test_bad_scan_has_its_reason_on_one_line(rows):
     assert rows[1]["reason"] == "scan 'sub-02.nii' must not be constant"
-    assert rows[1]["status"] == "failed"
-    rest = {rows[1][name] for name in PARTICIPANT_COLUMNS if name not in ("case", "status", "reason")}
+    assert (rows[1]["status"], rows[1]["qc"]) == ("failed", "failed")
+    rest = {rows[1][name] for name in PARTICIPANT_COLUMNS if name not in ("case", "status", "reason", "qc")}
     assert rest == {"n/a"}
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from ..files import atomic_path
 from ..mars import MARS
 from ..regions import REGIONS
 from .burden import UNKNOWN, WORDS
+from .quality import quality_flags
 
 PARTICIPANT_COLUMNS: dict[str, str] = {
     "case": "name of the scan and of its folder",
     "status": "ok or failed",
     "reason": "why it failed",
+    "qc": "why to look at it first: failed, warnings, or outlier among the scans, by a robust z-score; none: nothing",
     "n_lesions": "number of suspected microbleeds",
     **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
     "n_no_region": "of them without a region, because the scan does not show a whole brain",
@@ -55,11 +57,17 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def cohort_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return :func:`participant` of each row, with ``qc``, for which all of them are needed."""
+    flags = quality_flags(rows)
+    return [participant(row) | {"qc": "; ".join(said) or "none"} for row, said in zip(rows, flags, strict=True)]
+
+
 def write_participants(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write ``participants.tsv``: :func:`participant` of each row, ``n/a`` for what a scan does not have."""
+    """Write ``participants.tsv``: :func:`cohort_table` of the rows, ``n/a`` for what a scan does not have."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
         table.writeheader()
-        for row in rows:
-            table.writerow({name: UNKNOWN if value is None else value for name, value in participant(row).items()})
+        for row in cohort_table([*rows]):
+            table.writerow({name: UNKNOWN if value is None else value for name, value in row.items()})

@@ -31,6 +31,7 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "edge_mm": "edge mm",
 }
 WORDS = ("region", "side", "mars")
+SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
 HEADING = "Suspected microbleeds"
 
 
@@ -70,7 +71,7 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, vie
     return document(record["case"], "Suspected cerebral microbleeds", summary(record), _cards(record), sections)
 
 
-def document(case: str, kicker: str, summary: str, cards: str, sections: Iterable[str]) -> str:
+def document(case: str, kicker: str, summary: str, cards: str, sections: Iterable[str], pictures: bool = True) -> str:
     """Return the HTML of a page from its parts, research use said above and below.
 
     Args:
@@ -79,8 +80,9 @@ def document(case: str, kicker: str, summary: str, cards: str, sections: Iterabl
         summary: one line under it.
         cards: HTML of the numbers to see first.
         sections: HTML of all else.
+        pictures: there are some, whose outlines can be switched off.
     """
-    case = escape(case)
+    case, switch = escape(case), SWITCH if pictures else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -100,7 +102,7 @@ def document(case: str, kicker: str, summary: str, cards: str, sections: Iterabl
 </header>
 <main>
 {"".join(sections)}
-<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>
+{switch}
 </main>
 <footer><p>{RESEARCH_USE}</p></footer>
 <script>{SCRIPT}</script>

@@ -31,7 +31,7 @@ th button:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px
 th[aria-sort] { color: var(--accent); }
 th[aria-sort=ascending] button::after { content: " ↑"; } th[aria-sort=descending] button::after { content: " ↓"; }
 td { padding: 0.3rem 0.75rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; }
-th.word, td.word { text-align: left; }
+th.word, td.word { text-align: left; } td.wrap { white-space: normal; min-width: 11rem; }
 tbody tr:hover { background: #f3f8fa; } tr:target { background: #fff1cf !important; }
 td.bar { min-width: 9rem; background: linear-gradient(90deg, #bfe3ec var(--share), transparent 0) no-repeat
   0.75rem 50% / calc(100% - 4.6rem) 0.55rem; }
@@ -70,6 +70,12 @@ svg .letter { fill: #dce6ee; }
 .curve { background: none; } .curve polyline { fill: none; stroke: var(--accent); stroke-width: 1.2px; }
 .curve path { stroke: var(--soft); stroke-opacity: 0.4; stroke-width: 1px; }
 .curve text { stroke: none; fill: var(--soft); }
+.curve rect { fill: #7fb8c9; } .curve rect.outlier { fill: var(--lesion); }
+.curve path.median { stroke: var(--ink); stroke-opacity: 0.7; stroke-dasharray: 3 3; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 1rem 1.6rem; }
+.charts h3 { margin: 0 0 0.2rem; font-size: 0.95rem; color: var(--soft); font-weight: 600; }
+.details + .hint { margin: 0.9rem 0 0; }
+.warnings .long { max-height: 16rem; overflow: auto; }
 .bare .overlay { visibility: hidden; }
 .switch { display: block; position: sticky; bottom: 0.8rem; z-index: 2; width: max-content; margin: 0 0 0 auto;
   padding: 0.4rem 0.9rem; background: #22303d; color: #fff; border-radius: 99px; font-size: 0.87rem;
@@ -99,6 +105,6 @@ document.querySelectorAll("th button").forEach(button => button.addEventListener
   th.parentNode.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
   th.ariaSort = order;
 }));
-document.querySelector("#outlines").addEventListener("change", event =>
+document.querySelector("#outlines")?.addEventListener("change", event =>
   document.body.classList.toggle("bare", !event.target.checked));
 """

@@ -1,0 +1,197 @@
+"""Results as a BIDS derivative: the files of the cases under the names that other BIDS tools know."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..checks import InputError
+from ..data.sidecars import bids_root
+from ..files import atomic_path, check_output
+from .cohort import PARTICIPANT_COLUMNS, write_participants
+from .cohort_page import write_cohort_page
+from .page import LIMITS, RESEARCH_USE
+
+BIDS_VERSION = "1.10.0"
+ENDINGS = {"_cmb.nii.gz": "_dseg.nii.gz", "_prob.nii.gz": "_probseg.nii.gz", "_lesions.tsv": "_dseg.tsv"} | {
+    ".html": "_report.html",
+    ".json": "_record.json",
+}
+"""Names of the files of a case in a derivative; others keep theirs. BIDS covers ``dseg`` and ``probseg``."""
+
+IGNORED = ("*_report.html", "*_record.json", "*_candidates.tsv", "*_lesions.mrk.json", "index.html", "cohort.*")
+NAME = re.compile(
+    r"(?P<source>(?P<sub>sub-[^\W_]+)(_(?P<ses>ses-[^\W_]+))?(_(?!desc-)[^\W_]+-[^\W_]+)*)_(?P<suffix>[^\W_]+)"
+)
+README = f"""# Suspected cerebral microbleeds
+
+Made by csvd {__version__}. {RESEARCH_USE}
+
+- `*_desc-cmb*_dseg.nii.gz`: instance map on the grid of the scan, one number a lesion; `_dseg.tsv`: its lesions
+- `*_desc-cmb*_probseg.nii.gz`: probability of a microbleed
+- `*_desc-cmb*_report.html`: pictures and table of a scan; `_record.json`: settings, counts, versions and warnings
+- `*_desc-cmb*_candidates.tsv`: what was looked at, also what was not kept
+- `cohort.tsv`: a row a scan, also those that failed, with the reason; `participants.tsv`: a row a participant
+
+`desc` is `cmb` for a scan with the suffix `swi`; for others the suffix follows, as in `cmbT2starw`.
+
+""" + "".join(f"- {limit}\n" for limit in LIMITS)  # fmt: skip
+
+
+def derivative_path(out: Path, case: str, ending: str = "") -> Path:
+    """Return where a file of a case lies: ``out/sub-01/ses-1/anat/sub-01_ses-1_desc-cmb<ending>``.
+
+    Args:
+        out: folder of the derivative.
+        case: BIDS name of the scan without ``echo`` and ``part``, such as ``sub-01_ses-1_swi``. Scans that differ by
+            suffix only must not share a name, so suffixes other than ``swi`` follow in ``desc``: ``desc-cmbT2starw``.
+        ending: of the file, with suffix.
+
+    Raises:
+        InputError: the case has no such name.
+    """
+    match = NAME.fullmatch(case)
+    if match is None:
+        raise InputError(
+            f"scan '{case}' has no place in a BIDS derivative: its name must be like 'sub-01_ses-1_swi', without "
+            "`desc`. Give a BIDS folder, or leave out --bids."
+        )
+    kind = "" if match["suffix"] == "swi" else match["suffix"]
+    folders = [name for name in (match["sub"], match["ses"]) if name]
+    return out.joinpath(*folders, "anat", f"{match['source']}_desc-cmb{kind}{ending}")
+
+
+def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False) -> None:
+    """Check that the results of cases can be written into a derivative. Nothing is created.
+
+    Raises:
+        InputError: ``out`` cannot be written to, or is the data set of someone else; a case has no BIDS name, or has
+            results and ``overwrite`` is false.
+    """
+    check_output(out, ())
+    done = [path for case in cases if (path := derivative_path(out, case, "_record.json")).exists()]
+    if done and not overwrite:
+        more = f" and {len(done) - 1} more" if len(done) > 1 else ""
+        raise InputError(
+            f"output '{done[0]}'{more} exists already: give --overwrite to replace it, or choose another --out."
+        )
+    found = _description(out)
+    if found and "csvd" not in [made.get("Name") for made in found.get("GeneratedBy", [])]:
+        raise InputError(
+            f"output '{out}' holds the data set '{found.get('Name')}', which csvd did not make: choose a folder of its "
+            f"own, such as '{out / 'derivatives' / 'csvd'}'."
+        )
+
+
+def write_derivative(folder: Path, out: Path, image: Path) -> Path:
+    """Move the results of a case from their folder, which goes, to their places in a derivative; the record comes last.
+
+    Args:
+        folder: what :class:`CaseWriter` wrote; named like the case.
+        out: folder of the derivative.
+        image: the scan, which the sidecars name as their source.
+
+    Returns:
+        The record, ``*_record.json``: where it is, the results are complete.
+    """
+    case = folder.name
+    record = json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))
+    place = derivative_path(out, case)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    derivative_path(out, case, "_record.json").unlink(missing_ok=True)  # of earlier results, which are replaced now
+    _write_lesions(folder / f"{case}_lesions.tsv")
+    made = {**_sources(image), "SpatialReference": "orig", "Manual": False}
+    told = {name: {"Description": words} for name, words in record["columns"].items() if name != "id"}
+    _write_json({"Description": f"Suspected microbleeds. {RESEARCH_USE}", **made, **told}, place, "_dseg.json")
+    _write_json({"Description": f"Probability of a microbleed. {RESEARCH_USE}", **made}, place, "_probseg.json")
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{case}.json"):
+        ending = path.name.removeprefix(case)
+        with atomic_path(derivative_path(out, case, ENDINGS.get(ending, ending))) as temporary:
+            shutil.move(path, temporary)
+    folder.rmdir()
+    return derivative_path(out, case, "_record.json")
+
+
+def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) -> None:
+    """Write what a derivative says of itself and of all its scans; replaces what an earlier run said.
+
+    Args:
+        rows: as :func:`write_participants` takes them; of a case that failed there may be no file.
+        out: folder of the derivative.
+        source: BIDS folder of the scans.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    raw = Path(os.path.relpath(source, out)).as_posix()
+    doi = _description(source).get("DatasetDOI")
+    description = {
+        "Name": "csvd: suspected cerebral microbleeds. Research use only.",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "csvd", "Version": __version__, "Description": "Detection of cerebral microbleeds"}],
+        "SourceDatasets": [{"DOI": doi} if doi else {"URL": raw}],
+        "DatasetLinks": {"raw": raw},
+    }
+    _write_json(description, out, "/dataset_description.json")
+    _write_text("\n".join(IGNORED) + "\n", out / ".bidsignore")
+    _write_text(README, out / "README.md")
+    write_participants(rows, out / "cohort.tsv")
+    told = {name: {"Description": words} for name, words in PARTICIPANT_COLUMNS.items()}
+    _write_json(told, out, "/cohort.json")
+    _write_people(rows, out)
+    write_cohort_page(rows, out, lambda case: derivative_path(Path(), case, "_report.html").as_posix())
+
+
+def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
+    scans, failed = Counter[str](), Counter[str]()
+    for row in rows:
+        subject = row["case"].split("_")[0]
+        scans[subject] += 1
+        failed[subject] += row["status"] != "ok"
+    lines = [f"{subject}\t{number}\t{failed[subject]}\n" for subject, number in sorted(scans.items())]
+    _write_text("participant_id\tn_scans\tn_failed\n" + "".join(lines), out / "participants.tsv")
+    words = {"n_scans": "scans that were worked on", "n_failed": "of them without a result; cohort.tsv has the reasons"}
+    told = {name: {"Description": text} for name, text in words.items()}
+    _write_json({"Description": "Participants and their scans", **told}, out, "/participants.json")
+
+
+def _write_lesions(path: Path) -> None:
+    """Make the table of lesions a table of labels as BIDS has it: ``index`` and ``name`` first."""
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file, delimiter="\t")
+        columns = [name for name in table.fieldnames or () if name != "id"]
+        rows = [{"index": row["id"], "name": f"microbleed {row['id']}", **row} for row in table]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["index", "name", *columns], "n/a", "ignore", delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _sources(image: Path) -> dict[str, list[str]]:
+    root = bids_root(image)
+    return {} if root is None else {"Sources": [f"bids:raw:{image.absolute().relative_to(root).as_posix()}"]}
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    path = folder / "dataset_description.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except json.JSONDecodeError:
+        found = {"Name": "unknown"}
+    return found if isinstance(found, dict) else {"Name": "unknown"}
+
+
+def _write_json(content: Mapping[str, Any], place: Path, ending: str) -> None:
+    _write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", Path(f"{place}{ending}"))
+
+
+def _write_text(text: str, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
