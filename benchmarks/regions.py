@@ -51,7 +51,7 @@ def is_right(subject: Subject, matrix: torch.Tensor | None) -> tuple[np.ndarray,
 
 
 def measure(subject: Subject, index: int) -> dict[str, tuple[np.ndarray, bool, float, str]]:
-    """Return, for each mask and way, what is right, whether the pattern is, the seconds of a core, and the method that was used."""
+    """Return, for each mask and way, what is right, whether the pattern is, the seconds of a core, and the method."""
     kind = subject.protocol.contrasts[index % len(subject.protocol.contrasts)]
     image = MetaTensor(subject.images[kind][None], affine=subject.affine)
     masks = {"true mask": subject.mask[None]}
