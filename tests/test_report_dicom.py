@@ -163,6 +163,7 @@ def test_report_says_what_the_table_says(written):
             "Diameter": float(row["diameter_mm"]),
             "Probability": float(row["probability"]),
         }
+        assert group.finding_type.meaning == "Suspected cerebral microbleed"
         segment = seg.get_segment_description(number)
         assert (group.tracking_uid, group.tracking_identifier) == (segment.tracking_uid, segment.tracking_id)
         assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID

@@ -16,6 +16,8 @@ from .segmentation import ALGORITHM, NAME, Row, headers
 from .source import LPS, Plane
 
 SCHEME = "99CSVD"
+SUSPECTED = sr.CodedConcept("suspected-cmb", SCHEME, "Suspected cerebral microbleed")
+"""What is found: SNOMED CT would say haemorrhage, which reads as a diagnosis."""
 DIAMETER_METHOD = sr.CodedConcept("sphere", SCHEME, "Sphere of equal volume")
 WORDS = {"region": "Region, approximate", "susceptibility": "Sign of magnetic susceptibility"}
 """Columns of the table whose words are told, where it has them, and what they are called."""
@@ -80,7 +82,7 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(description.TrackingUID, description.TrackingID),
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, number),
-        finding_type=codes.SCT.Hemorrhage,
+        finding_type=SUSPECTED,
         finding_sites=sites,
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=[
@@ -123,7 +125,7 @@ def _count(planes: Sequence[Plane], lesions: int) -> Any:
     ]
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(hd.UID(), f"all {NAME}s"),
-        finding_type=codes.SCT.Hemorrhage,
+        finding_type=SUSPECTED,
         finding_sites=[sr.FindingSite(codes.SCT.Brain)],
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=[sr.Measurement(codes.SCT.NumberOfLesions, float(lesions), codes.UCUM.NoUnits)],
