@@ -58,6 +58,12 @@ def detect(
         str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
     ] = None,
     mask: Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")] = None,
+    phase: Annotated[
+        Path | None, typer.Option(help="Phase image or QSM (_qsm, _Chimap) on the scan's grid; else that beside it.")
+    ] = None,
+    drop_diamagnetic: Annotated[
+        bool, typer.Option("--drop-diamagnetic", help="Leave out what phase or QSM says is calcified.")
+    ] = False,
     section: Annotated[str, typer.Option(help="Part of a data list to read.")] = "test",
     volume: Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")] = None,
@@ -78,6 +84,8 @@ def detect(
         settings["operating_point"] = operating_point
     if volume is not None:
         settings["volume"] = volume
+    if drop_diamagnetic:
+        settings["drop_diamagnetic"] = True
     if device is not Device.auto:
         settings["device"] = f"$torch.device('{device.value}')"
     rows = detect_scans(
@@ -85,6 +93,7 @@ def detect(
         out,
         bundle or find_bundle("cmb_detection"),
         mask=mask,
+        phase=phase,
         section=section,
         overwrite=overwrite,
         any_sequence=any_sequence,

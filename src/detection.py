@@ -82,6 +82,7 @@ def detect(
     bundle: Path,
     *,
     mask: Path | None = None,
+    phase: Path | None = None,
     section: str = "test",
     overwrite: bool = False,
     any_sequence: bool = False,
@@ -94,6 +95,7 @@ def detect(
         out: folder of the results, one folder a case, and ``participants.tsv`` for more than one.
         bundle: folder of the detection bundle.
         mask: brain mask of a single scan, on its grid.
+        phase: phase image or QSM of a single scan, on its grid; else what lies beside it.
         section: part of a data list to read.
         overwrite: replace the results of an earlier run.
         any_sequence: detect whatever the sequence gate says of a scan.
@@ -106,7 +108,7 @@ def detect(
         InputError: the input or output cannot be used, or the only scan is bad. A bad scan of several becomes a row.
     """
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir))
+        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), phase=phase)
         check_output(out, [case.name for case in cases], overwrite=overwrite)
         settings = settings or {}
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}

@@ -9,6 +9,7 @@ from typing import Any
 from ..checks import InputError
 from .datalist import load_datalist
 from .dicom import choose_scan, convert_dicom, is_dicom_folder
+from .phase import phase_beside
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -22,6 +23,7 @@ class Case:
         name: unique among the cases of a run; names the output folder.
         image: the scan.
         mask: brain mask on the grid of the scan.
+        phase: phase image or QSM on the grid of the scan.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
@@ -30,6 +32,7 @@ class Case:
     name: str
     image: Path
     mask: Path | None = None
+    phase: Path | None = None
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -39,6 +42,8 @@ class Case:
         item = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
         if self.mask is not None:
             item["mask"] = str(self.mask)
+        if self.phase is not None:
+            item["phase"] = str(self.phase)
         if self.contrast is not None:
             item["contrast"] = self.contrast
         return item
@@ -49,8 +54,11 @@ def find_cases(
     mask: str | os.PathLike[str] | None = None,
     section: str = "test",
     workdir: str | os.PathLike[str] | None = None,
+    phase: str | os.PathLike[str] | None = None,
 ) -> list[Case]:
     """Return the scans that a path names. Only DICOM is read here: :func:`check_scan` judges each scan in its turn.
+
+    A scan gets the phase image that lies beside it, see :func:`csvd.data.find_phase`, unless it has another.
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
@@ -58,9 +66,11 @@ def find_cases(
         mask: brain mask, for a single scan.
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
+        phase: phase image or QSM, for a single scan.
 
     Raises:
-        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` meets several scans.
+        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` or ``phase`` meets
+            several scans.
     """
     path = Path(input_path)
     if not path.exists():
@@ -74,11 +84,13 @@ def find_cases(
     else:
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
-    if mask is None:
-        return cases
-    if len(cases) > 1:
-        raise InputError(f"mask '{mask}' fits one scan, '{path}' holds {len(cases)}. Name each mask in a data list.")
-    return [replace(cases[0], mask=Path(mask))]
+    given: dict[str, Any] = {name: Path(file) for name, file in (("mask", mask), ("phase", phase)) if file is not None}
+    if given and len(cases) > 1:
+        name, file = next(iter(given.items()))
+        raise InputError(
+            f"{name} '{file}' fits one scan, '{path}' holds {len(cases)}. Name each {name} in a data list."
+        )
+    return [_with_phase(replace(case, **given)) for case in cases]
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -124,8 +136,15 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
-    mask = item.get("mask")
-    return Case(name, image, mask=None if mask is None else Path(mask), contrast=item.get("contrast"), listed=item)
+    files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
+    return Case(name, image, **files, contrast=item.get("contrast"), listed=item)
+
+
+def _with_phase(case: Case) -> Case:
+    if case.phase is not None:
+        return case
+    phase, notes = phase_beside(case.image)
+    return replace(case, phase=phase, notes=[*case.notes, *notes])
 
 
 def _check_names(cases: list[Case], path: Path) -> None:

@@ -23,7 +23,8 @@ class CaseWriter(ResultWriter):
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
-    candidates, whose numbers ``pred`` keeps), ``subject`` (name of the case, else that of the file), ``contrast`` and
+    candidates, whose numbers ``pred`` keeps), ``susceptibility`` (of the candidates, see
+    :class:`csvd.transforms.Susceptibility`), ``subject`` (name of the case, else that of the file), ``contrast`` and
     ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
     not at all.
 
@@ -42,7 +43,8 @@ class CaseWriter(ResultWriter):
         started = time.perf_counter()
         pred, prob = item["pred"].cpu(), item["prob"].cpu()
         scan, case, image, mask = read_case(item, pred)
-        everything = lesion_table(item.get("candidates", pred), prob, scan.affine, mask, item.get("detector"))
+        candidates, told = item.get("candidates", pred), item.get("susceptibility")
+        everything = lesion_table(candidates, prob, scan.affine, mask, item.get("detector"), told)
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]
         record = {

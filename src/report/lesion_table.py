@@ -4,7 +4,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan, nan
 
 import numpy as np
@@ -14,6 +14,7 @@ from monai.utils import convert_to_tensor
 from ..checks import check_same_shape
 from ..files import atomic_path
 from ..regions import REGIONS, mni_regions, region_at
+from ..transforms import Susceptibility
 from ..transforms.lesion_filter import lesion_shapes
 
 COLUMNS: dict[str, str] = {
@@ -32,10 +33,12 @@ COLUMNS: dict[str, str] = {
     "detector_probability": "highest probability of a voxel in the first step, where candidates are found",
     "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
     "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
+    "susceptibility": "paramagnetic (as blood), diamagnetic (as calcification) or unclear; n/a: neither phase nor QSM",
+    "susceptibility_contrast": "of the lesion with what lies around it, in spreads of the brain; < 0: diamagnetic",
 }
 """Columns of the table, in order, and what they hold."""
 
-KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, for its probability or by the clean-up"}
+KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, by probability, susceptibility or clean-up"}
 """Last column of the table of candidates."""
 
 UNKNOWN = "n/a"
@@ -62,6 +65,8 @@ class Lesion:
     detector_probability: float = nan
     ellipticity: float = nan
     edge_mm: float = nan
+    susceptibility: str = UNKNOWN
+    susceptibility_contrast: float = nan
 
 
 def lesion_table(
@@ -70,6 +75,7 @@ def lesion_table(
     affine: torch.Tensor | np.ndarray,
     brain_mask: torch.Tensor | None = None,
     detector_probability: torch.Tensor | None = None,
+    susceptibility: Susceptibility | None = None,
 ) -> list[Lesion]:
     """Return the lesions of an instance map in the order of their ids.
 
@@ -79,6 +85,7 @@ def lesion_table(
         affine: (4, 4), voxel to RAS+ mm.
         brain_mask: (1, H, W, D), non-zero in the brain. Without it no region and no distance to the edge is given.
         detector_probability: (1, H, W, D) of the first step, weights the centroids. Defaults to ``probability``.
+        susceptibility: of the lesions, where phase or QSM is known.
 
     Raises:
         ValueError: the spatial shapes differ.
@@ -111,7 +118,11 @@ def lesion_table(
     places = _places(points_mm, brain_mask, affine)
     shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
     rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
-    return [Lesion(*row) for row in rows]
+    lesions = [Lesion(*row) for row in rows]
+    if susceptibility is None:
+        return lesions
+    sign, contrast = susceptibility.sign, susceptibility.contrast
+    return [replace(one, susceptibility=sign[one.id], susceptibility_contrast=contrast[one.id]) for one in lesions]
 
 
 def to_world(points: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:

@@ -27,8 +27,9 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "diameter_mm": "diameter mm",
     "detector_probability": "first step",
     "edge_mm": "edge mm",
+    "susceptibility_contrast": "its contrast",
 }
-WORDS = ("region", "side")
+WORDS = ("region", "side", "susceptibility")
 HEADING = "Suspected microbleeds"
 
 

@@ -3,6 +3,7 @@
 import math
 from itertools import product
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -40,7 +41,7 @@ def load_phase(path: str | None, scan: MetaTensor) -> tuple[torch.Tensor, str, s
     if not file.is_file():
         raise InputError(f"{name} does not exist: check the path.")
     try:
-        image = nib.load(file)
+        image = cast(nib.Nifti1Image, nib.load(file))
         _check_grid(name, image, scan, own)
         values = np.asarray(image.dataobj[_volume(image, scan)], dtype=np.float32)
     except (nib.filebasedimages.ImageFileError, EOFError, OSError, TypeError) as error:
@@ -77,7 +78,9 @@ def _check_grid(name: str, image: nib.Nifti1Image, scan: MetaTensor, own: str) -
     shape, affine = tuple(scan.shape[1:]), scan.affine.numpy(force=True)
     volume = _volume(image, scan)
     if image.shape[:3] != shape or len(image.shape) > 4 or (volume and volume[1] >= image.shape[3]):
-        raise InputError(f"{name} must have the shape of its scan '{own}', it is {image.shape}, not {shape}. Resample it.")
+        raise InputError(
+            f"{name} must have the shape of its scan '{own}', it is {image.shape}, not {shape}. Resample it."
+        )
     corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape))])
     shift = np.abs(corners @ (affine - image.affine).T).max()
     if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(affine).min():

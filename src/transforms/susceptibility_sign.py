@@ -101,7 +101,7 @@ class SusceptibilitySign(Transform):
         self.least_contrast = least_contrast
         self.least_evidence = least_evidence
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, instances: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor, kind: str
     ) -> Susceptibility:
         """Judge the lesions of an instance map.
@@ -133,7 +133,9 @@ class SusceptibilitySign(Transform):
             convention = (1 if evidence > 0 else -1) if abs(evidence) >= self.least_evidence else 0
         ids, contrast = lesion_contrast(labels, chi, brain, affine)
         values = dict(zip(ids.tolist(), (contrast * (convention or nan)).tolist(), strict=True))
-        return Susceptibility({lesion: self._sign(c) for lesion, c in values.items()}, values, kind, convention, evidence)
+        return Susceptibility(
+            {lesion: self._sign(c) for lesion, c in values.items()}, values, kind, convention, evidence
+        )
 
     def _sign(self, contrast: float) -> str:
         if not abs(contrast) >= self.least_contrast:  # NaN too
