@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -39,7 +40,7 @@ def phase_beside(image: str | os.PathLike[str]) -> tuple[Path | None, list[str]]
     if phase is None:
         return None, []
     try:
-        scan, other = nib.load(image), nib.load(phase)
+        scan, other = (cast(nib.Nifti1Image, nib.load(path)) for path in (image, phase))
     except (ImageFileError, OSError, EOFError):
         return None, []  # a scan that cannot be read is refused where it is checked
     shift = np.abs(scan.affine - other.affine).max() if scan.shape[:3] == other.shape[:3] else np.inf

@@ -43,7 +43,7 @@ def load_phase(path: str | None, scan: MetaTensor) -> tuple[torch.Tensor, str, s
     try:
         image = cast(nib.Nifti1Image, nib.load(file))
         _check_grid(name, image, scan, own)
-        values = np.asarray(image.dataobj[_volume(image, scan)], dtype=np.float32)
+        values = np.array(image.dataobj[_volume(image, scan)], dtype=np.float32)  # a copy: the file's may be read-only
     except (nib.filebasedimages.ImageFileError, EOFError, OSError, TypeError) as error:
         raise InputError(f"{name} cannot be read ({error}): convert it to NIfTI again.") from None
     bad = int((~np.isfinite(values)).sum())
