@@ -187,7 +187,7 @@ def save(values, affine, path):
 @pytest.fixture
 def item(simple, tmp_path):
     """Item as postprocessing sees it, and a function that saves a phase image beside the scan."""
-    phase, label, mask, affine = simple
+    _, label, mask, affine = simple
     meta = {"filename_or_obj": save(mask[0].float(), affine, tmp_path / "sub-01_swi.nii.gz")}
     maps = {key: MetaTensor(label.clone(), affine=affine, meta=dict(meta)) for key in ("candidates", "pred")}
     return {**maps, "mask": MetaTensor(mask, affine=affine)}

@@ -97,7 +97,7 @@ def find_cases(
     else:
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
-    files = {name: Path(file) for name, file in (("mask", mask), ("phase", phase)) if file is not None}
+    files: dict[str, Any] = {name: Path(file) for name, file in (("mask", mask), ("phase", phase)) if file is not None}
     said = {name: value for name, value in (known or {}).items() if value is not None}
     if (files or said) and len(cases) > 1:
         name, value = next(iter({**files, **said}.items()))
