@@ -19,7 +19,11 @@ SCHEME = "99CSVD"
 SUSPECTED = sr.CodedConcept("suspected-cmb", SCHEME, "Suspected cerebral microbleed")
 """What is found: SNOMED CT would say haemorrhage, which reads as a diagnosis."""
 DIAMETER_METHOD = sr.CodedConcept("sphere", SCHEME, "Sphere of equal volume")
-WORDS = {"region": "Region, approximate", "susceptibility": "Sign of magnetic susceptibility"}
+WORDS = {
+    "region": "Region, approximate",
+    "mars": "Region of the Microbleed Anatomical Rating Scale, approximate",
+    "susceptibility": "Sign of magnetic susceptibility",
+}
 """Columns of the table whose words are told, where it has them, and what they are called."""
 SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 DISCLAIMER = "Research use only: not a medical device. Suspected microbleeds, found by software, not reviewed."
