@@ -18,6 +18,7 @@ from .relative_susceptibility import phase_convention, relative_susceptibility
 
 SIGNS = ("paramagnetic", "diamagnetic", "unclear")
 REACH_MM = 6.0  # from a lesion's centre: some three times the radius of most
+CORE_MM = 1.5  # from there: what the detector outlines is larger than the deposit
 AT_ONCE = 256  # lesions whose patches are in memory
 
 
@@ -48,8 +49,9 @@ def lesion_contrast(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the numbers (N,) of the lesions and how far each differs from what lies around it, (N,).
 
-    That is the mean of the lesion less the median of the brain within 6 mm of its centre along each axis, without
-    lesions and the voxels that touch it, over the spread of the brain: 1.4826 times the median absolute deviation.
+    That is the mean of its voxels within 1.5 mm of its centre less the median of the brain within 6 mm along each
+    axis, without lesions and the voxels that touch it, over the spread of the brain: 1.4826 times the median absolute
+    deviation. NaN where there is no such voxel.
 
     Args:
         instances: (H, W, D) whole numbers, 0 outside lesions.
@@ -65,16 +67,19 @@ def lesion_contrast(
     index = instances.nonzero()
     ids, lesion, voxels = instances[tuple(index.T)].unique(return_inverse=True, return_counts=True)
     centres = torch.zeros(len(ids), 3).index_add(0, lesion, index.float()) / voxels[:, None]
-    size = [2 * int(half) + 1 for half in (REACH_MM / affine[:3, :3].norm(dim=0)).ceil()]
+    halves = (REACH_MM / affine[:3, :3].norm(dim=0)).ceil().int().tolist()
+    offsets = torch.meshgrid(*(torch.arange(-half, half + 1) for half in halves), indexing="ij")
+    in_core = (torch.stack(offsets, dim=-1).double() @ affine[:3, :3].T).norm(dim=-1) <= CORE_MM  # (h, w, d)
     volumes = torch.stack([instances.float(), chi, mask.float()])
     parts = []
     for some, here in zip(ids.split(AT_ONCE), centres.split(AT_ONCE), strict=True):
-        label, value, brain = gather_patches(volumes, here, size).unbind(dim=1)  # (N, h, w, d) each
+        label, value, brain = gather_patches(volumes, here, in_core.shape).unbind(dim=1)  # (N, h, w, d) each
         inside = label == some[:, None, None, None]
         beside = max_pool3d(inside.float()[:, None], kernel_size=3, stride=1, padding=1)[:, 0] > 0
         around = (brain > 0) & (label == 0) & ~beside
         background = value.masked_fill(~around, nan).flatten(1).nanmedian(dim=1).values
-        mean = (value * inside).flatten(1).sum(dim=1) / inside.flatten(1).sum(dim=1)
+        core = inside & in_core
+        mean = (value * core).flatten(1).sum(dim=1) / core.flatten(1).sum(dim=1)
         parts.append((mean - background) / spread)
     return ids, torch.cat(parts) if parts else torch.zeros(0)
 
