@@ -55,7 +55,7 @@ def is_bids(folder: Path) -> bool:
 
 
 def bids_scans(root: Path) -> list[BidsScan]:
-    """Return the susceptibility scans of a BIDS folder, one for each suffix and set of entities.
+    """Return the susceptibility scans of a BIDS folder, one for each suffix and set of entities, by name.
 
     Suffixes are those of :data:`BIDS_SUFFIXES`. Of several echoes the one that :func:`csvd.data.choose_scan` takes: the
     longest up to 50 ms by the sidecars, or the last where one of them tells no time. Of parts the magnitude, with the
@@ -72,7 +72,8 @@ def bids_scans(root: Path) -> list[BidsScan]:
         part, echo = entities.pop("part", None), entities.pop("echo", "0")
         kind = path.name.partition(".")[2].lower()  # the same name as .nii and .nii.gz: two scans, not two echoes
         groups[(*entities.items(), kind)].append(_File(path, suffix, part, int(echo) if echo.isdecimal() else 0))
-    return [scan for (*pairs, _), files in groups.items() for scan in _scans_of(dict(pairs), files, people)]
+    scans = [scan for (*pairs, _), files in groups.items() for scan in _scans_of(dict(pairs), files, people)]
+    return sorted(scans, key=lambda scan: scan.name)
 
 
 def _images(root: Path) -> Iterator[Path]:
