@@ -52,6 +52,7 @@ def detect(
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
     ] = False,
+    bids: Annotated[bool, typer.Option("--bids", help="Write a BIDS derivative; the source is a BIDS folder.")] = False,
     jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -64,8 +65,10 @@ def detect(
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
     bundle = bundle or find_bundle("cmb_detection")
-    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, dicom=dicom, settings=settings, **how)
-    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds")
+    rows = detect_scans(
+        source, out, bundle, any_sequence=any_sequence, dicom=dicom, bids=bids, settings=settings, **how
+    )
+    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds", bids)
 
 
 class Sex(str, Enum):
