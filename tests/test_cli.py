@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import highdicom as hd
 import nibabel as nib
 import numpy as np
 import pytest
@@ -294,6 +295,26 @@ def test_scan_without_orientation_says_so(csvd, scan, tmp_path):
     assert csvd("detect", path, ANYHOW, "--out", tmp_path)[0] == 0
     record = json.loads((tmp_path / "unoriented" / "unoriented.json").read_text())
     assert "states no orientation" in record["notes"][0]
+
+
+def test_dicom_objects_of_a_nifti_file_are_refused(csvd, scan, tmp_path):
+    code, _, errors = csvd("detect", scan, ANYHOW, "--dicom", "--out", tmp_path / "out")
+    assert (code, len(errors)) == (2, 1)
+    assert "--dicom needs the DICOM files of a scan, input" in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_dicom_objects_of_a_real_study_are_written_and_replaced(csvd, real_scans, tmp_path):
+    study, out = real_scans / "siemens-gre-magphase-dicom", tmp_path / "out"
+    assert csvd("detect", study, "--out", out, "--dicom", "--operating-point", "sensitivity_90")[0] == 0
+    [case] = out.iterdir()
+    lesions = rows_of(case / f"{case.name}_lesions.tsv")
+    segments = hd.seg.segread(case / f"{case.name}_seg.dcm").number_of_segments if lesions else 0
+    groups = hd.sr.srread(case / f"{case.name}_sr.dcm").content.get_volumetric_roi_measurement_groups()
+    assert segments == len(groups) == len(lesions)
+    assert csvd("detect", study, "--out", out, "--overwrite")[0] == 0
+    assert not list(case.glob("*.dcm"))
 
 
 @pytest.mark.slow

@@ -1,9 +1,12 @@
+import json
 import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
+from dicom_study import oblique, write_classic
 
 from csvd.data import Converted, InputError, choose_scan, convert_dicom, find_cases, is_dicom_folder
 
@@ -111,6 +114,10 @@ def test_dicom_without_a_place_to_convert_to_is_refused(tmp_path):
         ({"echo_ms": 20}, {"kind": "derived", "echo_ms": 40}),
         ({"echo_ms": 20}, {"gradient_echo": False, "echo_ms": 40}),
         ({"echo_ms": 20, "swi": True}, {"echo_ms": 25}),
+        ({"echo_ms": 12, "sequence": "T2*-GRE"}, {"echo_ms": 20, "sequence": "T1"}),
+        ({"echo_ms": 12}, {"echo_ms": 20, "sequence": "T1"}),
+        ({"echo_ms": 12, "sequence": "T2*-GRE"}, {"echo_ms": 30, "sequence": "T2*-GRE", "epi": True}),
+        ({"echo_ms": 12}, {"kind": "complex", "echo_ms": 20}),
         ({"echo_ms": 20, "swi": True}, {"kind": "derived", "swi": True, "echo_ms": 20}),
         ({"echo_ms": 25}, {"echo_ms": 20}),
         ({"echo_ms": 25}, {"echo_ms": 80}),
@@ -126,3 +133,94 @@ def test_better_scan_is_chosen_in_any_order(better, worse):
 
 def test_unknown_echo_time_is_called_so():
     assert choose_scan([converted("a", series="7 'swi'")])[1] == "echo 1 of 1 (TE unknown) of series 7 'swi', magnitude"
+
+
+def study_of(folder, workdir):
+    [case] = find_cases(folder, workdir=workdir)
+    return case
+
+
+def test_nested_study_of_real_enhanced_series_is_read(real_scans, tmp_path):
+    case = study_of(real_scans / "siemens-xa30-enhanced-dicom", tmp_path)
+    assert case.name == "siemens-xa30-enhanced-dicom"
+    assert "echo 2 of 2 (TE 12.5 ms) of series 8 'gre_field_mapping', magnitude, chosen from 12 images" in case.notes[0]
+    assert case.notes[1].startswith("series of the study: 5 'anat-T1w_acq-tfl', 7 'func-bold_task-fa_run-1', 8 ")
+    assert nib.load(case.phase).shape == nib.load(case.image).shape == (64, 64, 33)
+    assert json.loads(case.phase.with_suffix(".json").read_text())["SeriesNumber"] == 9
+    assert {path.parent.name for path in case.dicom} == {"8_gre_field_mapping"}
+
+
+@pytest.mark.parametrize("places", [("a/1", "b/c/2"), ("", "")])
+def test_phase_of_the_same_echo_belongs_to_the_scan(tmp_path, places):
+    study, work = tmp_path / "study", tmp_path / "work"
+    work.mkdir()
+    write_classic(study / places[0], oblique(), number=5)
+    write_classic(study / places[1], oblique(), number=6, kind="P")
+    case = study_of(study, work)
+    assert case.item()["phase"] == str(case.phase)
+    sidecars = [json.loads(path.with_suffix(".json").read_text()) for path in (case.image, case.phase)]
+    assert [(sidecar["SeriesNumber"], sidecar["EchoTime"]) for sidecar in sidecars] == [(5, 0.02), (6, 0.02)]
+    np.testing.assert_allclose(nib.load(case.phase).affine, nib.load(case.image).affine)
+    assert len(case.dicom) == 24
+    assert {path.name for path in work.rglob("*.nii")} == {case.image.name, case.phase.name}
+
+
+@pytest.mark.parametrize("other", [{"geometry": oblique(25), "kind": "P"}, {"kind": "REAL"}, {"kind": "M"}])
+def test_phase_of_another_grid_or_a_real_part_is_left_out(tmp_path, other):
+    write_classic(tmp_path / "study" / "1", oblique(), number=5, description="swi")
+    write_classic(tmp_path / "study" / "2", number=6, **{"geometry": oblique(), **other})
+    case = study_of(tmp_path / "study", tmp_path)
+    assert case.phase is None
+    assert "phase" not in case.item()
+    assert "series 5 'swi'" in case.notes[0]
+
+
+def test_series_spread_over_folders_and_copied_is_one_scan(tmp_path):
+    write_classic(tmp_path / "study" / "A", oblique(), echoes=(20.0,))
+    for path in sorted((tmp_path / "study" / "A").iterdir())[::2]:
+        (tmp_path / "study" / "B").mkdir(exist_ok=True)
+        shutil.copyfile(path, tmp_path / "study" / "B" / path.name)
+        path.rename(tmp_path / "study" / f"copy_{path.name}")
+    case = study_of(tmp_path / "study", tmp_path)
+    assert nib.load(case.image).shape == (48, 40, 12)
+    assert len(case.dicom) == 12
+
+
+def test_nested_studies_are_refused(tmp_path):
+    for number in (1, 2):
+        write_classic(tmp_path / "people" / str(number), oblique(), study=f"1.2.{number}")
+    with pytest.raises(InputError, match=r"people' must hold one study, it holds 2\. Give each its own folder"):
+        find_cases(tmp_path / "people", workdir=tmp_path)
+
+
+def test_folder_of_another_modality_is_named(tmp_path):
+    write_classic(tmp_path / "study", oblique())
+    for path in (tmp_path / "study").iterdir():
+        header = pydicom.dcmread(path)
+        header.Modality = "CT"
+        header.save_as(path)
+    with pytest.raises(InputError, match="must hold MR images, its 24 DICOM files are of modality CT"):
+        find_cases(tmp_path / "study", workdir=tmp_path)
+
+
+def test_what_cannot_be_read_or_converted_is_noted(tmp_path):
+    write_classic(tmp_path / "study" / "good", oblique(), number=5)
+    write_classic(tmp_path / "study" / "bad", oblique(), number=6, description="swi", echoes=(20.0,))
+    sorted((tmp_path / "study" / "bad").iterdir())[3].unlink()
+    (tmp_path / "study" / "broken").write_bytes(bytes(128) + b"DICM" + bytes(9))
+    case = study_of(tmp_path / "study", tmp_path)
+    notes = "\n".join(case.notes)
+    assert "series 6 'swi' is left out: DICOM folder" in notes
+    assert "1 DICOM files cannot be read, the first is 'broken'" in notes
+    assert "series 5 't2star'" in case.notes[0]
+
+
+def test_results_beside_a_study_are_no_series_of_it(tmp_path):
+    write_classic(tmp_path / "study", oblique())
+    (tmp_path / "study" / ".hidden").mkdir()
+    shutil.copyfile(next((tmp_path / "study").glob("IM*")), tmp_path / "study" / ".hidden" / "x")
+    path = next((tmp_path / "study").glob("IM*"))
+    header = pydicom.dcmread(path)
+    header.Modality, header.SeriesInstanceUID, header.SOPInstanceUID = "SEG", "1.2.3.4", "1.2.3.5"
+    header.save_as(tmp_path / "study" / "a_seg.dcm")
+    assert len(study_of(tmp_path / "study", tmp_path).dicom) == 24

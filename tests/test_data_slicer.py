@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from geometry import STORED, planted_scan, sphere_fraction
 from monai.data import MetaTensor
 
+from csvd.cli import main
 from csvd.data import InputError, NiftiReader, not_reviewed, read_layout
 from csvd.report import CaseWriter
 from csvd.transforms import LesionLabeld
@@ -110,6 +112,21 @@ def test_results_nobody_changed_are_no_truth(results):
     assert not_reviewed(folder) == ["sub-01_ses-1_swi", "sub-01_ses-2_swi"]
 
 
+def test_command_line_names_what_was_not_corrected(results, monkeypatch, capsys):
+    scans, folder = results
+    correct(folder, "sub-02_swi", fiducials((-1, -2, 3)))
+    out = folder.parent / "datalist.json"
+    command = ["csvd", "datalist", folder, "--layout", "slicer", "--scans", scans, "--split", 1, 0, 0, "--out", out]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in command])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().out
+    assert not ended.value.code
+    assert said.startswith("1 scans of 1 subjects, 1 annotated")
+    assert "left out, not corrected since csvd wrote them: sub-01_ses-1_swi, sub-01_ses-2_swi" in said
+    assert json.loads(out.read_text())["training"][0]["points"] == [[1, 2, 3]]
+
+
 def test_sessions_of_a_person_stay_together(results):
     scans, folder = results
     for case in ("sub-01_ses-1_swi", "sub-01_ses-2_swi"):
@@ -154,6 +171,9 @@ def test_data_list_tells_scans_of_one_name_apart(save_scan, tmp_path):
     save_markups(tmp_path / "reviewed" / "there.mrk.json", fiducials((-1, -2, 3)))
     (item,) = read(tmp_path / "reviewed", tmp_path / "list.json")
     assert (item["image"], item["contrast"]) == (str(images[1]), "bright")
+    (tmp_path / "list.json").write_text("{")
+    with pytest.raises(InputError, match=r"data list '.*list.json' is not JSON"):
+        read(tmp_path / "reviewed", tmp_path / "list.json")
 
 
 BAD_MARKUPS = {

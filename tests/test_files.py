@@ -72,6 +72,14 @@ def test_folder_is_replaced_by_one_with_the_same_files(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "case"]
 
 
+def test_results_that_the_new_folder_lacks_are_replaced_when_they_are_named(tmp_path):
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "a_seg.dcm").write_text("of an earlier run")
+    with atomic_folder(tmp_path / "case", overwrite=True, replaceable=["a_seg.dcm", "a_sr.dcm"]) as folder:
+        (folder / "table.tsv").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["case", "table.tsv"]
+
+
 def test_folder_that_holds_a_file_of_the_user_is_never_replaced(tmp_path):
     (tmp_path / "case").mkdir()
     (tmp_path / "case" / "scan.dcm").write_text("irreplaceable")

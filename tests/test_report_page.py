@@ -222,4 +222,4 @@ def test_pattern_and_count_ranges_are_said_without_a_diagnosis():
     assert "pattern: strictly lobar; count range 2-4, on ARIA-H scales 1-4" in elements.text
     assert "lobar (frontal), left" in elements.text
     assert "does not diagnose" in elements.text
-    assert not re.search("angiopathy|CAA|hypertens", elements.text)
+    assert not re.search("angiopathy|CAA|hypertens", re.sub('base64,[^"]*', "", elements.text))

@@ -1,6 +1,7 @@
 """The folder of a case: written from an evaluator's output, on the input's own grid, complete or not at all."""
 
 import csv
+import hashlib
 import json
 import os
 
@@ -176,6 +177,20 @@ def test_empty_result_is_a_table_with_its_header_and_a_page_that_says_so(tmp_pat
     assert read_json(folder)["quality"] == {"mask_volume_ml": None, "median_intensity": None}
 
 
+def test_scan_is_in_the_page_unless_it_shall_not(tmp_path, save_scan):
+    for viewer in (True, False):
+        folder = CaseWriter(tmp_path / f"{viewer}", threshold=0.5, viewer=viewer).write(item(save_scan()))
+        assert ('id="viewer"' in (folder / f"{folder.name}.html").read_text()) == viewer
+
+
+def test_record_knows_the_files_that_people_correct(tmp_path, save_scan):
+    folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan()))
+    digests = read_json(folder)["sha256"]
+    assert set(digests) == {f"{folder.name}_cmb.nii.gz", f"{folder.name}_lesions.mrk.json"}
+    for name, digest in digests.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+
+
 def test_empty_mask_is_a_warning(tmp_path, save_scan):
     mask = torch.zeros(1, 12, 13, 14)
     folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan(), mask=mask))
@@ -226,6 +241,14 @@ def test_overwrite_replaces_the_results_and_nothing_else(tmp_path, save_scan):
         CaseWriter(tmp_path / "out", threshold=0.3, overwrite=True).write(item(save_scan()))
     assert read_json(folder)["threshold"] == 0.2
     assert os.listdir(tmp_path / "out") == ["sub-01_swi"]
+
+
+def test_correction_is_not_overwritten(tmp_path, save_scan):
+    folder = CaseWriter(tmp_path / "out", threshold=0.5).write(item(save_scan()))
+    (folder / "sub-01_swi_lesions.mrk.json").write_text("corrected")
+    with pytest.raises(FileExistsError, match=r"sub-01_swi_lesions.mrk.json' was corrected since csvd wrote it"):
+        CaseWriter(tmp_path / "out", threshold=0.2, overwrite=True).write(item(save_scan()))
+    assert (folder / "sub-01_swi_lesions.mrk.json").read_text() == "corrected"
 
 
 def test_empty_folder_is_no_result(tmp_path, save_scan):

@@ -18,6 +18,8 @@ from .sequence import sequence_of_tags
 
 LONGEST_ECHO_MS = 50.0
 """Beyond this a gradient echo of the brain has little signal left."""
+PARTS = ("phase", "complex")
+"""Kinds of images that do not show tissue by itself, see :func:`image_kind`."""
 ECHO_TOLERANCE_MS = 0.02
 AFFINE_TOLERANCE_MM = 1e-2
 
@@ -75,7 +77,7 @@ def image_kind(types: Collection[str], description: str = "") -> str:
         description: that of the series.
     """
     words, description = {word.upper() for word in types}, description.upper()
-    if words & {"P", "PHASE"}:
+    if words & {"P", "PHASE", "PHASE MAP", "PHASE_MAP"}:
         return "phase"
     if words & {"REAL", "IMAGINARY"}:
         return "complex"
@@ -172,7 +174,7 @@ def choose_scan(scans: Sequence[Converted]) -> tuple[Converted, str]:
     Raises:
         InputError: all images are phase, real or imaginary.
     """
-    candidates = [scan for scan in scans if scan.kind not in ("phase", "complex")]
+    candidates = [scan for scan in scans if scan.kind not in PARTS]
     if not candidates:
         raise InputError(
             f"DICOM folder '{scans[0].folder}' must hold a magnitude image, its {len(scans)} images are all phase. "

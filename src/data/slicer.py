@@ -78,7 +78,7 @@ def find_reviews(root: Path) -> list[Review]:
     records = _records(root)
     folders = {folder: case for case, (folder, _) in records.items()}
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(root.rglob("*")):
+    for path in sorted(path for path in root.rglob("*") if not path.name.startswith(".")):
         if path.name.endswith("_cmb.seg.nrrd"):
             raise InputError(f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan.")
         of_others = path.parent not in folders and (path.parent / f"{path.parent.name}.json").exists()  # classifier
@@ -110,10 +110,7 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     for path in sorted(root.rglob("*.json")):
         if path.stem != path.parent.name:
             continue
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"result '{path}' is not JSON ({error}): make the results again.") from None
+        record = _read_json(path, "result")
         if "sha256" not in record:  # not of the detector
             continue
         if record["case"] in found:
@@ -123,6 +120,14 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
             )
         found[record["case"]] = (path.parent, record)
     return found
+
+
+def _read_json(path: Path, what: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{what} '{path}' is not JSON ({error}): make it again.") from None
+    return content if isinstance(content, dict) else {}
 
 
 def _case_of(path: Path) -> str:
@@ -142,13 +147,14 @@ class _Scans:
         self.source = source
         self.listed = source.suffix.lower() == ".json"
         self.cases: dict[str, list[Case]] = defaultdict(list)
-        if self.listed:
-            sections = [name for name, items in json.loads(source.read_text()).items() if items and type(items) is list]
-            for case in (case for section in sections for case in find_cases(source, section=section)):
-                self.cases[case.name].append(case)
+        if not self.listed:
+            for path in sorted(source.rglob("*.nii*")) if source.is_dir() else [source]:
+                self.cases[path.name].append(Case(path.name, path))
             return
-        for path in sorted(source.rglob("*.nii*")) if source.is_dir() else [source]:
-            self.cases[path.name].append(Case(path.name, path.absolute()))
+        content = _read_json(source, "data list")
+        for section in [name for name, items in content.items() if items and isinstance(items, list)]:
+            for case in find_cases(source, section=section):
+                self.cases[case.name].append(case)
 
     def find(self, review: Review) -> Case:
         """Return the scan of a case; raises an InputError unless there is one."""

@@ -88,9 +88,10 @@ def _sort_by_series(folder: Path, files: Sequence[Path]) -> tuple[Mapping[str, l
         try:
             tags = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
         except (InvalidDicomError, OSError, EOFError, ValueError):
-            unreadable.append(path.name)
-            continue
+            tags = pydicom.FileDataset(path, {})
         modality, study, uid, instance, number, description = (str(tags.get(tag) or "") for tag in TAGS)
+        if not modality and path.name != "DICOMDIR":
+            unreadable.append(path.name)
         if modality != "MR":
             others.add(modality or "unknown")
             continue
@@ -104,7 +105,7 @@ def _sort_by_series(folder: Path, files: Sequence[Path]) -> tuple[Mapping[str, l
     if not series:
         raise InputError(
             f"DICOM folder '{folder}' must hold MR images, its {len(files)} DICOM files are of modality "
-            f"{', '.join(sorted(others)) or 'unknown'}. Give the folder of the scan."
+            f"{', '.join(sorted(others))}. Give the folder of the scan."
         )
     notes = [f"{len(unreadable)} DICOM files cannot be read, the first is '{unreadable[0]}'"] if unreadable else []
     named: dict[str, list[Path]] = {}

@@ -48,9 +48,13 @@ class CaseWriter(ResultWriter):
         self.viewer = viewer
 
     def write(self, item: Mapping[str, Any]) -> Path:
-        """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
+        """Write the results of one scan and return their folder.
+
+        Raises as :meth:`ResultWriter.__call__`, and a FileExistsError where a person corrected a result that is there.
+        """
         pred, prob = item["pred"].cpu(), item["prob"].cpu()
         scan, case, image, mask = read_case(item, pred)
+        _check_not_corrected(self.output_dir / case)
         started = time.perf_counter()
         alignment = align_to_mni(image, mask, scan.affine)
         regions_done = time.perf_counter()
@@ -83,6 +87,17 @@ class CaseWriter(ResultWriter):
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
             self.also_write(folder, case)
         return self.output_dir / case
+
+
+def _check_not_corrected(folder: Path) -> None:
+    record = folder / f"{folder.name}.json"
+    written = json.loads(record.read_text(encoding="utf-8")).get("sha256", {}) if record.exists() else {}
+    for name, digest in written.items():
+        if (folder / name).exists() and _sha256(folder / name) != digest:
+            raise FileExistsError(
+                f"output '{folder / name}' was corrected since csvd wrote it and would be lost: move it elsewhere, or "
+                "choose another output folder."
+            )
 
 
 def _sha256(path: Path) -> str:

@@ -72,10 +72,13 @@ document.addEventListener("DOMContentLoaded", async () => {
       context.strokeStyle = "rgb(53 208 192 / 0.7)"; context.lineWidth = devicePixelRatio; context.stroke();
     }
     context.fillStyle = "#dce6ee"; context.font = `600 ${14 * devicePixelRatio}px system-ui, sans-serif`;
-    context.textBaseline = "middle";
-    context.fillText(letters[0], 6 * devicePixelRatio, canvas.height / 2);
-    context.textAlign = "right";
-    context.fillText(letters[1], canvas.width - 6 * devicePixelRatio, canvas.height / 2);
+    context.textBaseline = "middle"; context.strokeStyle = "#000"; context.lineWidth = 3 * devicePixelRatio;
+    letters.forEach((letter, k) => {
+      const x = k ? canvas.width - 6 * devicePixelRatio : 6 * devicePixelRatio;
+      context.textAlign = k ? "right" : "left";
+      context.strokeText(letter, x, canvas.height / 2);
+      context.fillText(letter, x, canvas.height / 2);
+    });
     slider.value = index;
   }
 

@@ -50,7 +50,7 @@ def make_report(
     observer = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
-        procedure_reported=sr.CodedConcept("mri-brain", SCHEME, "MRI of the brain"),
+        procedure_reported=codes.LN.BrainMRI,
         imaging_measurements=groups,
         title=codes.DCM.ImagingMeasurementReport,
     )

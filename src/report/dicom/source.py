@@ -15,10 +15,12 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from ...checks import InputError
-from ...data.dicom import ECHO_TOLERANCE_MS, image_kind
+from ...data.dicom import ECHO_TOLERANCE_MS, PARTS, image_kind
 
 TOLERANCE_VOXELS = 0.1
 LOWEST_CORRELATION = 0.99
+GE_TYPE, GE_TYPES = (0x0043, 0x102F), {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
+"""Private tag in which GE tells what ImageType does not."""
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """RAS+ mm to the patient coordinates of DICOM, and back."""
 
@@ -143,7 +145,7 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
     voxels = plane.voxels(image.affine, image.shape)
     try:
         stored = plane.pixels().astype(float).ravel()
-    except (RuntimeError, ImportError, AttributeError):
+    except RuntimeError:
         return  # a compressed image that only dcm2niix can read
     volume = (len(source.volumes) - 1,) if len(image.shape) > 3 else ()
     converted = np.asarray(image.dataobj[(..., *volume)], dtype=float)[voxels].ravel()
@@ -158,14 +160,14 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
 def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Iterator[Plane]:
     """Yield the planes of the sidecar's series, echo and kind."""
     echo_ms = 1000 * float(sidecar.get("EchoTime", 0))
-    kind = image_kind(sidecar.get("ImageType", []))
+    part = image_kind(sidecar.get("ImageType", [])) in PARTS
     for path in files:
         header = pydicom.dcmread(path, stop_before_pixels=True)
         if header.get("SeriesInstanceUID") != sidecar.get("SeriesInstanceUID", header.get("SeriesInstanceUID")):
             continue
         for plane in _frames(header, image) if "PerFrameFunctionalGroupsSequence" in header else _image(header, image):
             same_echo = not plane.echo_ms or not echo_ms or abs(plane.echo_ms - echo_ms) < ECHO_TOLERANCE_MS
-            if plane.kind == kind and same_echo:
+            if (plane.kind in PARTS) == part and same_echo:
                 yield plane
 
 
@@ -176,7 +178,7 @@ def _image(header: Dataset, image: Any) -> Iterator[Plane]:
         float(header.get("AcquisitionNumber") or 0),
         float(header.get("InstanceNumber") or 0),
     )
-    types = list(header.get("ImageType", []))
+    types = [*header.get("ImageType", []), GE_TYPES.get(header[GE_TYPE].value, "") if GE_TYPE in header else ""]
     echo = header.get("EchoTime")
     known: dict[str, Any] = {
         "header": header,

@@ -86,7 +86,7 @@ def _complete(planes: Sequence[Plane]) -> Sequence[Plane]:
             if name not in header:
                 setattr(header, name, "")
         if header.PatientSex not in SEXES:
-            header.PatientSex = "O"
+            header.PatientSex = ""
         if "PerFrameFunctionalGroupsSequence" in header:
             shared, first = header.SharedFunctionalGroupsSequence[0], header.PerFrameFunctionalGroupsSequence[0]
             for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):  # some scanners repeat them a frame
