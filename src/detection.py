@@ -21,6 +21,8 @@ from .gate import SequenceGate, check_sequence
 from .report import (
     check_derivative,
     derivative_path,
+    read_rows,
+    source_of,
     write_cohort_page,
     write_dataset,
     write_derivative,
@@ -142,6 +144,23 @@ def detect(source: Path, out: Path, bundle: Path, *, any_sequence: bool = False,
         how: further arguments of :func:`run_bundle`.
     """
     return run_bundle(source, out, bundle, write_cohort, gate_bundle=None if any_sequence else bundle, **how)
+
+
+def report(out: Path) -> Path:
+    """Write table and page of a cohort once more, from the results that are there, and return the page.
+
+    Args:
+        out: folder of the results of :func:`detect`, or BIDS derivative in its BIDS folder.
+
+    Raises:
+        InputError: it holds no results.
+    """
+    if (out / "dataset_description.json").exists():
+        rows = read_rows(out, "sub-*/**/*_record.json", "cohort.tsv")
+        write_dataset(rows, out, source_of(out))
+    else:
+        write_cohort(read_rows(out), out / "participants.tsv")
+    return out / "index.html"
 
 
 def write_cohort(rows: Sequence[Row], table: Path) -> None:

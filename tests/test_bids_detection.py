@@ -10,7 +10,7 @@ from bids import save_json
 from geometry import planted_scan
 
 from csvd.data import InputError
-from csvd.detection import detect, find_bundle
+from csvd.detection import detect, find_bundle, report
 
 BUNDLE = find_bundle("cmb_detection")
 
@@ -59,7 +59,8 @@ def test_results_are_those_of_one_folder_a_scan(root, derivative, tmp_path):
         other = nib.load(derivative / place[:5] / "anat" / f"{place}_dseg.nii.gz")
         assert np.array_equal(one.affine, other.affine)
         assert np.array_equal(one.dataobj, other.dataobj)
-    assert (tmp_path / "out" / "index.html").exists()
+    before = (tmp_path / "out" / "index.html").read_text()
+    assert report(tmp_path / "out").read_text() == before
 
 
 def test_derivative_is_resumed_and_not_replaced_unasked(root, derivative):
@@ -71,6 +72,17 @@ def test_derivative_is_resumed_and_not_replaced_unasked(root, derivative):
     assert [row["status"] for row in rows] == ["ok", "failed", "ok", "failed"]
     assert record.stat().st_mtime_ns == written
     assert json.loads(record.read_text())["case"] == "sub-1_swi"
+
+
+def test_table_and_page_are_written_again(root, derivative, tmp_path):
+    names = ("index.html", "cohort.tsv", "dataset_description.json")
+    before = [(derivative / name).read_text() for name in names]
+    for name in ("index.html", "cohort.json"):
+        (derivative / name).unlink()
+    assert report(derivative) == derivative / "index.html"
+    assert [(derivative / name).read_text() for name in names] == before
+    with pytest.raises(InputError, match=r"must hold results of `csvd detect`, it holds none"):
+        report(tmp_path)
 
 
 def test_other_input_is_refused(tmp_path, save_scan):

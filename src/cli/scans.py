@@ -120,6 +120,14 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
 
 
 @app.command()
+def report(results: Annotated[Path, typer.Argument(help="Folder of the results of csvd detect.")]) -> None:
+    """Write table and page of a cohort once more: csvd report results"""
+    from ..detection import report as report_cohort
+
+    console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
+
+
+@app.command()
 def sort(
     study: Annotated[Path, typer.Argument(help="Folder with DICOM series or NIfTI files, also in subfolders.")],
     bundle: BundleFolder = None,
