@@ -16,9 +16,19 @@ from monai.data import DataLoader, Dataset
 
 from . import __version__
 from .cohorts import Row, gather, local_device, own_share, place, run_each
-from .data import Case, InputError, check_output, check_scan, find_cases
+from .data import Case, InputError, check_output, check_scan, find_cases, is_bids
 from .gate import SequenceGate, check_sequence
-from .report import write_participants, write_subtypes
+from .report import (
+    check_derivative,
+    derivative_path,
+    read_rows,
+    source_of,
+    write_cohort_page,
+    write_dataset,
+    write_derivative,
+    write_participants,
+    write_subtypes,
+)
 
 CONFIG = "configs/inference.json"
 WRITER = "handlers#1"  # of the results, in that config
@@ -47,13 +57,19 @@ class BundleRunner:
         settings: values that replace those of the config, by config id, for example ``{"threshold": 0.3}``.
         gate_bundle: folder of the bundle whose sequence gate refuses scans of other sequences; none is refused without.
         dicom: write DICOM objects too; the scans come from DICOM.
+        derivative: BIDS derivative, into which the results go.
 
     Raises:
         InputError: a bundle has no inference config or no weights.
     """
 
     def __init__(
-        self, bundle: Path, settings: Mapping[str, Any], gate_bundle: Path | None = None, dicom: bool = False
+        self,
+        bundle: Path,
+        settings: Mapping[str, Any],
+        gate_bundle: Path | None = None,
+        dicom: bool = False,
+        derivative: Path | None = None,
     ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
@@ -65,6 +81,7 @@ class BundleRunner:
         self.evaluator = parser.get_parsed_content("evaluator")
         self.writer = parser.get_parsed_content(WRITER)
         self.dicom = dicom
+        self.derivative = derivative
         self.output_dir = Path(parser.get_parsed_content("output_dir"))
 
     def __call__(self, case: Case) -> dict[str, Any]:
@@ -85,7 +102,10 @@ class BundleRunner:
         self.evaluator.data_loader = DataLoader(Dataset([case.item(self.also)], self.preprocessing), batch_size=1)
         self.evaluator.state.epoch_length = 1
         self.evaluator.run()
-        return json.loads(record_path(self.output_dir, case.name).read_text(encoding="utf-8"))
+        record = record_path(self.output_dir, case.name)
+        if self.derivative is not None:
+            record = write_derivative(record.parent, self.derivative, case.image)
+        return json.loads(record.read_text(encoding="utf-8"))
 
 
 def read_config(bundle: Path, settings: Mapping[str, Any]) -> ConfigParser:
@@ -103,9 +123,14 @@ def read_config(bundle: Path, settings: Mapping[str, Any]) -> ConfigParser:
     return parser
 
 
-def record_path(out: Path, case: str) -> Path:
-    """Return where the JSON of a case is."""
-    return out / case / f"{case}.json"
+def record_path(out: Path, case: str, bids: bool = False) -> Path:
+    """Return where the JSON of a case is, in a BIDS derivative where asked."""
+    return derivative_path(out, case, "_record.json") if bids else out / case / f"{case}.json"
+
+
+def page_path(out: Path, case: str, bids: bool = False) -> Path:
+    """Return where the page of a case is, in a BIDS derivative where asked."""
+    return derivative_path(out, case, "_report.html") if bids else out / case / f"{case}.html"
 
 
 def detect(source: Path, out: Path, bundle: Path, *, any_sequence: bool = False, **how: Any) -> list[Row]:
@@ -118,7 +143,30 @@ def detect(source: Path, out: Path, bundle: Path, *, any_sequence: bool = False,
         any_sequence: detect whatever the sequence gate says of a scan.
         how: further arguments of :func:`run_bundle`.
     """
-    return run_bundle(source, out, bundle, write_participants, gate_bundle=None if any_sequence else bundle, **how)
+    return run_bundle(source, out, bundle, write_cohort, gate_bundle=None if any_sequence else bundle, **how)
+
+
+def report(out: Path) -> Path:
+    """Write table and page of a cohort once more, from the results that are there, and return the page.
+
+    Args:
+        out: folder of the results of :func:`detect`, or BIDS derivative in its BIDS folder.
+
+    Raises:
+        InputError: it holds no results.
+    """
+    if (out / "dataset_description.json").exists():
+        rows = read_rows(out, "sub-*/**/*_record.json", "cohort.tsv")
+        write_dataset(rows, out, source_of(out))
+    else:
+        write_cohort(read_rows(out), out / "participants.tsv")
+    return out / "index.html"
+
+
+def write_cohort(rows: Sequence[Row], table: Path) -> None:
+    """Write the table of a cohort, and its page beside it."""
+    write_participants(rows, table)
+    write_cohort_page(rows, table.parent)
 
 
 def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None, **how: Any) -> list[Row]:
@@ -149,6 +197,7 @@ def run_bundle(
     resume: bool = False,
     jobs: int = 1,
     dicom: bool = False,
+    bids: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Run a bundle on a scan, a folder of scans, a DICOM series or a data list.
@@ -156,8 +205,8 @@ def run_bundle(
     Under ``torchrun`` each process takes its share, and all return all rows.
 
     Args:
-        source: ``.nii``, ``.nii.gz``, a folder of them, a DICOM series folder, or a data list (``.json``).
-        out: folder of the results, one folder a case, and ``participants.tsv`` for more than one.
+        source: ``.nii``, ``.nii.gz``, a folder of them, a BIDS or a DICOM folder, or a data list (``.json``).
+        out: folder of the results, one folder a case, and a table and a page for more than one.
         bundle: its folder.
         write_table: writes ``participants.tsv``.
         gate_bundle: see :class:`BundleRunner`.
@@ -169,6 +218,8 @@ def run_bundle(
         resume: keep the results of an earlier run with the same settings, and try again what failed.
         jobs: processes, see :func:`csvd.cohorts.run_each`.
         dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
+        bids: write a BIDS derivative, see :mod:`csvd.report.bids`; ``source`` is a BIDS folder. Only when asked for,
+            because BIDS leaves no place for one folder a scan.
         settings: further values for the inference config, by config id.
 
     Returns:
@@ -178,25 +229,31 @@ def run_bundle(
         InputError: the input or output cannot be used, results to resume were made with other settings, or the only
             scan is bad. A bad scan of several becomes a row.
     """
-    settings = {"output_dir": str(out), "overwrite": overwrite, **local_device(), **(settings or {})}
+    if bids and not (source.is_dir() and is_bids(source)):
+        raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        results = Path(workdir) / "results" if bids else out
+        settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
         cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), known=known, phase=phase)
         own = own_share(cases)
-        done = _finished(own, out, read_config(bundle, settings)) if resume else []
+        done = _finished(own, out, read_config(bundle, settings), bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
-        check_output(out, [case.name for case in left], overwrite=overwrite)
+        (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
         if dicom and not all(case.dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
-        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom)
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None)
         if len(cases) == 1 and left:
-            return [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
-        rows = gather(done + run_each(left, make, jobs), cases)
-    if place()[0] == 0 and len(cases) > 1:
+            rows = [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
+        else:
+            rows = gather(done + run_each(left, make, jobs), cases)
+    if place()[0] == 0 and bids:
+        write_dataset(rows, out, source)
+    elif place()[0] == 0 and len(cases) > 1:
         write_table(rows, out / "participants.tsv")
     return rows
 
 
-def _finished(cases: Sequence[Case], out: Path, config: ConfigParser) -> list[Row]:
+def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool) -> list[Row]:
     """Return the rows of those cases that have results.
 
     Raises:
@@ -206,7 +263,7 @@ def _finished(cases: Sequence[Case], out: Path, config: ConfigParser) -> list[Ro
     wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
     rows = []
     for case in cases:
-        path = record_path(out, case.name)
+        path = record_path(out, case.name, bids)
         if not path.exists():
             continue
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -35,7 +35,9 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
-Source = Annotated[Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans or DICOM, or data list (.json).")]
+Source = Annotated[
+    Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans, BIDS or DICOM, or data list (.json).")
+]
 Results = Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")]
 SeenAs = Annotated[
     Contrast | None,
@@ -55,9 +57,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results th
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 
 
-def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict], str]) -> None:
+def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict], str], bids: bool = False) -> None:
     """Print what came of each scan, and where to look; under ``torchrun`` the first process alone prints."""
     from ..cohorts import place
+    from ..detection import page_path
 
     if place()[0]:
         return
@@ -70,6 +73,6 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
             continue
         for warning in row["warnings"]:
             console.print(f"{row['case']}: warning: {warning}", soft_wrap=True, markup=False)
-        page = out / row["case"] / f"{row['case']}.html"
+        page = page_path(out, row["case"], bids)
         console.print(f"{row['case']}: {say(row)}, see {page}", soft_wrap=True, markup=False)
     console.print("Research use only.")

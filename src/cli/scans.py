@@ -58,6 +58,7 @@ def detect(
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
     ] = False,
+    bids: Annotated[bool, typer.Option("--bids", help="Write a BIDS derivative; the source is a BIDS folder.")] = False,
     jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -79,8 +80,10 @@ def detect(
         "overwrite": overwrite,
     }
     bundle = bundle or find_bundle("cmb_detection")
-    rows = detect_scans(source, out, bundle, any_sequence=any_sequence, dicom=dicom, settings=settings, **how)
-    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds")
+    rows = detect_scans(
+        source, out, bundle, any_sequence=any_sequence, dicom=dicom, bids=bids, settings=settings, **how
+    )
+    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds", bids)
 
 
 class Sex(str, Enum):
@@ -129,6 +132,14 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
     if device is not Device.auto:
         settings["device"] = f"$torch.device('{device.value}')"
     return {name: value for name, value in settings.items() if value is not None}
+
+
+@app.command()
+def report(results: Annotated[Path, typer.Argument(help="Folder of the results of csvd detect.")]) -> None:
+    """Write table and page of a cohort once more: csvd report results"""
+    from ..detection import report as report_cohort
+
+    console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
 
 
 @app.command()

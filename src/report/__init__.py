@@ -1,9 +1,9 @@
 """What comes out: lesion table, pictures, page, folder of a case, table of a cohort."""
 
-from .bids import check_derivative, derivative_path, write_dataset, write_derivative
+from .bids import check_derivative, derivative_path, source_of, write_dataset, write_derivative
 from .burden import burden
 from .case_writer import CaseWriter
-from .cohort import PARTICIPANT_COLUMNS, write_participants
+from .cohort import PARTICIPANT_COLUMNS, read_rows, write_participants
 from .cohort_page import write_cohort_page
 from .lesion_table import COLUMNS, Lesion, count_lesions, count_mars, lesion_table, write_candidates, write_lesions
 from .page import write_page
@@ -28,6 +28,8 @@ __all__ = [
     "derivative_path",
     "lesion_table",
     "make_scene",
+    "read_rows",
+    "source_of",
     "write_candidates",
     "write_cohort_page",
     "write_dataset",

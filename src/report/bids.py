@@ -149,6 +149,11 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
     write_cohort_page(rows, out, lambda case: derivative_path(Path(), case, "_report.html").as_posix())
 
 
+def source_of(out: Path) -> Path:
+    """Return the BIDS folder that a derivative was made from."""
+    return out / _description(out).get("DatasetLinks", {}).get("raw", "")
+
+
 def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     scans, failed = Counter[str](), Counter[str]()
     for row in rows:

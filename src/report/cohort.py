@@ -1,11 +1,13 @@
 """Table of a cohort: one row a scan, also for those that failed."""
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checks import InputError
 from ..files import atomic_path
 from ..mars import MARS
 from ..regions import REGIONS
@@ -71,3 +73,29 @@ def write_participants(rows: Iterable[Mapping[str, Any]], path: str | os.PathLik
         table.writeheader()
         for row in cohort_table([*rows]):
             table.writerow({name: UNKNOWN if value is None else value for name, value in row.items()})
+
+
+def read_rows(out: Path, records: str = "*/*.json", table: str = "participants.tsv") -> list[dict[str, Any]]:
+    """Return the rows of a cohort from its results: the JSON of each case, and what failed from the table of a run.
+
+    Args:
+        out: folder of the results.
+        records: pattern of the JSON files; those of another kind are left out.
+        table: name of the table.
+
+    Raises:
+        InputError: there is neither.
+    """
+    rows = {}
+    for path in sorted(out.glob(records)):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record, dict) and {"case", "counts", "threshold"} <= record.keys():
+            rows[record["case"]] = {"status": "ok", **record}
+    if (out / table).exists():
+        with (out / table).open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                if row["status"] != "ok":
+                    rows.setdefault(row["case"], {name: row[name] for name in ("case", "status", "reason")})
+    if not rows:
+        raise InputError(f"folder '{out}' must hold results of `csvd detect`, it holds none: check the path.")
+    return [rows[name] for name in sorted(rows)]
