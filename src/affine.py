@@ -70,7 +70,7 @@ def register(scan: Brain, template: Brain) -> torch.Tensor:
     It starts where the brains have the same centre and volume, and goes uphill by regular steps. Coordinates are RAS on
     both sides, which is all the same to ITK. One thread, so that the same scan gives the same bits.
     """
-    # By module: `itk.ImageRegistrationMethodv4` would load 40 seconds of libraries, these take 3.
+    # By module: `itk.ImageRegistrationMethodv4` loads ten times as many libraries, for over 30 seconds.
     import itk
     from itk.itkImageRegistrationMethodv4Python import itkImageRegistrationMethodv4REGv4F3F3 as Method
     from itk.itkMattesMutualInformationImageToImageMetricv4Python import (

@@ -14,7 +14,7 @@ from .regions import mni_tissue
 EXTENT_PERCENTILES = (0.5, 99.5)
 EXTENT_RATIOS = (0.75, 1.25)  # of a brain's extents to those of MNI152; a crop, a slab or a bad mask lies outside
 MIN_OVERLAP = 0.85
-"""Dice overlap of brain and template below which a registration is poor: what is no brain has 0.83."""
+"""Dice overlap of brain and template below which a registration is poor: a brick of the extents of a brain has 0.83."""
 FAIR_OVERLAP = 0.92
 """The same below which it raises a warning. Simulated brains have 0.93 to 0.97, real scans that lose signal 0.89."""
 VOLUME_RATIOS = (0.6, 2.0)  # of the template's brain to a plausible one
