@@ -10,11 +10,12 @@ import torch
 from monai.data import MetaTensor
 from tqdm import tqdm
 
+from csvd.affine import apply_affine
 from csvd.mars import mars_at
 from csvd.phantom import PROTOCOLS, simulate_subject
 from csvd.phantom.subject import Subject
 from csvd.regions import REGIONS, region_at
-from csvd.registration import align_to_mni, apply_affine, box_to_mni
+from csvd.registration import align_to_mni, box_to_mni
 from csvd.report import burden
 from csvd.transforms import BrainMask
 

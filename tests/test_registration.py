@@ -6,15 +6,15 @@ import torch
 from geometry import grid_affine
 
 from csvd import registration
+from csvd.affine import apply_affine
 from csvd.mars import mars_at
 from csvd.phantom.anatomy import random_warp, sample_template, tissue_template
 from csvd.regions import mni_tissue, region_at
-from csvd.registration import align_to_mni, apply_affine, box_to_mni
+from csvd.registration import align_to_mni, box_to_mni
 
 GRIDS = {
     "RAS": ("RAS", (2.0, 2.0, 2.5), 0.0, (104, 120, 88)),
-    "flipped": ("LPI", (2.0, 2.0, 2.5), 0.0, (104, 120, 88)),
-    "sagittal": ("ASR", (2.0, 2.5, 2.0), 0.0, (120, 88, 104)),
+    "flipped and turned": ("PIR", (2.0, 2.5, 2.0), 0.0, (120, 88, 104)),
     "oblique": ("LAS", (2.0, 2.0, 2.5), 25.0, (110, 125, 105)),
     "thick": ("RAS", (1.5, 1.5, 5.0), 0.0, (139, 160, 44)),
 }
@@ -124,7 +124,7 @@ def test_failed_registration_falls_back(monkeypatch):
     def fail(*args):
         raise RuntimeError("All samples map outside moving image buffer.")
 
-    monkeypatch.setattr(registration, "_register", fail)
+    monkeypatch.setattr(registration, "register", fail)
     alignment = align_to_mni(*brick())
     assert (alignment.method, alignment.overlap) == ("bounding box", None)
     assert "registration to MNI152 failed" in alignment.warning

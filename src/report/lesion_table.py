@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from monai.utils import convert_to_tensor
 
+from ..affine import apply_affine
 from ..checks import check_same_shape
 from ..files import atomic_path
 from ..mars import MARS, mars_at
 from ..regions import REGIONS, region_at
-from ..registration import apply_affine
 from ..transforms import Susceptibility
 from ..transforms.lesion_filter import lesion_shapes
 from .burden import UNKNOWN
