@@ -87,6 +87,7 @@ def _cropped(volume: torch.Tensor, shape: torch.Size) -> torch.Tensor:
 def _frequencies(shape: tuple[int, ...], affine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the frequency along the world's z axis and the squared norm of each, in cycles per mm, of ``fftn``."""
     to_world = torch.linalg.inv(affine[:3, :3].double()).T.float()
-    axes = torch.meshgrid(*(torch.fft.fftfreq(size) for size in shape), indexing="ij")
+    views = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
+    axes = [torch.fft.fftfreq(size).view(view) for size, view in zip(shape, views, strict=True)]
     x, y, z = (sum(weight * axis for weight, axis in zip(row, axes, strict=True)) for row in to_world)
     return z, x**2 + y**2 + z**2
