@@ -191,6 +191,7 @@ def run_bundle(
     gate_bundle: Path | None = None,
     mask: Path | None = None,
     known: Mapping[str, Any] | None = None,
+    phase: Path | None = None,
     section: str = "test",
     overwrite: bool = False,
     resume: bool = False,
@@ -211,6 +212,7 @@ def run_bundle(
         gate_bundle: see :class:`BundleRunner`.
         mask: brain mask of a single scan, on its grid.
         known: what a data list would say of a single scan.
+        phase: phase image or QSM of a single scan, on its grid; else what lies beside it.
         section: part of a data list to read.
         overwrite: replace the results of an earlier run.
         resume: keep the results of an earlier run with the same settings, and try again what failed.
@@ -232,7 +234,7 @@ def run_bundle(
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         results = Path(workdir) / "results" if bids else out
         settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
-        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), known=known)
+        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), known=known, phase=phase)
         own = own_share(cases)
         done = _finished(own, out, read_config(bundle, settings), bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]

@@ -1,7 +1,6 @@
 """The documents: each command that they give is one, and those of ``bash`` blocks run.
 
-Blocks marked ``sh`` need a cluster, a server, data that is not ours or more than minutes: they are parsed here, and those
-that can be run are run by the tests of what they do.
+Blocks marked ``sh`` need a cluster, a server, data that is not ours or more than minutes: they are parsed here.
 """
 
 import json

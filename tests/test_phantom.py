@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from csvd.mars import MARS
 from csvd.phantom import MIMICS, PHENOTYPES, PROTOCOLS, simulate_subject
 from csvd.phantom.lesions import draw_person
 
@@ -98,6 +99,10 @@ def test_world_coordinates_are_the_centroids_of_labels_within_a_voxel(bleeding):
         centroid = (bleeding.label == row["id"]).nonzero().double().mean(0)
         voxel = (inverse @ torch.tensor([row["x_mm"], row["y_mm"], row["z_mm"], 1.0]).double())[:3]
         assert float((voxel - centroid).abs().max()) < 1, row
+
+
+def test_region_of_the_rating_scale_agrees_with_the_coarse_region(bleeding):
+    assert [MARS[row["mars"]] for row in bleeding.lesions] == [row["region"] for row in bleeding.lesions]
 
 
 def test_labels_have_the_volume_of_their_lesions(bleeding):

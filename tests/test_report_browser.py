@@ -19,16 +19,16 @@ from csvd.report.page import TITLES
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ASK = """<script type="module">
 const viewer = document.querySelector("#viewer"), told = {};
-const wait = ms => new Promise(done => setTimeout(done, ms));
-while (!("ready" in viewer.dataset)) await wait(20);
+const ready = () => "ready" in viewer.dataset;
+await new Promise(done => ready() ? done() : new MutationObserver(() => ready() && done())
+  .observe(viewer, { attributes: true }));
 const cells = row => [...row.cells].map(cell => cell.textContent);
 told.head = cells(document.querySelector("thead tr"));
 told.rows = [...document.querySelectorAll("tbody tr")].map(cells);
 const addresses = [...document.querySelectorAll("svg image")].map(image => image.href.baseVal);
 told.sizes = await Promise.all(addresses.map(async address => {
   const image = new Image();
-  image.src = address;
-  await image.decode();
+  await new Promise((done, fail) => Object.assign(image, { onload: done, onerror: fail, src: address }));
   return image.naturalWidth * image.naturalHeight;
 }));
 told.drawn = [...document.querySelectorAll("svg")].map(one => one.getBoundingClientRect().width);
@@ -95,8 +95,10 @@ def opened(written):
     """What a script in the page reports."""
     page = written.parent / "asked.html"
     page.write_text((written / f"{written.name}.html").read_text().replace("</body>", ASK + "</body>"))
-    dom, _ = open_page(page, "--dump-dom", "--window-size=1300,1000")
-    return json.loads(re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL).group(1))
+    dom, console = open_page(page, "--dump-dom", "--window-size=1300,1000")
+    told = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+    assert told, console
+    return json.loads(told.group(1))
 
 
 def table(written):

@@ -163,6 +163,7 @@ def test_report_says_what_the_table_says(written):
             "Diameter": float(row["diameter_mm"]),
             "Probability": float(row["probability"]),
         }
+        assert group.finding_type.meaning == "Suspected cerebral microbleed"
         segment = seg.get_segment_description(number)
         assert (group.tracking_uid, group.tracking_identifier) == (segment.tracking_uid, segment.tracking_id)
         assert group.referenced_segment.referenced_sop_instance_uid == seg.SOPInstanceUID
@@ -183,14 +184,16 @@ def test_report_counts_warns_and_is_for_research(written):
     assert report.VerificationFlag == "UNVERIFIED"
 
 
-def test_region_and_side_are_told(tmp_path):
+def test_region_side_and_susceptibility_are_told_where_they_are_known(tmp_path):
     write_classic(tmp_path / "study", oblique())
     _, out, source = detect(tmp_path / "study", tmp_path / "work")
     table = (out / "a_lesions.tsv").read_text().replace("n/a\tn/a\t", "lobar\tleft\t", 1)
-    (out / "a_lesions.tsv").write_text(table)
+    head, first, second = table.splitlines()
+    (out / "a_lesions.tsv").write_text(f"{head}\tsusceptibility\n{first}\tunclear\n{second}\tn/a\n")
     write_dicom(out, "a", source)
     first, second = hd.sr.srread(out / "a_sr.dcm").content.get_volumetric_roi_measurement_groups()
-    assert [item.value.meaning for item in first.get_qualitative_evaluations()] == ["Lobar"]
+    told = {item.name.meaning: item.value.meaning for item in first.get_qualitative_evaluations()}
+    assert told == {"Region, approximate": "Lobar", "Sign of magnetic susceptibility": "Unclear"}
     assert first.finding_sites[0].laterality == codes.SCT.Left
     assert second.get_qualitative_evaluations() == []
     assert second.finding_sites[0].laterality is None

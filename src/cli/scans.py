@@ -44,6 +44,12 @@ def detect(
         str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
     ] = None,
     mask: Mask = None,
+    phase: Annotated[
+        Path | None, typer.Option(help="Phase image or QSM (_qsm, _Chimap) on the scan's grid; else that beside it.")
+    ] = None,
+    drop_diamagnetic: Annotated[
+        bool, typer.Option("--drop-diamagnetic", help="Leave out what phase or QSM says is calcified.")
+    ] = False,
     section: Section = "test",
     volume: Volume = None,
     bundle: BundleFolder = None,
@@ -63,7 +69,16 @@ def detect(
     from ..detection import find_bundle
 
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
-    how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
+    if drop_diamagnetic:
+        settings["drop_diamagnetic"] = True
+    how: dict[str, Any] = {
+        "mask": mask,
+        "phase": phase,
+        "section": section,
+        "jobs": jobs,
+        "resume": resume,
+        "overwrite": overwrite,
+    }
     bundle = bundle or find_bundle("cmb_detection")
     rows = detect_scans(
         source, out, bundle, any_sequence=any_sequence, dicom=dicom, bids=bids, settings=settings, **how

@@ -7,6 +7,7 @@ from .cases import Case, find_cases, find_items
 from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
 from .layouts import LAYOUTS, read_layout
+from .phase import find_phase
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
 from .sequence import ReadSequenced, sequence_of_name, sequence_of_sidecar, sequence_of_tags
@@ -32,6 +33,7 @@ __all__ = [
     "convert_dicom",
     "find_cases",
     "find_items",
+    "find_phase",
     "is_bids",
     "is_dicom_folder",
     "load_datalist",

@@ -9,6 +9,7 @@ from typing import Any
 from ..checks import InputError
 from .bids import BIDS_SUFFIXES, bids_scans, is_bids
 from .datalist import load_datalist
+from .phase import phase_beside
 from .sidecars import bids_name
 from .study import convert_study, find_dicom
 
@@ -24,7 +25,7 @@ class Case:
         name: unique among the cases of a run; names the output folder.
         image: the scan.
         mask: brain mask on the grid of the scan.
-        phase: phase image of the same acquisition, on the grid of the scan.
+        phase: phase image of the same acquisition, or QSM, on the grid of the scan.
         dicom: DICOM files of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
@@ -62,8 +63,11 @@ def find_cases(
     section: str = "test",
     workdir: str | os.PathLike[str] | None = None,
     known: Mapping[str, Any] | None = None,
+    phase: str | os.PathLike[str] | None = None,
 ) -> list[Case]:
     """Return the scans that a path names. Only DICOM is read here: :func:`check_scan` judges each scan in its turn.
+
+    A scan gets the phase image that lies beside it, see :func:`csvd.data.find_phase`, unless it has another.
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
@@ -73,10 +77,11 @@ def find_cases(
         section: section of a data list.
         workdir: folder for what is converted from DICOM, which the caller removes.
         known: what a data list would say of it, such as "age", for a single scan.
+        phase: phase image or QSM, for a single scan.
 
     Raises:
-        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask`` or ``known`` meets
-            several scans.
+        InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask``, ``phase`` or
+            ``known`` meets several scans.
     """
     path = Path(input_path)
     if not os.path.lexists(path):  # a link to nothing is a scan that has its reason to fail
@@ -92,16 +97,14 @@ def find_cases(
     else:
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
-    given = {name: value for name, value in {"mask": mask, **(known or {})}.items() if value is not None}
-    if not given:
-        return cases
-    if len(cases) > 1:
-        name, value = next(iter(given.items()))
+    files: dict[str, Any] = {name: Path(file) for name, file in (("mask", mask), ("phase", phase)) if file is not None}
+    said = {name: value for name, value in (known or {}).items() if value is not None}
+    if (files or said) and len(cases) > 1:
+        name, value = next(iter({**files, **said}.items()))
         raise InputError(
             f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each {name} in a data list."
         )
-    (case,) = cases
-    return [replace(case, mask=case.mask if mask is None else Path(mask), listed={**case.listed, **given})]
+    return [_with_phase(replace(case, listed={**case.listed, **said}, **files)) for case in cases]
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -157,8 +160,15 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
             f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
-    mask, phase = (Path(item[key]) if item.get(key) else None for key in ("mask", "phase"))
-    return Case(name, image, mask=mask, phase=phase, contrast=item.get("contrast"), listed=item)
+    files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
+    return Case(name, image, **files, contrast=item.get("contrast"), listed=item)
+
+
+def _with_phase(case: Case) -> Case:
+    if case.phase is not None:
+        return case
+    phase, notes = phase_beside(case.image)
+    return replace(case, phase=phase, notes=[*case.notes, *notes])
 
 
 def _check_names(cases: list[Case], path: Path) -> None:

@@ -29,7 +29,8 @@ class CaseWriter(ResultWriter):
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
-    candidates, whose numbers ``pred`` keeps), ``subject`` (name of the case, else that of the file), ``contrast`` and
+    candidates, whose numbers ``pred`` keeps), ``susceptibility`` (of the candidates, see
+    :class:`csvd.transforms.Susceptibility`), ``subject`` (name of the case, else that of the file), ``contrast`` and
     ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
     not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
 
@@ -58,8 +59,15 @@ class CaseWriter(ResultWriter):
         started = time.perf_counter()
         alignment = align_to_mni(image, mask, scan.affine)
         regions_done = time.perf_counter()
-        candidates = item.get("candidates", pred)
-        everything = lesion_table(candidates, prob, scan.affine, mask, item.get("detector"), alignment.matrix)
+        everything = lesion_table(
+            item.get("candidates", pred),
+            prob,
+            scan.affine,
+            mask,
+            item.get("detector"),
+            alignment.matrix,
+            item.get("susceptibility"),
+        )
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]
         record = {

@@ -4,7 +4,7 @@ import csv
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan, nan
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..files import atomic_path
 from ..mars import MARS, mars_at
 from ..regions import REGIONS, region_at
 from ..registration import apply_affine
+from ..transforms import Susceptibility
 from ..transforms.lesion_filter import lesion_shapes
 from .burden import UNKNOWN
 
@@ -36,10 +37,12 @@ COLUMNS: dict[str, str] = {
     "detector_probability": "highest probability of a voxel in the first step, where candidates are found",
     "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
     "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
+    "susceptibility": "paramagnetic (as blood), diamagnetic (as calcification) or unclear; n/a: neither phase nor QSM",
+    "susceptibility_contrast": "of the lesion with what lies around it, in spreads of the brain; < 0: diamagnetic",
 }
 """Columns of the table, in order, and what they hold."""
 
-KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, for its probability or by the clean-up"}
+KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, by probability, susceptibility or clean-up"}
 """Last column of the table of candidates."""
 
 
@@ -63,6 +66,8 @@ class Lesion:
     detector_probability: float = nan
     ellipticity: float = nan
     edge_mm: float = nan
+    susceptibility: str = UNKNOWN
+    susceptibility_contrast: float = nan
 
 
 def lesion_table(
@@ -72,6 +77,7 @@ def lesion_table(
     brain_mask: torch.Tensor | None = None,
     detector_probability: torch.Tensor | None = None,
     to_mni: torch.Tensor | None = None,
+    susceptibility: Susceptibility | None = None,
 ) -> list[Lesion]:
     """Return the lesions of an instance map in the order of their ids.
 
@@ -83,6 +89,7 @@ def lesion_table(
         detector_probability: (1, H, W, D) of the first step, weights the centroids. Defaults to ``probability``.
         to_mni: (4, 4), RAS mm of the scan to those of MNI152, see :func:`csvd.registration.align_to_mni`. Without it
             no region is given.
+        susceptibility: of the lesions, where phase or QSM is known.
 
     Raises:
         ValueError: the spatial shapes differ.
@@ -115,7 +122,11 @@ def lesion_table(
     places = _places(points_mm, to_mni)
     shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
     rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
-    return [Lesion(*row) for row in rows]
+    lesions = [Lesion(*row) for row in rows]
+    if susceptibility is None:
+        return lesions
+    sign, contrast = susceptibility.sign, susceptibility.contrast
+    return [replace(one, susceptibility=sign[one.id], susceptibility_contrast=contrast[one.id]) for one in lesions]
 
 
 def _places(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[str], list[str], list[str]]:

@@ -29,8 +29,9 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "diameter_mm": "diameter mm",
     "detector_probability": "first step",
     "edge_mm": "edge mm",
+    "susceptibility_contrast": "its contrast",
 }
-WORDS = ("region", "side", "mars")
+WORDS = ("region", "side", "mars", "susceptibility")
 SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
 HEADING = "Suspected microbleeds"
 

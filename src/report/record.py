@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from .. import __version__
 from ..registration import Alignment
+from ..transforms import Susceptibility
 from .burden import burden
 from .lesion_table import COLUMNS, Lesion, count_lesions, count_mars
 
@@ -55,6 +56,7 @@ def case_record(
         "notes": [note for note in [item.get("notes")] if note],
         "input": _input(scan, metas),
         "quality": quality,
+        "phase": _phase(item.get("susceptibility")),
         "columns": COLUMNS,
         "versions": {
             "csvd": __version__,
@@ -74,6 +76,17 @@ def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[st
         "axes": "".join(nib.aff2axcodes(scan.affine)),
         **known,
     }
+
+
+def _phase(found: Susceptibility | None) -> dict[str, Any] | None:
+    """Return which file told the signs of susceptibility, and how phase was read."""
+    if found is None:
+        return None
+    words = {1: "grows with the field", -1: "falls with the field", 0: "unclear, and so is every sign"}
+    if found.kind == "qsm":
+        return {"file": found.file, "kind": found.kind}
+    known = {"convention": words[found.convention], "evidence_sd": round(found.evidence, ndigits=1)}
+    return {"file": found.file, "kind": found.kind, **(known if found.sign else {})}
 
 
 def _quality(image: torch.Tensor, mask: torch.Tensor | None, scan: nib.Nifti1Image) -> dict[str, float | None]:

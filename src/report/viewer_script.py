@@ -14,8 +14,7 @@ document.addEventListener("DOMContentLoaded", async () => {
   buffer.width = nx; buffer.height = ny;
   await Promise.all(data.slices.map(async (address, z) => {
     const image = new Image();
-    image.src = address;
-    await image.decode();
+    await new Promise((done, fail) => Object.assign(image, { onload: done, onerror: fail, src: address }));
     paint.drawImage(image, 0, 0);
     const pixels = paint.getImageData(0, 0, nx, ny).data;
     for (let i = 0; i < nx * ny; i++) grey[z * nx * ny + i] = pixels[4 * i];

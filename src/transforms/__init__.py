@@ -21,10 +21,12 @@ from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .name_sequence import NameSequenced
 from .percentile_normalize import PercentileNormalize, PercentileNormalized
 from .rand_drop_inputs import RandDropInputsd
+from .relative_susceptibility import phase_convention, relative_susceptibility
 from .select_volume import SelectVolume, SelectVolumed
 from .series_slices import SeriesSlices, SeriesSlicesd, series_slices
 from .slice_target import SliceTargetd, slice_target
 from .subtype_probability import SubtypeProbabilityd
+from .susceptibility_sign import Susceptibility, SusceptibilitySign, SusceptibilitySignd, lesion_contrast
 from .vessel_mask import VesselMask, VesselMaskd
 
 __all__ = [
@@ -63,13 +65,19 @@ __all__ = [
     "SeriesSlicesd",
     "SliceTargetd",
     "SubtypeProbabilityd",
+    "Susceptibility",
+    "SusceptibilitySign",
+    "SusceptibilitySignd",
     "VesselMask",
     "VesselMaskd",
     "adjacent_slices",
     "append_lesions",
     "gather_patches",
     "grow_lesions",
+    "lesion_contrast",
     "lesion_instances",
+    "phase_convention",
+    "relative_susceptibility",
     "series_slices",
     "slice_target",
 ]

@@ -16,8 +16,15 @@ from .segmentation import ALGORITHM, NAME, Row, headers
 from .source import LPS, Plane
 
 SCHEME = "99CSVD"
+SUSPECTED = sr.CodedConcept("suspected-cmb", SCHEME, "Suspected cerebral microbleed")
+"""What is found: SNOMED CT would say haemorrhage, which reads as a diagnosis."""
 DIAMETER_METHOD = sr.CodedConcept("sphere", SCHEME, "Sphere of equal volume")
-REGION = sr.CodedConcept("region", SCHEME, "Region, approximate")
+WORDS = {
+    "region": "Region, approximate",
+    "mars": "Region of the Microbleed Anatomical Rating Scale, approximate",
+    "susceptibility": "Sign of magnetic susceptibility",
+}
+"""Columns of the table whose words are told, where it has them, and what they are called."""
 SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 DISCLAIMER = "Research use only: not a medical device. Suspected microbleeds, found by software, not reviewed."
 
@@ -75,11 +82,11 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
     """Return the measurement group of one lesion (TID 1411)."""
     description = segmentation.SegmentSequence[number - 1]
     sites = [sr.FindingSite(codes.SCT.Brain, laterality=SIDES.get(row["side"]))]
-    region = [] if row["region"] == UNKNOWN else [row["region"]]
+    words = {column: row[column] for column in WORDS if row.get(column, UNKNOWN) != UNKNOWN}
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(description.TrackingUID, description.TrackingID),
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, number),
-        finding_type=codes.SCT.Hemorrhage,
+        finding_type=SUSPECTED,
         finding_sites=sites,
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=[
@@ -90,7 +97,10 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
             sr.Measurement(codes.DCM.Probability, float(row["probability"]), codes.UCUM.NoUnits),
         ],
         qualitative_evaluations=[
-            sr.QualitativeEvaluation(REGION, sr.CodedConcept(name, SCHEME, name.capitalize())) for name in region
+            sr.QualitativeEvaluation(
+                sr.CodedConcept(column, SCHEME, WORDS[column]), sr.CodedConcept(word, SCHEME, word.capitalize())
+            )
+            for column, word in words.items()
         ],
     )
     centre = LPS[:3, :3] @ [float(row[axis]) for axis in ("x_mm", "y_mm", "z_mm")]
@@ -119,7 +129,7 @@ def _count(planes: Sequence[Plane], lesions: int) -> Any:
     ]
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(hd.UID(), f"all {NAME}s"),
-        finding_type=codes.SCT.Hemorrhage,
+        finding_type=SUSPECTED,
         finding_sites=[sr.FindingSite(codes.SCT.Brain)],
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=[sr.Measurement(codes.SCT.NumberOfLesions, float(lesions), codes.UCUM.NoUnits)],

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, sqrt
 from pathlib import Path
@@ -143,14 +143,16 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
     planes = source.volumes[-1]
     plane = planes[len(planes) // 2]
     voxels = plane.voxels(image.affine, image.shape)
+    last = len(planes) - 1
+    tiles = {None} if plane.tile is None else {plane.tile, last - plane.tile}  # dcm2niix turns some mosaics around
     try:
-        stored = plane.pixels().astype(float).ravel()
+        seen = [replace(plane, tile=tile).pixels().astype(float).ravel() for tile in tiles]
     except RuntimeError:
         return  # a compressed image that only dcm2niix can read
     volume = (len(source.volumes) - 1,) if len(image.shape) > 3 else ()
     converted = np.asarray(image.dataobj[(..., *volume)], dtype=float)[voxels].ravel()
-    alike = np.allclose(stored, converted) or np.corrcoef(stored, converted)[0, 1] >= LOWEST_CORRELATION
-    if not alike:
+    alike = (np.allclose(one, converted) or np.corrcoef(one, converted)[0, 1] >= LOWEST_CORRELATION for one in seen)
+    if not any(alike):
         raise InputError(
             f"{name} its slice should look like the DICOM image '{plane.header.filename}', it does not. "
             "Leave out --dicom, and report this."

@@ -1,0 +1,49 @@
+"""Phase images beside scans, as BIDS, dcm2niix and simulated cohorts name them."""
+
+import os
+from pathlib import Path
+from typing import cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+GRID_TOLERANCE = 0.1  # voxels, as of masks
+
+
+def find_phase(image: str | os.PathLike[str]) -> Path | None:
+    """Return the phase image that lies beside a scan and is named after it, or ``None``.
+
+    ``_part-mag`` becomes ``_part-phase``, which is put before the last word where BIDS leaves the part out; ``_swi``
+    and ``_mag`` at the end become ``_phase``, as in simulated cohorts; dcm2niix and others add ``_ph`` or ``_phase``.
+
+    Args:
+        image: ``.nii`` or ``.nii.gz``; its phase may be either.
+    """
+    image = Path(image)
+    stem = image.name[: image.name.lower().rfind(".nii")]
+    start, _, last = stem.rpartition("_")
+    names = [f"{stem}_ph", f"{stem}_phase"]
+    if "_part-mag" in stem:
+        names.insert(0, stem.replace("_part-mag", "_part-phase"))
+    elif start and "_part-" not in stem:
+        names.insert(0, f"{start}_part-phase_{last}")
+    if start and last.lower() in ("swi", "mag"):
+        names.insert(0, f"{start}_phase")
+    paths = (image.with_name(name + ending) for name in names for ending in (".nii.gz", ".nii"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def phase_beside(image: str | os.PathLike[str]) -> tuple[Path | None, list[str]]:
+    """Return :func:`find_phase` of a scan if it is on the scan's grid, and a sentence about it if it is not."""
+    phase = find_phase(image)
+    if phase is None:
+        return None, []
+    try:
+        scan, other = (cast(nib.Nifti1Image, nib.load(path)) for path in (image, phase))
+    except (ImageFileError, OSError, EOFError):
+        return None, []  # a scan that cannot be read is refused where it is checked
+    shift = np.abs(scan.affine - other.affine).max() if scan.shape[:3] == other.shape[:3] else np.inf
+    if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(scan.affine).min():
+        return None, [f"'{phase.name}' beside it is not on its grid, and was not used as its phase"]
+    return phase, []
