@@ -18,6 +18,7 @@ from csvd.report import CaseWriter
 from csvd.report.bids import check_derivative, derivative_path, write_dataset, write_derivative
 
 LESIONS = {1: (10, 12, 14), 2: (20, 12, 14)}
+CASES = ("sub-01_ses-2_Chimap", "sub-02_acq-x_run-1_T2starw", "sub-03_MEGRE")
 FAILED = {"case": "sub-09_swi", "status": "failed", "reason": "scan 'sub-09_swi.nii.gz' is truncated"}
 
 
@@ -39,7 +40,7 @@ def derivative(tmp_path_factory):
     """Raw data set, and the derivative of it that lies where BIDS has it."""
     root = make_bids(tmp_path_factory.mktemp("study") / "raw")
     out, rows = root / "derivatives" / "csvd", []
-    for case in find_cases(root)[::2]:
+    for case in (case for case in find_cases(root) if case.name in CASES):
         record = write_derivative(write_case(case, out), out, case.image)
         rows.append({"case": case.name, "status": "ok", **json.loads(record.read_text())})
     write_dataset([*rows, FAILED], out, root)
