@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -120,6 +122,8 @@ def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) ->
 def _start(make: Callable[[], Work], threads: int) -> None:
     """Make what works on a scan, in a process that was just started."""
     global _work
+    warnings.simplefilter("ignore")  # as the command line does in the first process
+    logging.disable(logging.CRITICAL)
     torch.set_num_threads(threads)
     _work = make()
 
