@@ -6,9 +6,9 @@ The same as ``csvd experiment leave-out``, which is either minutes or days on tw
 import argparse
 from pathlib import Path
 
-from csvd.detection import find_bundle
 from csvd.experiments import Study, leave_out
 from csvd.experiments.sizes import Size
+from csvd.runner import find_bundle
 
 
 def main() -> None:

@@ -15,10 +15,10 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from csvd.data import load_datalist
-from csvd.detection import find_bundle
 from csvd.engines import load_weights
 from csvd.experiments.tables import INTERVAL, chosen_threshold
 from csvd.metrics import FROCMetric, lesion_overlaps, pooled_rates, summarize_cohort
+from csvd.runner import find_bundle
 from csvd.transforms import lesion_instances
 
 RATES = ("recall", "FPs per subject", "Dice", "box IoU", "recall at Dice > 0.5")

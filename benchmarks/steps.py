@@ -20,8 +20,8 @@ from monai.inferers import sliding_window_inference
 from monai.transforms import CropForegroundd
 
 from csvd.data import Case
-from csvd.detection import BundleRunner, find_bundle
 from csvd.phantom import write_cohort
+from csvd.runner import BundleRunner, find_bundle
 from csvd.transforms import FastRadialSymmetry, VesselMask
 
 RADII_MM = (1.6, 2.4, 3.2, 4.8)

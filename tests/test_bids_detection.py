@@ -10,7 +10,8 @@ from bids import save_json
 from geometry import planted_scan
 
 from csvd.data import InputError
-from csvd.detection import detect, find_bundle, report
+from csvd.detection import detect, report
+from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
 

@@ -15,7 +15,8 @@ from geometry import planted_scan
 
 from csvd.cohorts import gather, local_device, own_share, run_each
 from csvd.data import Case, InputError
-from csvd.detection import detect, find_bundle
+from csvd.detection import detect
+from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
 CASES = [Case(name, Path(f"{name}.nii.gz")) for name in ("a", "b", "c", "killer", "d", "bad", "e")]

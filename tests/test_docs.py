@@ -67,7 +67,7 @@ def test_every_column_is_explained():
 
 @pytest.fixture
 def workplace(tmp_path, small_cohort):
-    """Folder with what the documents call SCANS, BIDS, COHORT and, where real scans are, STUDY, and a `csvd` to call."""
+    """Folder with what the documents call SCANS, BIDS, COHORT and STUDY, where that is, and a `csvd` to call."""
     anatomy = Path("sub-01") / "anat"
     for number, folder in enumerate(("SCANS", f"BIDS/{anatomy}")):
         target = tmp_path / folder / f"sub-0{number}_swi.nii.gz"

@@ -9,12 +9,12 @@ import torch
 
 from csvd import experiments
 from csvd.data import load_datalist
-from csvd.detection import find_bundle
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_table
+from csvd.runner import find_bundle
 from csvd.splits import SECTIONS
 
 TINY = experiments.Size(

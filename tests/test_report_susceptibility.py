@@ -13,8 +13,9 @@ from geometry import planted_scan
 from monai.data import MetaTensor
 from test_susceptibility_sign import BALLS_MM, GRIDS, balls_and_veins
 
-from csvd.detection import detect, find_bundle
+from csvd.detection import detect
 from csvd.report import CaseWriter
+from csvd.runner import find_bundle
 from csvd.transforms import LesionBoxesd, SusceptibilitySignd
 
 

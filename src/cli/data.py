@@ -119,7 +119,7 @@ def demo(
 ) -> None:
     """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
     from ..demo import run_demo
-    from ..detection import find_bundle
+    from ..runner import find_bundle
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
     table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)

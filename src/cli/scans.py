@@ -66,7 +66,7 @@ def detect(
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from ..detection import detect as detect_scans
-    from ..detection import find_bundle
+    from ..runner import find_bundle
 
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     if drop_diamagnetic:
@@ -116,7 +116,7 @@ def classify(
 ) -> None:
     """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
     from ..detection import classify as classify_scans
-    from ..detection import find_bundle
+    from ..runner import find_bundle
 
     known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
@@ -149,8 +149,8 @@ def sort(
     as_json: AsJson = False,
 ) -> None:
     """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
-    from ..detection import find_bundle
     from ..gate import sort_study
+    from ..runner import find_bundle
 
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:
