@@ -120,7 +120,7 @@ def _deep_parts() -> dict[str, np.ndarray]:
     to_lentiform, to_ganglia, to_thalamus = (_distance(part) for part in (_inside(LENTIFORM), ganglia, thalamus))
     medial = np.minimum(_distance(_inside(CAUDATE)), to_thalamus)
     leftover = ~white & (np.minimum(to_ganglia, to_thalamus) <= GREY_MM)
-    (centre, half, (xy, xz, _)) = LENTIFORM
+    centre, half, (xy, xz, _) = LENTIFORM
     middle = centre[0] + xy * (y - centre[1]) + xz * (z - centre[2])  # |x| of the middle of the lentiform nucleus
     return {
         "internal capsule": (medial + to_lentiform <= GAP_MM) & (abs(x) <= middle + half[0]) & white,

@@ -295,13 +295,20 @@ def test_bad_file_is_named_with_the_rule_and_the_value(item, simple, tmp_path, f
         *(lambda values, world: (values.contiguous(), world))(*spoil(phase[0], affine)), tmp_path / "x.nii"
     )
     with pytest.raises(InputError, match=message):
-        SusceptibilitySignd("candidates")(item)
+        SusceptibilitySignd("candidates", drop_diamagnetic=True)(item)
 
 
 def test_missing_and_unreadable_files_are_named(item, tmp_path):
     item["phase"] = str(tmp_path / "none.nii")
     with pytest.raises(InputError, match=r"phase '.*none.nii' does not exist"):
-        SusceptibilitySignd("candidates")(item)
+        SusceptibilitySignd("candidates", drop_diamagnetic=True)(item)
     (tmp_path / "none.nii").write_text("no image")
     with pytest.raises(InputError, match=r"phase '.*none.nii' cannot be read"):
-        SusceptibilitySignd("candidates")(item)
+        SusceptibilitySignd("candidates", drop_diamagnetic=True)(item)
+
+
+def test_bad_file_is_a_warning_where_nothing_is_to_be_dropped(item, tmp_path):
+    item["phase"] = str(tmp_path / "none.nii")
+    out = SusceptibilitySignd("candidates", filter_keys="pred")(item)
+    assert "susceptibility" not in out
+    assert "none.nii' does not exist" in out["candidates"].meta["warnings"][0]

@@ -11,7 +11,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
 from torch.nn.functional import max_pool3d
 
-from ..checks import check_one_channel, check_one_of, check_positive, check_same_shape
+from ..checks import InputError, check_one_channel, check_one_of, check_positive, check_same_shape
 from ._phase_file import KINDS, load_phase
 from .gather_patches import gather_patches
 from .relative_susceptibility import phase_convention, relative_susceptibility
@@ -152,7 +152,8 @@ class SusceptibilitySignd(MapTransform):
     """Tell the sign of each candidate of a scan that has a phase image or QSM, and drop diamagnetic ones when asked.
 
     The item names the file under ``phase_key``; without it, a scan whose lesions are bright is QSM itself; without
-    either nothing is done. Adds ``susceptibility``, a :class:`Susceptibility`.
+    either nothing is done. Adds ``susceptibility``, a :class:`Susceptibility`. A file that cannot be used is a warning,
+    because the lesions are found without it.
 
     Args:
         keys: instance map of the candidates, (1, H, W, D) meta tensor on the grid of the scan's file.
@@ -162,6 +163,9 @@ class SusceptibilitySignd(MapTransform):
         contrast: "dark" or "bright" lesions, unless the item's ``contrast`` says which.
         drop_diamagnetic: whether to drop.
         kwargs: arguments of :class:`SusceptibilitySign`.
+
+    Raises:
+        InputError: the file cannot be used, and diamagnetic lesions are to be dropped.
     """
 
     backend = SusceptibilitySign.backend
@@ -193,7 +197,14 @@ class SusceptibilitySignd(MapTransform):
             path = out.get(self.phase_key)
             if path is None and out.get("contrast", self.contrast) != "bright":
                 continue
-            image, kind, name = load_phase(path, instances)
+            try:
+                image, kind, name = load_phase(path, instances)
+            except InputError as error:
+                if self.drop_diamagnetic:
+                    raise
+                said = f"{error} Signs of susceptibility are not given."
+                instances.meta["warnings"] = [*(instances.meta.get("warnings") or []), said]
+                continue
             mask = out.get(self.mask_key, torch.ones_like(image))
             found = replace(self.judge(instances, image, mask, instances.affine, kind), file=name)
             out["susceptibility"] = found
