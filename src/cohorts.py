@@ -25,7 +25,7 @@ Row = dict[str, Any]
 Work = Callable[[Case], Row]
 LONGEST = timedelta(days=30)  # that a machine waits for the others
 
-_work: Work
+_work: list[Work] = []  # what works on a scan in this process, one that :func:`_in_processes` started
 
 
 def place() -> tuple[int, int]:
@@ -121,12 +121,11 @@ def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) ->
 
 def _start(make: Callable[[], Work], threads: int) -> None:
     """Make what works on a scan, in a process that was just started."""
-    global _work
     warnings.simplefilter("ignore")  # as the command line does in the first process
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(threads)
-    _work = make()
+    _work[:] = [make()]
 
 
 def _attempt_here(case: Case) -> Row:
-    return attempt(_work, case)
+    return attempt(_work[0], case)
