@@ -68,6 +68,7 @@ def assert_same_results(out, expected):
         np.testing.assert_array_equal(*maps)
 
 
+@pytest.mark.slow
 def test_scan_that_kills_its_process_is_a_row_and_the_rest_goes_on():
     rows = {row["case"]: row for row in run_each(CASES, make_work, jobs=2)}
     assert rows["bad"] == {"case": "bad", "status": "failed", "reason": "bad must be good"}
