@@ -1,5 +1,6 @@
 """Writing results: refused before work starts when it cannot end well, and never left half done."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -97,3 +98,8 @@ def check_output(out: str | os.PathLike[str], names: Collection[str], overwrite:
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, which tells whether it was changed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

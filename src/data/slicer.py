@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import defaultdict
@@ -15,6 +14,7 @@ import nibabel as nib
 import numpy as np
 
 from ..checks import InputError
+from ..files import sha256
 from .cases import Case, find_cases
 from .markups import Markups, read_markups
 
@@ -95,7 +95,7 @@ def _review(case: str, files: list[Path], folder: Path | None, record: dict[str,
             f"points into '{case}_lesions.mrk.json'."
         )
     written = record.get("sha256", {})
-    changed = [path for path in files if path.parent != folder or written.get(path.name) != _sha256(path)]
+    changed = [path for path in files if path.parent != folder or written.get(path.name) != sha256(path)]
     if len(changed) > 1:
         raise InputError(
             f"case '{case}' must have one correction, it has {', '.join(f'{str(path)!r}' for path in changed)}: "
@@ -132,10 +132,6 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
 
 def _case_of(path: Path) -> str:
     return re.sub(r"((_lesions)?\.mrk\.json|_cmb\.nii(\.gz)?)$", "", path.name)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class _Scans:

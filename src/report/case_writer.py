@@ -1,6 +1,5 @@
 """Ignite handler that writes the folder of results of each scan."""
 
-import hashlib
 import json
 import os
 import time
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import atomic_folder
+from ..files import atomic_folder, sha256
 from ..registration import align_to_mni
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
@@ -86,7 +85,7 @@ class CaseWriter(ResultWriter):
             write_candidates(everything, kept, folder / f"{case}_candidates.tsv")
             write_markups(lesions, folder / f"{case}_lesions.mrk.json")
             record["sha256"] = {
-                name: _sha256(folder / name) for name in (f"{case}_cmb.nii.gz", f"{case}_lesions.mrk.json")
+                name: sha256(folder / name) for name in (f"{case}_cmb.nii.gz", f"{case}_lesions.mrk.json")
             }
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
             write_page(folder / f"{case}.html", record, lesions, scene, self.viewer)
@@ -101,12 +100,8 @@ def _check_not_corrected(folder: Path) -> None:
     record = folder / f"{folder.name}.json"
     written = json.loads(record.read_text(encoding="utf-8")).get("sha256", {}) if record.exists() else {}
     for name, digest in written.items():
-        if (folder / name).exists() and _sha256(folder / name) != digest:
+        if (folder / name).exists() and sha256(folder / name) != digest:
             raise FileExistsError(
                 f"output '{folder / name}' was corrected since csvd wrote it and would be lost: move it elsewhere, or "
                 "choose another output folder."
             )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,7 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
         row: ``case`` and ``status``, and either ``reason`` or the content of the JSON that :class:`CaseWriter` writes.
     """
     if row["status"] != "ok":
-        reason = " ".join(str(row["reason"]).split())  # a row is one line
-        return {"case": row["case"], "status": row["status"], "reason": reason}
+        return failed_columns(row)
     counts = row["counts"]
     return {
         "case": row["case"],
@@ -66,13 +65,23 @@ def cohort_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_participants(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write ``participants.tsv``: :func:`cohort_table` of the rows, ``n/a`` for what a scan does not have."""
+    """Write ``participants.tsv``: :func:`cohort_table` of the rows."""
+    write_table(cohort_table([*rows]), PARTICIPANT_COLUMNS, path)
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Collection[str], path: str | os.PathLike[str]) -> None:
+    """Write a row a scan, tab-separated, ``n/a`` for what a scan does not have; the folder is made."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, PARTICIPANT_COLUMNS, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
+        table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
         table.writeheader()
-        for row in cohort_table([*rows]):
+        for row in rows:
             table.writerow({name: UNKNOWN if value is None else value for name, value in row.items()})
+
+
+def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a scan that failed; the reason is one line."""
+    return {"case": row["case"], "status": row["status"], "reason": " ".join(str(row["reason"]).split())}
 
 
 def read_rows(out: Path, records: str = "*/*.json", table: str = "participants.tsv") -> list[dict[str, Any]]:
