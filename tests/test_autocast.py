@@ -1,5 +1,6 @@
 """Mixed precision of a training on a CPU."""
 
+import pytest
 import torch
 
 from csvd.inferers import AutocastInferer
@@ -18,11 +19,13 @@ class Both(torch.nn.Module):
         return result, -result
 
 
-def test_computes_in_half_precision_and_learns_in_single():
+@pytest.mark.parametrize(("has_instructions", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_computes_in_half_precision_where_that_is_fast_and_learns_in_single(monkeypatch, has_instructions, dtype):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
     torch.manual_seed(0)
     network, inputs = Both(), torch.randn(4, 5)
     one, other = AutocastInferer()(inputs, network)
-    assert network.computed_in == torch.bfloat16
+    assert network.computed_in == dtype
     assert one.dtype == other.dtype == torch.float32
     torch.testing.assert_close(one, network(inputs)[0], rtol=0.02, atol=0.02)
     one.sum().backward()

@@ -123,13 +123,14 @@ def test_folds_part_the_subjects(tmp_path, folds):
         ("generalize", ["froc"]),
         ("components", ["froc"]),
         ("transfer", ["roc", "removed"]),
+        ("seeds", ["froc"]),
     ],
 )
 def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name, pictures):
     sections = ("training", "validation", "test")
     items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)]
 
-    def cohort(self, preset, subjects, seed):
+    def cohort(self, preset, subjects, seed, **how):
         return items[1:][:subjects]  # the first has no lesion
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)

@@ -68,6 +68,7 @@ class Experiment(str, Enum):
     components = "components"
     transfer = "transfer"
     leave_out = "leave-out"
+    seeds = "seeds"
     csvd_crossval = "csvd-crossval"
 
 

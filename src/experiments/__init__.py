@@ -9,6 +9,7 @@ from .discriminators import discriminators
 from .evaluation import evaluate_cohort, operating_points, write_evaluation
 from .generalize import generalize
 from .leave_out import leave_out
+from .seeds import seeds
 from .sizes import FULL, QUICK, Size
 from .study import Study
 from .transfer import transfer
@@ -28,6 +29,7 @@ __all__ = [
     "generalize",
     "leave_out",
     "operating_points",
+    "seeds",
     "transfer",
     "write_evaluation",
 ]

@@ -27,11 +27,9 @@ def leave_out(study: Study, size: Size, match: str = "overlap") -> Path:
 
     Each family has two rows, both on its own test scans: of the cascade that never saw it, and of that which did.
     """
-    training = study.cohort("random", size.training, 1)
-    validation, test = (
-        study.cohort("random", n, seed, **PATIENTS) for seed, n in ((2, size.validation), (3, size.test))
-    )
-    whole = study.data("all", training=training, validation=validation, test=test)
+    sections = random_scanners(study, size)
+    training, validation, test = sections.values()
+    whole = study.data("all", **sections)
     trained = study.train(whole, STAGES, CASCADE)
     chosen, counts = study.chosen(whole, trained, CASCADE, match)
     rows = [{"test scans": "all", "trained on": "all", **rates_row(counts[:, chosen], match)}]
@@ -55,10 +53,26 @@ def leave_out(study: Study, size: Size, match: str = "overlap") -> Path:
         counts = study.measure(only, trained, CASCADE)[match]
         rows.append({"test scans": name, "trained on": "all", **rates_row(counts[:, chosen], match)})
     notes = [
-        f"Simulated subjects of the preset random, {size.training} training, {size.validation} validation, {size.test} "
-        "test, each with SWI, magnitude and QSM; thresholds of the best F1 on validation scans without the family.",
+        f"{subjects_note(size)}; thresholds of the best F1 on validation scans without the family.",
         NOTE.format(match=match),
     ]
     write_table(rows, study.out / "leave-out", "Leave one family out", notes)
     plot_froc({"the family is unseen": curves}, study.out / "froc.png")
     return study.out
+
+
+def random_scanners(study: Study, size: Size) -> dict[str, list[Item]]:
+    """Return the items of each section: subjects to learn from, and others with as many lesions as patients."""
+    return {
+        "training": study.cohort("random", size.training, 1),
+        "validation": study.cohort("random", size.validation, 2, **PATIENTS),
+        "test": study.cohort("random", size.test, 3, **PATIENTS),
+    }
+
+
+def subjects_note(size: Size) -> str:
+    """Say who the subjects of :func:`random_scanners` are."""
+    return (
+        f"Simulated subjects of the preset random, {size.training} training, {size.validation} validation, {size.test} "
+        "test, each with SWI, magnitude and QSM"
+    )

@@ -22,7 +22,7 @@ _FULL = Size(
     training=60, validation=12, test=24, folds=5, settings={"train#trainer#max_epochs": 60, "val_interval": 20}
 )
 FULL = {
-    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer", "leave-out"), _FULL),
+    **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer", "leave-out", "seeds"), _FULL),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
 }
 """Hours on a GPU, days on two cores, by experiment."""
@@ -70,7 +70,7 @@ QUICK = {
             "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
         },
     ),
-    "leave-out": replace(_QUICK, training=8, settings=_SHORT),
+    **dict.fromkeys(("leave-out", "seeds"), replace(_QUICK, training=8, settings=_SHORT)),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

@@ -9,14 +9,15 @@ from monai.inferers import SimpleInferer
 
 
 class AutocastInferer(SimpleInferer):
-    """One pass in bfloat16 where that is safe, the result in single precision.
+    """One pass in bfloat16 where that is safe and fast, the result in single precision.
 
-    For trainings on a CPU: the trainers of MONAI know mixed precision on CUDA only (``amp``). On processors with
-    bfloat16 instructions a training step is faster; on others it is slower.
+    For trainings on a CPU: the trainers of MONAI know mixed precision on CUDA only (``amp``). On processors without
+    bfloat16 instructions, where such a training step takes twenty times as long, all of it is in single precision.
     """
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Return ``network(inputs)``, with all of its tensors in float32."""
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        fast = inputs.device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=fast):
             result = super().__call__(inputs, network, *args, **kwargs)
         return apply_to_tensor(result, torch.Tensor.float)

@@ -1,19 +1,22 @@
-"""How the cascade holds on families of scans that it never saw, at a size of one's own.
+"""How the cascade holds on families of scans that it never saw, and over seeds, at a size of one's own.
 
-The same as ``csvd experiment leave-out``, which is either minutes or days on two cores.
+The same as ``csvd experiment leave-out`` and ``seeds``, which are either minutes or days on two cores.
 """
 
 import argparse
 from pathlib import Path
 
-from csvd.experiments import Study, leave_out
+from csvd.experiments import Study, leave_out, seeds
 from csvd.experiments.sizes import Size
 from csvd.runner import find_bundle
+
+EXPERIMENTS = {"leave-out": leave_out, "seeds": seeds}
 
 
 def main() -> None:
     """Print the table, which is in the folder, with its curves, too."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
     for section in ("training", "validation", "test"):
         parser.add_argument(f"--{section}", type=int, required=True, help="subjects")
     parser.add_argument("--detector-epochs", type=int, required=True)
@@ -33,7 +36,7 @@ def main() -> None:
     }
     size = Size(arguments.training, arguments.validation, arguments.test, folds=0, settings=settings)
     study = Study(arguments.out, find_bundle("cmb_detection"), size.settings)
-    print((leave_out(study, size) / "leave-out.md").read_text())
+    print((EXPERIMENTS[arguments.experiment](study, size) / f"{arguments.experiment}.md").read_text())
 
 
 if __name__ == "__main__":
