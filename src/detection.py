@@ -12,7 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from . import __version__
-from .cohorts import Row, gather, local_device, own_share, place, run_each
+from .cohorts import Row, attempt, gather, local_device, own_share, place, run_each
 from .data import Case, InputError, check_output, find_cases, is_bids
 from .report import (
     check_derivative,
@@ -99,7 +99,7 @@ def run_bundle(
     bids: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """Run a bundle on a scan, a folder of scans, a DICOM series or a data list.
+    """Run a bundle on a scan, a folder of scans, DICOM studies or a data list.
 
     Under ``torchrun`` each process takes its share, and all return all rows.
 
@@ -133,13 +133,16 @@ def run_bundle(
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         results = Path(workdir) / "results" if bids else out
         settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
-        cases = find_cases(source, mask=mask, section=section, workdir=Path(workdir), known=known, phase=phase)
+        cases = find_cases(source, mask=mask, section=section, known=known, phase=phase)
         own = own_share(cases)
+        if dicom and not all(case.dicom for case in cases):
+            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
         done = _finished(own, out, read_config(bundle, settings), bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
-        if dicom and not all(case.dicom for case in cases):
-            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
+        if dicom:
+            by_name = {case.name: case for case in own}
+            done = [attempt(partial(_add_dicom, row, out), by_name[row["case"]]) for row in done]
         make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None)
         if len(cases) == 1 and left:
             rows = [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
@@ -150,6 +153,18 @@ def run_bundle(
     elif place()[0] == 0 and len(cases) > 1:
         write_table(rows, out / "participants.tsv")
     return rows
+
+
+def _add_dicom(row: Row, out: Path, case: Case) -> Row:
+    """Write the DICOM objects of a result that is there, where it has none, and return its row."""
+    from .report.dicom import find_source, write_dicom
+
+    folder = out / case.name
+    if not any(folder.glob("*.dcm")):
+        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+            scan = case.converted(Path(workdir))
+            write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
+    return row
 
 
 def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool) -> list[Row]:

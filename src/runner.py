@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -75,9 +76,13 @@ class BundleRunner:
         """Check one scan, run the bundle, write its outputs and return the content of its JSON.
 
         Raises:
-            InputError: the scan breaks a rule of :func:`csvd.data.check_scan`, the gate refuses its sequence, or DICOM
-                objects cannot be written for it.
+            InputError: the scan cannot be converted from DICOM, breaks a rule of :func:`csvd.data.check_scan`, the gate
+                refuses its sequence, or DICOM objects cannot be written for it.
         """
+        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+            return self._run(case.converted(Path(workdir)))
+
+    def _run(self, case: Case) -> dict[str, Any]:
         info = check_scan(case.image, case.mask)
         case = replace(case, notes=[*case.notes, *info.notes])
         if self.gate is not None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from bids import save_json
 from geometry import planted_scan
 
-from csvd.data import InputError
+from csvd.data import InputError, not_reviewed, read_layout
 from csvd.detection import detect, report
 from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
+FIDUCIAL = {"type": "Fiducial", "coordinateSystem": "LPS"}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,29 @@ def test_derivative_is_resumed_and_not_replaced_unasked(root, derivative):
     assert [row["status"] for row in rows] == ["ok", "failed", "ok", "failed"]
     assert record.stat().st_mtime_ns == written
     assert json.loads(record.read_text())["case"] == "sub-1_swi"
+
+
+def test_corrected_result_is_kept_and_read_back(root, derivative, tmp_path):
+    copy = shutil.copytree(derivative, tmp_path / "derivative")
+    place = copy / "sub-1" / "anat"
+    with pytest.raises(InputError, match="holds no corrected file"):
+        read_layout(copy, "slicer", root)
+    points = place / "sub-1_desc-cmb_lesions.mrk.json"
+    points.write_text(
+        json.dumps({"markups": [{**FIDUCIAL, "controlPoints": [{"label": "a", "position": [-1, -2, 3]}]}]})
+    )
+    other = copy / "sub-2" / "anat" / "sub-2_acq-x_desc-cmbT2starw_dseg.nii.gz"
+    scan = nib.load(other)
+    nib.save(nib.Nifti1Image(np.ones(scan.shape, np.int16), scan.affine), other)
+    first, second = (item for subject in read_layout(copy, "slicer", root) for item in subject)
+    assert (first["subject"], first["points"]) == ("sub-1", [[1, 2, 3]])
+    assert first["image"] == str(root / "sub-1" / "anat" / "sub-1_swi.nii.gz")
+    assert (second["subject"], second["label"]) == ("sub-2", str(other))
+
+    rows = detect(root, copy, BUNDLE, any_sequence=True, bids=True, overwrite=True)
+    assert "was corrected since csvd wrote it" in rows[0]["reason"]
+    assert "-1, -2, 3" in points.read_text()
+    assert not_reviewed(copy) == []
 
 
 def test_table_and_page_are_written_again(root, derivative, tmp_path):

@@ -1,5 +1,7 @@
 import json
+import re
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import nibabel as nib
@@ -8,9 +10,14 @@ import pydicom
 import pytest
 from dicom_study import oblique, write_classic
 
-from csvd.data import Converted, InputError, choose_scan, convert_dicom, find_cases, is_dicom_folder
+from csvd.data import Converted, InputError, choose_scan, convert_dicom, find_cases, find_items, is_dicom_folder
 
 SERIES = "siemens-mefmri-t2star-dicom/4_me_fMRI"
+
+
+def study_of(folder, workdir):
+    [case] = find_cases(folder)
+    return case.converted(workdir)
 
 
 def converted(name, **values):
@@ -18,7 +25,7 @@ def converted(name, **values):
 
 
 def test_longest_usable_echo_of_real_mosaics_is_the_reference_conversion(real_scans, tmp_path):
-    [case] = find_cases(real_scans / SERIES, workdir=tmp_path)
+    case = study_of(real_scans / SERIES, tmp_path)
     image, reference = nib.load(case.image), nib.load(real_scans / "siemens-mefmri-t2star-dicom" / "me_fMRI_4_e2.nii")
     assert case.name == "4_me_fMRI"
     assert "echo 2 of 2 (TE 37.8 ms) of series 4 'me_fMRI', magnitude" in case.notes[0]
@@ -37,20 +44,20 @@ def test_longest_usable_echo_of_real_mosaics_is_the_reference_conversion(real_sc
     ],
 )
 def test_choice_in_real_series_is_reported(real_scans, tmp_path, series, said, shape):
-    [case] = find_cases(real_scans / series, workdir=tmp_path)
+    case = study_of(real_scans / series, tmp_path)
     assert said in case.notes[0]
     assert nib.load(case.image).shape == shape
 
 
 def test_folder_of_phase_images_is_refused(real_scans, tmp_path):
     with pytest.raises(InputError, match=r"3_me_FieldMap_GRE' must hold a magnitude image, its 1 images are all phase"):
-        find_cases(real_scans / "siemens-gre-magphase-dicom" / "3_me_FieldMap_GRE", workdir=tmp_path)
+        study_of(real_scans / "siemens-gre-magphase-dicom" / "3_me_FieldMap_GRE", tmp_path)
 
 
 def test_magnitude_goes_before_phase_in_one_folder(real_scans, tmp_path):
     for series in (real_scans / "siemens-gre-magphase-dicom").glob("*_GRE"):
         shutil.copytree(series, tmp_path / "both", dirs_exist_ok=True, copy_function=shutil.copyfile)
-    [case] = find_cases(tmp_path / "both", workdir=tmp_path)
+    case = study_of(tmp_path / "both", tmp_path)
     assert case.notes == [
         "converted from DICOM: echo 2 of 2 (TE 7.65 ms) of series 2 'me_FieldMap_GRE', magnitude, chosen from 3 images",
         "series of the study: 2 'me_FieldMap_GRE', 3 'me_FieldMap_GRE'",
@@ -60,18 +67,19 @@ def test_magnitude_goes_before_phase_in_one_folder(real_scans, tmp_path):
     }
 
 
-def test_two_studies_in_one_folder_are_refused(real_scans, tmp_path):
+def test_two_studies_in_one_folder_are_two_scans(real_scans, tmp_path):
     for series in (SERIES, "siemens-xa30-enhanced-dicom/8_gre_field_mapping"):
         shutil.copytree(real_scans / series, tmp_path / "both", dirs_exist_ok=True, copy_function=shutil.copyfile)
-    with pytest.raises(InputError, match=r"both' must hold one study, it holds 2\. Give each its own folder"):
-        find_cases(tmp_path / "both", workdir=tmp_path)
+    cases = find_cases(tmp_path / "both")
+    assert all(re.fullmatch(r"both_[0-9a-f]{8}", case.name) for case in cases)
+    assert {nib.load(case.converted(tmp_path).image).shape for case in cases} == {(64, 64, 30, 3), (64, 64, 33)}
 
 
 def test_missing_slice_is_noted(real_scans, tmp_path):
     series = real_scans / "siemens-gre-magphase-dicom" / "2_me_FieldMap_GRE"
     shutil.copytree(series, tmp_path / "series", copy_function=shutil.copyfile)
     (tmp_path / "series" / "0010_e2.dcm").unlink()
-    [case] = find_cases(tmp_path / "series", workdir=tmp_path)
+    case = study_of(tmp_path / "series", tmp_path)
     assert any("Interslice distance varies" in note for note in case.notes)
 
 
@@ -102,10 +110,10 @@ def test_missing_program_is_named_with_its_package(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_dicom_without_a_place_to_convert_to_is_refused(tmp_path):
+def test_configs_refuse_dicom(tmp_path):
     (tmp_path / "0001").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(InputError, match="holds DICOM files: use `csvd detect`"):
-        find_cases(tmp_path)
+        find_items(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +141,6 @@ def test_better_scan_is_chosen_in_any_order(better, worse):
 
 def test_unknown_echo_time_is_called_so():
     assert choose_scan([converted("a", series="7 'swi'")])[1] == "echo 1 of 1 (TE unknown) of series 7 'swi', magnitude"
-
-
-def study_of(folder, workdir):
-    [case] = find_cases(folder, workdir=workdir)
-    return case
 
 
 def test_nested_study_of_real_enhanced_series_is_read(real_scans, tmp_path):
@@ -186,11 +189,15 @@ def test_series_spread_over_folders_and_copied_is_one_scan(tmp_path):
     assert len(case.dicom) == 12
 
 
-def test_nested_studies_are_refused(tmp_path):
-    for number in (1, 2):
-        write_classic(tmp_path / "people" / str(number), oblique(), study=f"1.2.{number}")
-    with pytest.raises(InputError, match=r"people' must hold one study, it holds 2\. Give each its own folder"):
-        find_cases(tmp_path / "people", workdir=tmp_path)
+def test_each_study_is_called_after_its_folders(tmp_path):
+    for number, place in enumerate(("a/1/mag", "a/1/swi", "a/2/swi", "b/swi", "b/swi")):
+        study = f"1.2.{max(1, number)}"
+        write_classic(tmp_path / "people" / place, oblique(), study=study, number=number, echoes=(20.0,))
+        (tmp_path / "people" / place / "0_broken").write_bytes(bytes(128) + b"DICM")
+    cases = {case.name: case for case in find_cases(tmp_path / "people")}
+    first, second = (f"b_swi_{sha256(uid.encode()).hexdigest()[:8]}" for uid in ("1.2.3", "1.2.4"))
+    assert set(cases) == {"a_1", "a_2_swi", first, second}
+    assert all(cases[name].converted(tmp_path).notes for name in cases)
 
 
 def test_folder_of_another_modality_is_named(tmp_path):
@@ -200,7 +207,7 @@ def test_folder_of_another_modality_is_named(tmp_path):
         header.Modality = "CT"
         header.save_as(path)
     with pytest.raises(InputError, match="must hold MR images, its 24 DICOM files are of modality CT"):
-        find_cases(tmp_path / "study", workdir=tmp_path)
+        study_of(tmp_path / "study", tmp_path)
 
 
 def test_what_cannot_be_read_or_converted_is_noted(tmp_path):

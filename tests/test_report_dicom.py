@@ -29,7 +29,7 @@ IDS = (3, 5)
 def detect(folder, workdir, lesions=True, warnings=()):
     """Convert a study and write what a perfect detector would; return case, folder of results and source."""
     workdir.mkdir()
-    [case] = find_cases(folder, workdir=workdir)
+    case = find_cases(folder)[0].converted(workdir)
     image = nib.load(case.image)
     volume = image.get_fdata()[..., -1] if image.ndim > 3 else image.get_fdata()
     labels, _ = ndimage.label((volume < 100) & lesions)
@@ -238,7 +238,7 @@ def test_neither_file_is_left_when_one_cannot_be_written(tmp_path, monkeypatch):
 def test_missing_slice_is_named(tmp_path):
     write_classic(tmp_path / "study", oblique(), echoes=(20.0,))
     (tmp_path / "work").mkdir()
-    [case] = find_cases(tmp_path / "study", workdir=tmp_path / "work")
+    case = find_cases(tmp_path / "study")[0].converted(tmp_path / "work")
     with pytest.raises(InputError, match=r"'5\.nii' cannot be written as DICOM: .* 12 slices .* 11 have \[1\]\. Are"):
         find_source(case.image, case.dicom[1:])
 
@@ -309,7 +309,7 @@ def test_real_pixels_under_the_segment_are_those_of_the_scan(real_scans, tmp_pat
     """Each marked pixel of a referenced image has the value of the voxel that was labelled."""
     shutil.copytree(real_scans / series, tmp_path / "study", copy_function=shutil.copyfile)
     (tmp_path / "work").mkdir()
-    [case] = find_cases(tmp_path / "study", workdir=tmp_path / "work")
+    case = find_cases(tmp_path / "study")[0].converted(tmp_path / "work")
     image = nib.load(case.image)
     volume = image.dataobj.get_unscaled()
     volume = volume[..., -1] if volume.ndim > 3 else volume

@@ -1,4 +1,6 @@
-"""The scans that a path names: a file, a folder of files, a BIDS folder, a DICOM series or a data list."""
+"""The scans that a path names: a file, a folder of files, a BIDS folder, DICOM studies or a data list."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
@@ -11,7 +13,7 @@ from .bids import BIDS_SUFFIXES, bids_scans, is_bids
 from .datalist import load_datalist
 from .phase import phase_beside
 from .sidecars import bids_name
-from .study import convert_study, find_dicom
+from .study import convert_study, find_studies
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -23,10 +25,10 @@ class Case:
 
     Attributes:
         name: unique among the cases of a run; names the output folder.
-        image: the scan.
+        image: the scan; folder of a DICOM study until that is converted.
         mask: brain mask on the grid of the scan.
         phase: phase image of the same acquisition, or QSM, on the grid of the scan.
-        dicom: DICOM files of the series that the scan was converted from.
+        dicom: DICOM files of the study, or of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
@@ -40,6 +42,18 @@ class Case:
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    def converted(self, workdir: Path) -> Case:
+        """Return the case with the scan of its DICOM study as NIfTI, in ``workdir``; itself where it has no study.
+
+        Raises:
+            InputError: see :func:`csvd.data.study.convert_study`.
+        """
+        if not self.dicom:
+            return self
+        scan = convert_study(self.image, self.dicom, workdir)
+        notes = [*self.notes, *scan.notes]
+        return replace(self, image=scan.image, phase=self.phase or scan.phase, dicom=scan.files, notes=notes)
 
     def item(self, also: Collection[str] = ()) -> dict[str, Any]:
         """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest.
@@ -61,21 +75,19 @@ def find_cases(
     input_path: str | os.PathLike[str],
     mask: str | os.PathLike[str] | None = None,
     section: str = "test",
-    workdir: str | os.PathLike[str] | None = None,
     known: Mapping[str, Any] | None = None,
     phase: str | os.PathLike[str] | None = None,
 ) -> list[Case]:
-    """Return the scans that a path names. Only DICOM is read here: :func:`check_scan` judges each scan in its turn.
+    """Return the scans that a path names. None is read here: :func:`check_scan` judges each in its turn.
 
     A scan gets the phase image that lies beside it, see :func:`csvd.data.find_phase`, unless it has another.
 
     Args:
         input_path: ``.nii`` or ``.nii.gz`` file, folder of such files (not their subfolders; masks, labels and phase
-            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of a DICOM study
-            (subfolders too), or data list (``.json``).
+            images are left out), BIDS folder (see :func:`csvd.data.bids.bids_scans`), folder of DICOM studies
+            (subfolders too; one scan of each), or data list (``.json``).
         mask: brain mask, for a single scan.
         section: section of a data list.
-        workdir: folder for what is converted from DICOM, which the caller removes.
         known: what a data list would say of it, such as "age", for a single scan.
         phase: phase image or QSM, for a single scan.
 
@@ -89,7 +101,7 @@ def find_cases(
     if path.is_dir() and is_bids(path):
         cases = _cases_of_bids(path)
     elif path.is_dir():
-        cases = _cases_of_folder(path, workdir)
+        cases = _cases_of_folder(path)
     elif path.suffix.lower() == ".json":
         cases = [_case_of_item(item, path) for item in load_datalist(path, section)]
     elif _is_nifti(path):
@@ -108,28 +120,31 @@ def find_cases(
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Return :meth:`Case.item` of each scan that ``path`` names, for the dataset of a config.
+    """Return :meth:`Case.item` of each scan that ``path`` names, but for DICOM, for the dataset of a config.
 
     Args:
         path: see :func:`find_cases`.
         also: see :meth:`Case.item`.
+
+    Raises:
+        InputError: the scans are DICOM, or see :func:`find_cases`.
     """
-    return [case.item(also) for case in find_cases(path)]
+    cases = find_cases(path)
+    if cases[0].dicom:
+        raise InputError(f"folder '{path}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
+    return [case.item(also) for case in cases]
 
 
-def _cases_of_folder(folder: Path, workdir: str | os.PathLike[str] | None) -> list[Case]:
+def _cases_of_folder(folder: Path) -> list[Case]:
     files = sorted(path for path in folder.iterdir() if _is_nifti(path) and not path.name.startswith("."))
     skipped = [path.name for path in files if _name(path).lower().rpartition("_")[2] in NOT_SCANS]
     scans = [path for path in files if path.name not in skipped]
     if scans:
         notes = [f"left out of folder '{folder}', not scans by their names: {_listed(skipped)}"] if skipped else []
         return [Case(_name(path), path, notes=notes.copy()) for path in scans]
-    study = find_dicom(folder)
-    if study and workdir is None:
-        raise InputError(f"folder '{folder}' holds DICOM files: use `csvd detect`, which converts them, or convert it.")
-    if study and workdir is not None:
-        scan = convert_study(folder, study, Path(workdir))
-        return [Case(folder.resolve().name, scan.image, phase=scan.phase, dicom=scan.files, notes=scan.notes)]
+    studies = find_studies(folder)
+    if studies:
+        return [Case(name, folder, dicom=tuple(files)) for name, files in studies.items()]
     what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
     raise InputError(
         f"folder '{folder}' must hold scans, it holds {what}. NIfTI files in subfolders are not read: give one of them."
@@ -165,7 +180,7 @@ def _case_of_item(item: dict[str, Any], path: Path) -> Case:
 
 
 def _with_phase(case: Case) -> Case:
-    if case.phase is not None:
+    if case.phase is not None or case.dicom:
         return case
     phase, notes = phase_beside(case.image)
     return replace(case, phase=phase, notes=[*case.notes, *notes])

@@ -20,6 +20,8 @@ from .markups import Markups, read_markups
 
 POINTS = ".mrk.json"
 MASKS = ("_cmb.nii", "_cmb.nii.gz")
+DERIVED = re.compile(r"(?P<source>sub-.+)_desc-cmb(?P<suffix>[^\W_]*)_(lesions\.mrk\.json|dseg\.nii(\.gz)?)")
+"""Names of points and masks in a BIDS derivative, see :mod:`csvd.report.bids`."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def slicer_items(root: Path, scans: Path | None = None) -> list[dict[str, Any]]:
     """Return the scans whose results people corrected, with points in RAS+ mm, boxes in LPS mm, or the path of a mask.
 
     A correction is ``<case>_lesions.mrk.json`` (points or boxes) or ``<case>_cmb.nii.gz``, either in the folder that
-    ``csvd detect`` wrote, saved there again, or in any other folder below ``root``. Cases whose files are all as csvd
+    ``csvd detect`` wrote, saved there again, or in any other folder below ``root``; in a BIDS derivative their names
+    are ``*_desc-cmb_lesions.mrk.json`` and ``*_desc-cmb_dseg.nii.gz``. Cases whose files are all as csvd
     wrote them are left out, see :func:`not_reviewed`: a detection that nobody looked at is no truth.
 
     Args:
@@ -76,13 +79,13 @@ def find_reviews(root: Path) -> list[Review]:
         InputError: a case has two markups files, two corrections, two results, or a segmentation that is not NIfTI.
     """
     records = _records(root)
-    folders = {folder: case for case, (folder, _) in records.items()}
+    folders = {folder: case for case, (folder, _) in records.items() if folder.name == case}
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(path for path in root.rglob("*") if not path.name.startswith(".")):
         if path.name.endswith("_cmb.seg.nrrd"):
             raise InputError(f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan.")
         of_others = path.parent not in folders and (path.parent / f"{path.parent.name}.json").exists()  # classifier
-        if path.name.endswith((POINTS, *MASKS)) and not of_others:
+        if DERIVED.fullmatch(path.name) or (path.name.endswith((POINTS, *MASKS)) and not of_others):
             files[folders.get(path.parent) or _case_of(path)].append(path)
     return [_review(case, files[case], *records.get(case, (None, {}))) for case in sorted(files)]
 
@@ -108,7 +111,7 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Return folder and record of each case that csvd wrote below ``root``."""
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
     for path in sorted(root.rglob("*.json")):
-        if path.stem != path.parent.name:
+        if path.stem != path.parent.name and not path.name.endswith("_record.json"):
             continue
         record = _read_json(path, "result")
         if "sha256" not in record:  # not of the detector
@@ -131,6 +134,9 @@ def _read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def _case_of(path: Path) -> str:
+    derived = DERIVED.fullmatch(path.name)
+    if derived:
+        return f"{derived['source']}_{derived['suffix'] or 'swi'}"
     return re.sub(r"((_lesions)?\.mrk\.json|_cmb\.nii(\.gz)?)$", "", path.name)
 
 

@@ -19,6 +19,7 @@ from ..files import atomic_path, check_output
 from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .cohort_page import write_cohort_page
 from .page import LIMITS, RESEARCH_USE
+from .record import check_not_corrected
 
 BIDS_VERSION = "1.10.0"
 ENDINGS = {"_cmb.nii.gz": "_dseg.nii.gz", "_prob.nii.gz": "_probseg.nii.gz", "_lesions.tsv": "_dseg.tsv"} | {
@@ -101,23 +102,35 @@ def write_derivative(folder: Path, out: Path, image: Path) -> Path:
 
     Returns:
         The record, ``*_record.json``: where it is, the results are complete.
+
+    Raises:
+        FileExistsError: a person corrected a result that is there.
     """
     case = folder.name
     record = json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))
     place = derivative_path(out, case)
+    earlier = derivative_path(out, case, "_record.json")
+    check_not_corrected(earlier)
     place.parent.mkdir(parents=True, exist_ok=True)
-    derivative_path(out, case, "_record.json").unlink(missing_ok=True)  # of earlier results, which are replaced now
+    earlier.unlink(missing_ok=True)  # its results are replaced now
+    record["sha256"] = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
+    _write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")
     _write_lesions(folder / f"{case}_lesions.tsv")
     made = {**_sources(image), "SpatialReference": "orig", "Manual": False}
     told = {name: {"Description": words} for name, words in record["columns"].items() if name != "id"}
     _write_json({"Description": f"Suspected microbleeds. {RESEARCH_USE}", **made, **told}, place, "_dseg.json")
     _write_json({"Description": f"Probability of a microbleed. {RESEARCH_USE}", **made}, place, "_probseg.json")
     for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{case}.json"):
-        ending = path.name.removeprefix(case)
-        with atomic_path(derivative_path(out, case, ENDINGS.get(ending, ending))) as temporary:
+        with atomic_path(_place_of(out, case, path.name)) as temporary:
             shutil.move(path, temporary)
     folder.rmdir()
-    return derivative_path(out, case, "_record.json")
+    return earlier
+
+
+def _place_of(out: Path, case: str, name: str) -> Path:
+    """Return where a file lies that is called ``name`` in the folder of its case."""
+    ending = name.removeprefix(case)
+    return derivative_path(out, case, ENDINGS.get(ending, ending))
 
 
 def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) -> None:

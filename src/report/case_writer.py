@@ -13,7 +13,7 @@ from ..files import atomic_folder, sha256
 from ..registration import align_to_mni
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
-from .record import case_record
+from .record import case_record, check_not_corrected
 from .result_writer import ResultWriter, read_case, save_map
 from .scene import make_scene
 from .slicer import write_markups
@@ -54,7 +54,7 @@ class CaseWriter(ResultWriter):
         """
         pred, prob = item["pred"].cpu(), item["prob"].cpu()
         scan, case, image, mask = read_case(item, pred)
-        _check_not_corrected(self.output_dir / case)
+        check_not_corrected(self.output_dir / case / f"{case}.json")
         started = time.perf_counter()
         alignment = align_to_mni(image, mask, scan.affine)
         regions_done = time.perf_counter()
@@ -94,14 +94,3 @@ class CaseWriter(ResultWriter):
             (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
             self.also_write(folder, case)
         return self.output_dir / case
-
-
-def _check_not_corrected(folder: Path) -> None:
-    record = folder / f"{folder.name}.json"
-    written = json.loads(record.read_text(encoding="utf-8")).get("sha256", {}) if record.exists() else {}
-    for name, digest in written.items():
-        if (folder / name).exists() and sha256(folder / name) != digest:
-            raise FileExistsError(
-                f"output '{folder / name}' was corrected since csvd wrote it and would be lost: move it elsewhere, or "
-                "choose another output folder."
-            )

@@ -1,5 +1,6 @@
 """What is known about the making of a result: the content of the JSON of a case."""
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 
 from .. import __version__
+from ..files import sha256
 from ..registration import Alignment
 from ..transforms import Susceptibility
 from .burden import burden
@@ -64,6 +66,18 @@ def case_record(
             "python": platform.python_version(),
         },
     }
+
+
+def check_not_corrected(record: Path) -> None:
+    """Raise a FileExistsError where a person corrected a file of the result that a JSON tells of, if there is one."""
+    written = json.loads(record.read_text(encoding="utf-8")).get("sha256", {}) if record.exists() else {}
+    for name, digest in written.items():
+        file = record.with_name(name)
+        if file.exists() and sha256(file) != digest:
+            raise FileExistsError(
+                f"output '{file}' was corrected since csvd wrote it and would be lost: move it elsewhere, or choose "
+                "another output folder."
+            )
 
 
 def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
