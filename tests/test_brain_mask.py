@@ -1,5 +1,6 @@
 """Brain masks of drawn and simulated heads, of stripped scans and of real ones."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_stripped_scan_is_recognised(head, contrasted):
     image, truth = head
     stripped = (image - 105 * (contrasted == "signed")) * truth
     mask, method = brain_mask(stripped)
+    assert method == "zeros"
+    assert dice(mask, truth) > 0.999
+
+
+def test_stripped_scan_whose_contrasts_mislead_the_extraction_is_taken_whole(head, monkeypatch):
+    image, truth = head
+    part = ellipsoid(image.shape[1:], (2, 2, 3), (30, 40, 30)).numpy()  # a tenth of the brain
+    monkeypatch.setattr(sys.modules["csvd.transforms.brain_mask"], "extract_brain", lambda volume, affine: part)
+    mask, method = brain_mask(image * truth)
     assert method == "zeros"
     assert dice(mask, truth) > 0.999
 

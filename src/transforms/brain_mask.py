@@ -17,8 +17,9 @@ from ._brain_tools import TOOLS, run_tool
 METHODS = ("auto", "zeros", "builtin", *TOOLS)
 MIN_OUTSIDE = 0.15
 """Share of the volume that is constant when the scan was stripped; a box around an ellipsoid has 0.48."""
-MIN_COVER = 0.85
-"""Share of a stripped scan that the built-in extraction calls brain; of a head with scalp it is about half."""
+OF_HEAD = (0.3, 0.85)
+"""Share of a head with scalp that the built-in extraction calls brain. Of a stripped scan it is more, or less where
+contrasts among the tissues mislead it."""
 MAX_NEGATIVE = 0.01
 """Share of negative voxels up to which an image counts as a magnitude."""
 
@@ -59,7 +60,7 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
         brain, used = run_tool(method, volume, affine), method
     else:
         brain, used = extract_brain(volume.clip(min=0), affine), "builtin"
-        if stripped is not None and (brain & stripped).sum() > MIN_COVER * stripped.sum():
+        if stripped is not None and not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1]:
             brain, used = stripped, "zeros"
     mask = torch.from_numpy(brain)[None]
     return convert_to_dst_type(mask, image, dtype=torch.uint8)[0], used
