@@ -1,10 +1,16 @@
 """Argument checks and the words that errors use for an image."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
+from itertools import product
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
+
+GRID_TOLERANCE = 0.1
+"""Share of the smallest voxel by which the corners of a grid may be off."""
 
 
 class InputError(ValueError):
@@ -50,6 +56,18 @@ def check_same_shape(image: Any, other: Any, action: str, name: str = "mask") ->
             f"cannot {action} {describe(image)}: its shape is {tuple(image.shape[1:])}, "
             f"its {name}'s {tuple(other.shape[1:])}."
         )
+
+
+def corners_apart(affine: np.ndarray, other: np.ndarray, shape: Sequence[int]) -> float:
+    """Return how many mm the corners of two grids lie apart; 0 where it is within :data:`GRID_TOLERANCE`.
+
+    Args:
+        affine, other: (4, 4), voxel to mm.
+        shape: voxels along the three axes, of both.
+    """
+    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape))])
+    shift = float(np.abs(corners @ (affine - other).T).max())
+    return shift if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(affine).min() else 0.0
 
 
 def first_cause(error: BaseException) -> BaseException:

@@ -4,19 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from openpyxl import Workbook
-from scipy.io import savemat
+from public_sets import save, save_aibl, save_dou, save_valdo
 
 from csvd.data import InputError, read_layout
-
-SHAPE = (12, 10, 8)
-LAS = np.diag([-0.5, 0.5, 2.0, 1.0])
-
-
-def save(path, affine=LAS, values=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.ones(SHAPE, dtype=np.float32) if values is None else values
-    nib.save(nib.Nifti1Image(values, affine), path)
-    return path
 
 
 def only(subjects):
@@ -29,10 +19,7 @@ def world(path, voxel):
 
 
 def test_valdo_takes_the_t2s_and_leaves_the_others(tmp_path):
-    for subject in ("sub-101", "sub-301"):
-        for name in ("desc-masked_T1", "desc-masked_T2", "desc-masked_T2S", "CMB"):
-            values = np.full(SHAPE, np.nan if name.endswith("T1") else 1, dtype=np.float32)
-            save(tmp_path / "Task2" / subject / f"{subject}_space-T2S_{name}.nii.gz", values=values)
+    save_valdo(tmp_path / "Task2")
     first, second = only(read_layout(tmp_path, "valdo"))
     assert first["image"].endswith("sub-101_space-T2S_desc-masked_T2S.nii.gz")
     assert first["label"].endswith("sub-101_space-T2S_CMB.nii.gz")
@@ -47,9 +34,7 @@ def test_valdo_without_its_mask_is_named(tmp_path):
 
 @pytest.mark.parametrize("signs", [(-1, -1, 1), (-1, 1, 1), (1, 1, 1)])  # LPS, LAS and RAS all occur
 def test_dou_counts_voxels_from_one_in_any_orientation(tmp_path, signs):
-    scan = save(tmp_path / "nii" / "07.nii", affine=np.diag([0.45 * signs[0], 0.45 * signs[1], 2.0 * signs[2], 1]))
-    (tmp_path / "ground_truth").mkdir()
-    savemat(tmp_path / "ground_truth" / "07.mat", {"cen": np.array([[1, 1, 1], [5, 6, 7]])})
+    scan = save_dou(tmp_path, affine=np.diag([0.45 * signs[0], 0.45 * signs[1], 2.0 * signs[2], 1]))
     (item,) = only(read_layout(tmp_path, "dou"))
     np.testing.assert_allclose(item["points"], [world(scan, (0, 0, 0)), world(scan, (4, 5, 6))], atol=1e-3)
     assert item["subject"] == "dou-07"
@@ -64,33 +49,17 @@ def test_dou_counts_voxels_from_one_in_any_orientation(tmp_path, signs):
     ],
 )
 def test_dou_faults_are_named(tmp_path, fields, message):
-    save(tmp_path / "nii" / "07.nii")
-    if fields is not None:
-        (tmp_path / "ground_truth").mkdir()
-        savemat(tmp_path / "ground_truth" / "07.mat", fields)
+    save_dou(tmp_path, **(fields or {}))
+    if fields is None:
+        (tmp_path / "ground_truth" / "07.mat").unlink()
     with pytest.raises(InputError, match=message):
         read_layout(tmp_path, "dou")
 
 
 @pytest.fixture
 def aibl(tmp_path):
-    """Two people, one with real and synthetic microbleeds, one without; a voxel is given twice, a header is there."""
-    root = tmp_path / "PublicDataShare_2020"
-    for folder, name in (
-        ("rCMB_DefiniteSubject", "12_5"),
-        ("NoCMBSubject", "30_2"),
-        ("sCMB_DefiniteSubject", "12_5_s1"),
-    ):
-        save(root / folder / f"{name}.nii.gz")
-    for table, name, numbers in (
-        ("rCMBInformationInfo", "12_5", [3, 4, 5, 3, 4, 5, 6, 6, 6]),
-        ("sCMBInformationInfo", "12_5_s1", [2, 2, 2]),
-    ):
-        book = Workbook()
-        book.active.append(["NIFTI File Name", "x_1", "y_1", "z_1"])
-        book.active.append([f"{name}.nii.gz", *numbers])
-        book.save(root / f"{table}.xlsx")
-    return root
+    save_aibl(tmp_path / "PublicDataShare_2020")
+    return tmp_path / "PublicDataShare_2020"
 
 
 def test_aibl_tables_become_points_once_each(aibl):

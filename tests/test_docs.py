@@ -1,6 +1,7 @@
-"""The documents: each command that they give is one, and those of ``bash`` blocks run.
+"""The documents: each command that they give is one, and runs.
 
-Blocks marked ``sh`` need a cluster, a server, data that is not ours or more than minutes: they are parsed here.
+Blocks marked ``bash`` run as they are. Those marked ``sh`` take a cluster, data that is not ours or more than minutes:
+they run with what :mod:`stand_in` puts in the place of programs, but for :data:`ELSEWHERE`, which are parsed.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 from geometry import planted_scan
+from public_sets import save_aibl, save_dou, save_valdo
 from typer.main import get_command
 
 from csvd.cli import app
@@ -23,6 +25,15 @@ from csvd.report import COLUMNS, PARTICIPANT_COLUMNS
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STUDY = ROOT.parent / "shared" / "data" / "siemens-gre-magphase-dicom"
+ELSEWHERE = {
+    "quickstart.md": "a clone of the repository",
+    "review.md": "a test of its own",
+    "monai_label.md": "an environment of its own, with a server",
+    "training.md": "the same commands as README.md",
+    "make ": "what runs these tests, and test_demo.py",
+    "csvd experiment": "twenty minutes; test_experiments.py",
+}
+"""Documents and words of ``sh`` blocks that do not run here, and why."""
 SWI = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "SWI"], "SeriesDescription": "SWI"}
 
 
@@ -66,32 +77,72 @@ def test_every_column_is_explained():
 
 
 @pytest.fixture
-def workplace(tmp_path, small_cohort):
-    """Folder with what the documents call SCANS, BIDS, COHORT and STUDY, where that is, and a `csvd` to call."""
+def workplace(tmp_path, people):
+    """Folder with the data that documents name, STUDY where that is, and the programs that they call."""
     anatomy = Path("sub-01") / "anat"
-    for number, folder in enumerate(("SCANS", f"BIDS/{anatomy}")):
-        target = tmp_path / folder / f"sub-0{number}_swi.nii.gz"
-        target.parent.mkdir(parents=True)
+    for number, folder in enumerate(("SCANS", "SCANS", f"BIDS/{anatomy}")):
+        target = tmp_path / folder / f"sub-0{number % 2 + 1}_swi.nii.gz"
+        target.parent.mkdir(parents=True, exist_ok=True)
         nib.save(planted_scan(shape=(48, 56, 44), voxel_mm=(2.0, 2.0, 2.0), seed=number).image, target)
-        target.with_name(f"sub-0{number}_swi.json").write_text(json.dumps(SWI))
+        target.with_name(target.name.replace(".nii.gz", ".json")).write_text(json.dumps(SWI))
     (tmp_path / "BIDS" / "dataset_description.json").write_text('{"Name": "test", "BIDSVersion": "1.10.0"}')
-    shutil.copytree(small_cohort, tmp_path / "COHORT")
+    for name, save in (("Task2", save_valdo), ("CMB", save_dou), ("AIBL/PublicDataShare_2020", save_aibl)):
+        save(tmp_path / name)
+    (tmp_path / "COHORT").mkdir()
+    (people / "datalist.json").rename(tmp_path / "COHORT" / "datalist.json")
     (tmp_path / "STUDY").symlink_to(STUDY)
-    (tmp_path / "bundles").symlink_to(ROOT / "bundles")
+    shutil.copytree(ROOT / "bundles", tmp_path / "bundles", ignore=shutil.ignore_patterns("eval"))
     (tmp_path / "bin").mkdir()
-    for name, module in (("csvd", "-m csvd.cli"), ("python", "")):
+    for name in ("csvd", "python", "torchrun", "srun", "scontrol"):
         program = tmp_path / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/stand_in.py {name} "$@"\n')
         program.chmod(0o755)
     return tmp_path
+
+
+def run(script, workplace):
+    """Run a script of the documents; returns nothing, fails with what it said."""
+    cluster = {"SLURM_JOB_NODELIST": "localhost", "SLURM_NNODES": "1", "SLURM_JOB_ID": "1"}
+    path = f"{workplace / 'bin'}:{os.environ['PATH']}"
+    environment = {**os.environ, **cluster, "PLACE": str(workplace), "PATH": path}
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=workplace, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [path.name for path in DOCUMENTS if blocks(path, "bash")])
 def test_documented_commands_run(workplace, name):
     (path,) = (path for path in DOCUMENTS if path.name == name)
-    lines = "\n".join(["set -e", *blocks(path, "bash")]).splitlines()
-    script = "\n".join(line for line in lines if STUDY.exists() or "STUDY" not in line)
-    environment = {**os.environ, "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], cwd=workplace, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    lines = "\n".join(blocks(path, "bash")).splitlines()
+    run("\n".join(line for line in lines if STUDY.exists() or "STUDY" not in line), workplace)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(text, id=f"{path.name}: {text.splitlines()[0]}"[:60])
+        for path in DOCUMENTS
+        for text in blocks(path, "sh")
+        if path.name not in ELSEWHERE and not any(word in text for word in ELSEWHERE)
+    ],
+)
+def test_documented_commands_that_take_long_run_with_less(workplace, block):
+    run(block, workplace)
+
+
+@pytest.mark.slow
+def test_documented_review_runs(workplace):
+    """Points of the detection become training data, as if a person had looked at them and added one."""
+    detect, datalist, tune, use = blocks(ROOT / "docs" / "review.md", "sh")
+    run(detect, workplace)
+    (workplace / "REVIEWED").mkdir()
+    for path in workplace.glob("RESULTS/*/*.mrk.json"):
+        content = json.loads(path.read_text())
+        content["markups"][0]["controlPoints"].append({"label": "new-1", "position": [-24.0, -8.0, 30.0]})
+        (workplace / "REVIEWED" / path.name).write_text(json.dumps(content))
+    shutil.rmtree(workplace / "COHORT")
+    run("\n".join([datalist, f"(\n{tune})", use]), workplace)
+    assert len(list((workplace / "AGAIN").glob("*/*.html"))) == 2

@@ -4,6 +4,8 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -132,7 +134,7 @@ def test_data_set_of_someone_else_is_left_alone(tmp_path, content):
 
 @pytest.mark.parametrize("which", ["raw", "derivative"])
 def test_official_validator_has_no_complaint(derivative, which):
-    validator = shutil.which("bids-validator-deno")
+    validator = shutil.which("bids-validator-deno", path=Path(sys.executable).parent)
     if validator is None:
         pytest.skip("needs bids-validator-deno")
     folder = derivative if which == "derivative" else derivative.parents[1]

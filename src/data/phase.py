@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import cast
 
 import nibabel as nib
-import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-GRID_TOLERANCE = 0.1  # voxels, as of masks
+from ..checks import corners_apart
 
 
 def find_phase(image: str | os.PathLike[str]) -> Path | None:
@@ -43,7 +42,6 @@ def phase_beside(image: str | os.PathLike[str]) -> tuple[Path | None, list[str]]
         scan, other = (cast(nib.Nifti1Image, nib.load(path)) for path in (image, phase))
     except (ImageFileError, OSError, EOFError):
         return None, []  # a scan that cannot be read is refused where it is checked
-    shift = np.abs(scan.affine - other.affine).max() if scan.shape[:3] == other.shape[:3] else np.inf
-    if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(scan.affine).min():
+    if scan.shape[:3] != other.shape[:3] or corners_apart(scan.affine, other.affine, scan.shape[:3]):
         return None, [f"'{phase.name}' beside it is not on its grid, and was not used as its phase"]
     return phase, []

@@ -6,7 +6,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -15,7 +14,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from ..checks import InputError
+from ..checks import InputError, corners_apart
 
 MIN_VOXELS = 8
 """Voxels that each axis of a scan needs: the smallest patch in which a microbleed has a neighbourhood."""
@@ -203,9 +202,8 @@ def _check_mask(mask: Path, path: Path, header: nib.Nifti1Header, affine: np.nda
             f"mask '{mask}' must have the shape of its scan '{path}', it is {mask_shape}, not {shape}. "
             "Resample the mask to the scan."
         )
-    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape))])
-    shift = np.abs(corners @ (affine - mask_affine).T).max()
-    if shift > 0.1 * nib.affines.voxel_sizes(affine).min():
+    shift = corners_apart(affine, mask_affine, shape)
+    if shift:
         raise InputError(
             f"mask '{mask}' must have the affine of its scan '{path}', their corners lie {shift:.3g} mm apart. "
             "Resample the mask to the scan."

@@ -6,14 +6,13 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 
-from ..checks import InputError
+from ..checks import InputError, corners_apart
 from ..files import sha256
 from .cases import Case, find_cases
 from .markups import Markups, read_markups
@@ -213,9 +212,8 @@ def _check_inside(markups: Markups, path: Path, image: Path, scan: nib.Nifti1Ima
 
 def _check_grid(path: Path, image: Path, scan: nib.Nifti1Image) -> None:
     mask = cast(nib.Nifti1Image, nib.load(path))
-    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in scan.shape[:3]))])
-    shift = np.abs(corners @ (scan.affine - mask.affine).T).max()
-    if mask.shape != scan.shape[:3] or shift > 0.1 * nib.affines.voxel_sizes(scan.affine).min():
+    shift = corners_apart(scan.affine, mask.affine, scan.shape[:3])
+    if mask.shape != scan.shape[:3] or shift:
         raise InputError(
             f"mask '{path}' must lie on the grid of its scan '{image}', shape {scan.shape[:3]}, it has shape "
             f"{mask.shape} and corners {shift:.3g} mm apart: export it with the scan as reference."

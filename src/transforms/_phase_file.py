@@ -1,7 +1,6 @@
 """Phase images and QSM from files, in the units and on the grid that they have to have."""
 
 import math
-from itertools import product
 from pathlib import Path
 from typing import cast
 
@@ -11,13 +10,12 @@ import torch
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
-from ..checks import InputError
+from ..checks import InputError, corners_apart
 
 KINDS = ("phase", "qsm")
 QSM_NAMES = ("qsm", "chi", "chimap")  # last words, after an underscore, of the names of susceptibility maps
 FULL_CIRCLES = (4096, 2000 * math.pi, 8192)  # 12 bits, milliradians, -4096..4095
 RADIANS = 2 * math.pi + 0.01
-GRID_TOLERANCE = 0.1  # voxels, as of masks
 
 
 def load_phase(path: str | None, scan: MetaTensor) -> tuple[torch.Tensor, str, str]:
@@ -81,9 +79,8 @@ def _check_grid(name: str, image: nib.Nifti1Image, scan: MetaTensor, own: str) -
         raise InputError(
             f"{name} must have the shape of its scan '{own}', it is {image.shape}, not {shape}. Resample it."
         )
-    corners = np.array([(*corner, 1) for corner in product(*((0, size - 1) for size in shape))])
-    shift = np.abs(corners @ (affine - image.affine).T).max()
-    if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(affine).min():
+    shift = corners_apart(affine, image.affine, shape)
+    if shift:
         raise InputError(
             f"{name} must have the affine of its scan '{own}', their corners lie {shift:.3g} mm apart. Resample it."
         )

@@ -1,0 +1,54 @@
+"""The programs that documents call, in the environment of the tests: the same commands, with less of everything."""
+
+import os
+import sys
+from pathlib import Path
+
+PROGRAMS = {"csvd": ["-m", "csvd.cli"], "python": [], "torchrun": ["-m", "torch.distributed.run"]}
+AT_MOST = {"--nproc_per_node": 2, "--subjects": 2}
+EPOCHS = {"--train#trainer#max_epochs": "1", "--val_interval": "1"}
+SAMPLES = {"--student#sampler#num_samples": "32"}
+SMALL = {
+    "cmb_detection": {
+        "--patch_size": "[24,24,8]",
+        "--margin_size": "[30,30,10]",
+        "--network_def#detector#features": "2",
+        "--network_def#discriminator#features": "2",
+        **SAMPLES,
+    },
+    "csvd_classification": {
+        "--bag#size": "[24,32]",
+        "--bag#max_slices": "4",
+        "--network_def#classifier#stages": "1",
+        "--network_def#classifier#features": "8",
+    },
+}
+"""Settings of each bundle, by the folder that its commands run in, for what does not start from the shipped weights."""
+PLACES = ("COHORT", "SCANS", "RESULTS", "TUNED")
+"""What the documents call folders of the reader's, in the folder PLACE of the environment."""
+
+
+def shortened(words):
+    """Return a command with fewer processes and subjects, the reader's folders, and settings of a quick training."""
+    short = []
+    for before, word in zip(["", *words], words, strict=False):
+        word = str(min(AT_MOST[before], int(word))) if before in AT_MOST else word
+        short.append(str(Path(os.environ["PLACE"], word)) if word.split("/")[0] in PLACES else word)
+    if "monai.bundle" not in words:
+        return short
+    settings = EPOCHS | (SAMPLES if "fine_tuning" in words else SMALL[Path.cwd().name])
+    return [*short, *(part for pair in settings.items() for part in pair)]
+
+
+def main(program, *words):
+    """Become the program, or print what it would on a cluster with one machine."""
+    if program == "scontrol":
+        print("127.0.0.1")
+        return
+    if program == "srun":
+        program, *words = words
+    os.execv(sys.executable, [sys.executable, *PROGRAMS[program], *shortened(words)])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
