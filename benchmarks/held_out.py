@@ -51,13 +51,13 @@ def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[
     return lists
 
 
-def candidates(item: dict, result: Path) -> list[tuple[float, float]]:
-    """Return what was said of each candidate, and whether a lesion lies at its centre or beside it."""
-    label = np.asarray(nib.load(item["label"]).dataobj) > 0
+def candidates(item: dict, result: Path) -> list[tuple[float, int]]:
+    """Return what was said of each candidate, and the number of the lesion at its centre or beside it, or 0."""
+    label = np.asarray(nib.load(item["label"]).dataobj)
     with (result / f"{result.name}_candidates.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    beside = ndimage.binary_dilation(label)
-    return [(float(row["probability"]), float(beside[int(row["i"]), int(row["j"]), int(row["k"])])) for row in rows]
+    beside = ndimage.maximum_filter(label, footprint=ndimage.generate_binary_structure(3, 1))
+    return [(float(row["probability"]), int(beside[int(row["i"]), int(row["j"]), int(row["k"])])) for row in rows]
 
 
 def within(value: float, ranges: dict[str, tuple[float, float]]) -> str:
@@ -76,8 +76,10 @@ def contrast_to_noise(image: np.ndarray, label: np.ndarray, lesion: int) -> floa
     return 2 * float(np.median(np.abs(values[inside] - middle))) / max(float(high - low), 1e-6)
 
 
-def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, str, str]], Counter[str]]:
-    """Return the lesion counts (4,) of a subject, its lesions and those found by kind, and its FPs by mimic."""
+def judge(
+    item: dict, result: Path, proposed: set[int]
+) -> tuple[torch.Tensor, Counter[tuple[str, str, str]], Counter[str]]:
+    """Return the lesion counts (4,) of a subject, its lesions, those proposed and found by kind, and FPs by mimic."""
     image, label, detected, mimics = (
         np.asarray(nib.load(path).dataobj)
         for path in (
@@ -101,6 +103,7 @@ def judge(item: dict, result: Path) -> tuple[torch.Tensor, Counter[tuple[str, st
             ):
                 kinds[(*kind, "lesions")] += 1
                 kinds[(*kind, "found")] += number in found
+                kinds[(*kind, "proposed")] += number in proposed
     names = {code: name for name, code in MIMICS.items()} | {0: "other"}
     taken = Counter(names[int(mimics[detected == false].max())] for false in everything - true)
     lesions = len(set(np.unique(label)) - {0})
@@ -135,20 +138,22 @@ def main() -> None:
         bundle = arguments.bundle or find_bundle("cmb_detection")
         cases = detect(cohort, results, bundle, overwrite=True, any_sequence=True)
         for item, case in zip(load_datalist(cohort, "test"), cases, strict=True):
-            counts, of_kinds, of_mimics = judge(item, results / case["case"])
+            looked_at = candidates(item, results / case["case"])
+            counts, of_kinds, of_mimics = judge(item, results / case["case"], {lesion for _, lesion in looked_at})
             contrast = CONTRASTS[Path(item["image"]).name.split(".")[0][-3:]]
             rows.setdefault((preset, contrast, phenotype), []).append(counts)
             kinds += of_kinds
             taken += of_mimics
-            said += candidates(item, results / case["case"])
+            said += [(probability, float(lesion > 0)) for probability, lesion in looked_at]
     print("| subjects | n | lesions | TPR | FPs per subject | precision | F1 |\n|---|---|---|---|---|---|---|")
     groups = {"all": [*rows], "healthy": [key for key in rows if key[2] == "healthy"]}
     groups |= {f"`{key[0]}` {key[1]}": [other for other in rows if other[:2] == key[:2]] for key in sorted(rows)}
     for name, keys in groups.items():
         print(row(name, torch.stack([counts for key in keys for counts in rows[key]])))
-    print("\n| lesions | found | of |\n|---|---|---|")
+    print("\n| lesions | found | candidates | of |\n|---|---|---|---|")
     for kind, value in sorted({key[:2] for key in kinds}):
-        print(f"| {kind} {value} | {kinds[kind, value, 'found']} | {kinds[kind, value, 'lesions']} |")
+        numbers = (str(kinds[kind, value, what]) for what in ("found", "proposed", "lesions"))
+        print(f"| {kind} {value} | {' | '.join(numbers)} |")
     print("\n| false positives that are | number |\n|---|---|")
     for name, number in sorted(taken.items()):
         print(f"| {name} | {number} |")

@@ -37,6 +37,8 @@ def shortened(words):
     if "monai.bundle" not in words:
         return short
     settings = EPOCHS | (SAMPLES if "fine_tuning" in words else SMALL[Path.cwd().name])
+    if not any("configs/train.json" in word for word in words):
+        settings = {name: value for name, value in settings.items() if not name.startswith(("--train#", "--student#"))}
     return [*short, *(part for pair in settings.items() for part in pair)]
 
 

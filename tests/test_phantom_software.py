@@ -143,6 +143,7 @@ def test_mimics_can_be_many_times_as_many():
     assert count(5.0) > 3 * count(1.0)
 
 
+@pytest.mark.slow
 def test_special_places_are_near_others_veins_or_the_surface():
     def nearest(special):
         rows = [
@@ -183,6 +184,7 @@ def test_painted_microbleeds_are_dark_without_a_field():
     assert painted.images["phase"][inside].std() < 0.5 * physical.images["phase"][physical.label > 0].std()
 
 
+@pytest.mark.slow
 def test_any_contrast_leaves_the_physics_of_tissue_aside():
     def tissues(index):
         subject = simulate_subject(replace(TINY, any_contrast=True), seed=4, index=index, phenotype="healthy")
