@@ -110,6 +110,12 @@ def test_table_without_a_column_is_named(tmp_path):
         read_predictions(write(tmp_path / "p.tsv", [{"subject": "s", "CAA": 1}]))
 
 
+def test_subjects_of_one_class_are_refused(tmp_path):
+    rows = [{"subject": name, "csvd": "CAA", "CAA": 1, "aSVD": 0} for name in "ab"]
+    with pytest.raises(InputError, match=r"two classes or more, to tell apart, its 2 are all 'CAA'"):
+        read_predictions(write(tmp_path / "p.tsv", rows))
+
+
 def test_subject_without_a_diagnosis_is_named(tmp_path):
     rows = [{"subject": "s", "csvd": "", "CAA": 1, "aSVD": 0}]
     with pytest.raises(InputError, match="`csvd` of subject 's' must be one of CAA, aSVD, it is ''"):

@@ -76,7 +76,7 @@ def read_predictions(path: Path) -> Predictions:
     Every column but ``subject``, ``csvd``, ``imputed`` and ``disagreement`` is a class.
 
     Raises:
-        InputError: the table cannot be read, or a subject's true class is none of its columns.
+        InputError: the table cannot be read, a subject's true class is none of its columns, or all have the same.
     """
     rows = read_table(path, "subject", "csvd")
     classes = [name for name in rows[0] if name not in NOT_CLASSES]
@@ -86,6 +86,11 @@ def read_predictions(path: Path) -> Predictions:
                 f"table '{path}': `csvd` of subject '{row['subject']}' must be one of {', '.join(classes)}, it is "
                 f"'{row['csvd']}'. Add the diagnosis or take the subject out."
             )
+    if len({row["csvd"] for row in rows}) < 2:
+        raise InputError(
+            f"table '{path}' must have subjects of two classes or more, to tell apart, its {len(rows)} are all "
+            f"'{rows[0]['csvd']}'. Add others."
+        )
     labels = np.array([classes.index(row["csvd"]) for row in rows])
     values = np.array([[float(row[name]) for name in classes] for row in rows])
     return Predictions([row["subject"] for row in rows], classes, labels, values)
