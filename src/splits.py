@@ -28,7 +28,7 @@ def write_datalist(
     cross-validation.
 
     Args:
-        path: the file, ``datalist.json`` where the bundles look for it.
+        path: the file, ``datalist.json`` where the bundles look for it; its folder is made.
         subjects: the items of each subject.
         split: shares of training, validation and test.
         seed: of the shuffling.
@@ -45,6 +45,7 @@ def write_datalist(
         section = SECTIONS[int(np.searchsorted(bounds, rank, side="right"))]
         lists[section] += [{**item, "fold": rank % FOLDS} for item in subjects[index]]
     ordered = {name: sorted(items, key=lambda item: item["image"]) for name, items in lists.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({**header, **ordered}, indent=1) + "\n", encoding="utf-8")
     return path

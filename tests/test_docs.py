@@ -33,6 +33,7 @@ ELSEWHERE = {
     "make ": "what runs these tests, and test_demo.py",
     "csvd experiment": "twenty minutes; test_experiments.py",
     "benchmarks/": "measurements, of minutes to an hour",
+    "--preset study": "a minute; test_phantom_contrasts.py",
 }
 """Documents and words of ``sh`` blocks that do not run here, and why."""
 SWI = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "SWI"], "SeriesDescription": "SWI"}
