@@ -1,4 +1,4 @@
-"""The programs that documents call, in the environment of the tests: the same commands, with less of everything."""
+"""The programs that documents call, in the environment of the tests; with less of everything where LESS is set."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ SMALL = {
 }
 """Settings of each bundle, by the folder that its commands run in, for what does not start from the shipped weights."""
 PLACES = ("COHORT", "SCANS", "RESULTS", "TUNED")
-"""What the documents call folders of the reader's, in the folder PLACE of the environment."""
+"""What the documents call folders of the reader's; LESS, of the environment, is the folder that they are in."""
 
 
 def shortened(words):
@@ -33,7 +33,7 @@ def shortened(words):
     short = []
     for before, word in zip(["", *words], words, strict=False):
         word = str(min(AT_MOST[before], int(word))) if before in AT_MOST else word
-        short.append(str(Path(os.environ["PLACE"], word)) if word.split("/")[0] in PLACES else word)
+        short.append(str(Path(os.environ["LESS"], word)) if word.split("/")[0] in PLACES else word)
     if "monai.bundle" not in words:
         return short
     settings = EPOCHS | (SAMPLES if "fine_tuning" in words else SMALL[Path.cwd().name])
@@ -49,7 +49,9 @@ def main(program, *words):
         return
     if program == "srun":
         program, *words = words
-    os.execv(sys.executable, [sys.executable, *PROGRAMS[program], *shortened(words)])
+    os.execv(
+        sys.executable, [sys.executable, *PROGRAMS[program], *(shortened(words) if "LESS" in os.environ else words)]
+    )
 
 
 if __name__ == "__main__":

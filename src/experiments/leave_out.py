@@ -73,6 +73,6 @@ def random_scanners(study: Study, size: Size) -> dict[str, list[Item]]:
 def subjects_note(size: Size) -> str:
     """Say who the subjects of :func:`random_scanners` are."""
     return (
-        f"Simulated subjects of the preset random, {size.training} training, {size.validation} validation, {size.test} "
-        "test, each with SWI, magnitude and QSM"
+        f"{size.training} training, {size.validation} validation and {size.test} test subjects, simulated, of the "
+        "preset random, each with SWI, magnitude and QSM"
     )
