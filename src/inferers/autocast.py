@@ -12,7 +12,7 @@ class AutocastInferer(SimpleInferer):
     """One pass in bfloat16 where that is safe and fast, the result in single precision.
 
     For trainings on a CPU: the trainers of MONAI know mixed precision on CUDA only (``amp``). On processors without
-    bfloat16 instructions, where such a training step takes twenty times as long, all of it is in single precision.
+    bfloat16 instructions, where such a training step takes far longer, all of it is in single precision.
     """
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
