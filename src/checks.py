@@ -6,8 +6,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from monai.data import MetaTensor
-from monai.utils import ImageMetaKey
 
 GRID_TOLERANCE = 0.1
 """Share of the smallest voxel by which the corners of a grid may be off."""
@@ -19,7 +17,7 @@ class InputError(ValueError):
 
 def describe(image: Any) -> str:
     """Return ``image 'sub-01_swi.nii.gz'`` when the file name is known, else the shape, for error messages."""
-    name = image.meta.get(ImageMetaKey.FILENAME_OR_OBJ) if isinstance(image, MetaTensor) else None
+    name = getattr(image, "meta", {}).get("filename_or_obj")  # of a MetaTensor; importing MONAI takes seconds
     return f"image '{name}'" if name else f"image of shape {tuple(image.shape)}"
 
 

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from geometry import STORED, planted_scan
+from warm import python_m
 
 from csvd.cli import main
 from csvd.metrics import operating_threshold
@@ -184,7 +185,7 @@ def test_subtypes_of_the_command_line_and_of_the_bundle_are_the_same(csvd, scan,
     said = ("--age", who["age"], "--sex", who["sex"])
     code, output, _ = csvd("classify", scan, ANYHOW, *said, "--out", tmp_path / "cli")
     assert (code, "sub-01_swi: C" in output or "sub-01_swi: aSVD" in output) == (0, True)
-    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"]
+    command = python_m("monai.bundle", "run", "inferring", "--config_file", "configs/inference.json")
     folders = ["--dataset_dir", str(tmp_path / "list.json"), "--output_dir", str(tmp_path / "bundle")]
     subprocess.run([*command, *folders], cwd=find_bundle("csvd_classification"), check=True, capture_output=True)
     records = [json.loads((tmp_path / way / "sub-01_swi" / "sub-01_swi.json").read_text()) for way in ("cli", "bundle")]
@@ -239,7 +240,7 @@ def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):
 @pytest.mark.slow
 def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
     assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "cli")[0] == 0
-    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", "configs/inference.json"]
+    command = python_m("monai.bundle", "run", "inferring", "--config_file", "configs/inference.json")
     folders = ["--dataset_dir", str(scan.parent), "--output_dir", str(tmp_path / "bundle")]
     subprocess.run([*command, *folders], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
     maps = [nib.load(tmp_path / way / "sub-01_swi" / "sub-01_swi_prob.nii.gz") for way in ("cli", "bundle")]
@@ -352,3 +353,9 @@ def test_t1_scan_is_accepted_with_a_warning_when_it_is_asked_for(csvd, real_scan
 def test_crop_of_a_brain_runs_to_the_end(csvd, real_scans, tmp_path):
     assert csvd("detect", real_scans / "megre-crop-magphase" / "Mag.nii", ANYHOW, "--out", tmp_path)[0] == 0
     assert (tmp_path / "Mag" / "Mag.html").exists()
+
+
+def test_help_comes_without_loading_what_takes_seconds():
+    code = "import sys; sys.modules |= {'monai': None, 'torch': None}; sys.argv = ['csvd', '--help']; import csvd.cli as cli"
+    done = subprocess.run([sys.executable, "-c", f"{code}; cli.main()"], capture_output=True, text=True)
+    assert "detect" in done.stdout
