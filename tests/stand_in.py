@@ -1,10 +1,17 @@
-"""The programs that documents call, in the environment of the tests; with less of everything where LESS is set."""
+"""The programs that documents call, in the environment of the tests; with less of everything where LESS is set.
+
+``git`` clones nothing, and ``make`` says what it would do: the tests run in what they would give.
+"""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
-PROGRAMS = {"csvd": ["-m", "csvd.cli"], "python": [], "torchrun": ["-m", "torch.distributed.run"]}
+import warm
+
+ROOT = Path(__file__).parents[1]
+MODULES = {"csvd": ["-m", "csvd.cli"], "python": [], "torchrun": ["-m", "torch.distributed.run"]}
 AT_MOST = {"--nproc_per_node": 2, "--subjects": 2}
 EPOCHS = {"--train#trainer#max_epochs": "1", "--val_interval": "1"}
 SAMPLES = {"--student#sampler#num_samples": "32"}
@@ -42,16 +49,42 @@ def shortened(words):
     return [*short, *(part for pair in settings.items() for part in pair)]
 
 
+def experiment(words):
+    """Run ``csvd experiment`` with fewer subjects and epochs than --quick has."""
+    import small  # which loads MONAI
+
+    from csvd import cli, experiments
+
+    experiments.QUICK = dict.fromkeys(experiments.QUICK, small.EXPERIMENT)
+    sys.argv = ["csvd", *words]
+    cli.main()
+
+
+def clone(folder):
+    """Make a folder with the programs of this environment, and nothing else."""
+    folder.mkdir()
+    (folder / ".venv").symlink_to(sys.prefix)
+
+
 def main(program, *words):
-    """Become the program, or print what it would on a cluster with one machine."""
+    """Become the program, or do what it would on a cluster with one machine."""
+    less = "LESS" in os.environ
     if program == "scontrol":
         print("127.0.0.1")
-        return
-    if program == "srun":
-        program, *words = words
-    os.execv(
-        sys.executable, [sys.executable, *PROGRAMS[program], *(shortened(words) if "LESS" in os.environ else words)]
-    )
+    elif program == "git":
+        clone(Path("csvd"))
+    elif program == "make":
+        make = shutil.which("make", path=os.environ["PATH"].partition(os.pathsep)[2])
+        os.execv(make, ["make", "--dry-run", "--directory", ROOT, *words])
+    elif program == "srun":
+        main(*words)
+    elif less and program == "csvd" and words[0] == "experiment":
+        experiment(words)
+    else:
+        words = [*MODULES[program], *(shortened(words) if less else words)]
+        if words[0] == "-m":
+            warm.main(words[1:])
+        os.execv(sys.executable, [sys.executable, *words])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.transforms import RandomizableTrait
+from warm import python_m
 
 from csvd import experiments
 from csvd.data import load_datalist
@@ -88,7 +89,7 @@ def test_metadata_says_what_the_network_takes_and_gives():
 
 def bundle_run(*arguments, cwd):
     """Run ``python -m monai.bundle run`` as the documentation says."""
-    command = [sys.executable, "-m", "monai.bundle", "run", *arguments]
+    command = python_m("monai.bundle", "run", *arguments)
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout + done.stderr
@@ -360,9 +361,10 @@ def test_packed_bundle_runs_by_itself(small_cohort, tmp_path):
     )
     assert where.stdout.startswith(str(folder))
     arguments = ("--dataset_dir", str(small_cohort / "sub-1_swi.nii.gz"), "--output_dir", str(tmp_path / "out"))
-    bundle_run("inferring", "--config_file", "configs/inference.json", *arguments, cwd=folder)
+    run = [sys.executable, "-m", "monai.bundle", "run", "inferring", *arguments, "--config_file"]
+    subprocess.run([*run, "configs/inference.json"], cwd=folder, check=True, capture_output=True)
     assert (tmp_path / "out" / "sub-1_swi" / "sub-1_swi_lesions.tsv").exists()
-    bundle_run("inferring", "--config_file", "configs/sequence_inference.json", *arguments, cwd=folder)
+    subprocess.run([*run, "configs/sequence_inference.json"], cwd=folder, check=True, capture_output=True)
     assert (tmp_path / "out" / "sequences.tsv").exists()
 
 

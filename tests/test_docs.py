@@ -1,42 +1,43 @@
 """The documents: each command that they give is one, and runs.
 
 Blocks marked ``bash`` run as they are. Those marked ``sh`` take a cluster, data that is not ours or more than minutes:
-they run with what :mod:`stand_in` puts in the place of programs, but for :data:`ELSEWHERE`, which are parsed.
+they run with what :mod:`stand_in` puts in the place of programs.
 """
 
+import gzip
 import json
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import sysconfig
+import time
+import venv
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
+import requests
+import small
 from geometry import planted_scan
 from public_sets import save_aibl, save_dou, save_valdo
 from typer.main import get_command
+from warm import python_m
 
 from csvd.cli import app
+from csvd.phantom import PROTOCOLS, write_cohort
 from csvd.report import COLUMNS, PARTICIPANT_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STUDY = ROOT.parent / "shared" / "data" / "siemens-gre-magphase-dicom"
-ELSEWHERE = {
-    "quickstart.md": "a clone of the repository",
-    "review.md": "a test of its own",
-    "monai_label.md": "an environment of its own, with a server",
-    "training.md": "the same commands as README.md",
-    "make ": "what runs these tests, and test_demo.py",
-    "csvd experiment": "twenty minutes; test_experiments.py",
-    "benchmarks/": "measurements, of minutes to an hour",
-    "--preset study": "a minute; test_phantom_contrasts.py",
-    "--subjects 10": "the same commands as quickstart.md",
-}
-"""Documents and words of ``sh`` blocks that do not run here, and why."""
+ELSEWHERE = {"review.md", "monai_label.md"}  # tests of their own
+AS_OF_ANOTHER = {"training.md": "README.md", "--subjects 10": "quickstart.md"}
+"""Documents and words of ``sh`` blocks whose commands another document has too."""
 SWI = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "SWI"], "SeriesDescription": "SWI"}
 
 
@@ -79,8 +80,19 @@ def test_every_column_is_explained():
     assert [name for name in (*COLUMNS, *PARTICIPANT_COLUMNS) if f"| `{name}` |" not in text] == []
 
 
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory):
+    """Folder of two small simulated cohorts."""
+    folder = tmp_path_factory.mktemp("held_out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
+        for kind in ("aSVD", "healthy"):
+            write_cohort("tiny", 1, folder / f"random_{kind}", seed=3, jobs=1, split=(0, 0, 1), phenotype=kind)
+    return folder
+
+
 @pytest.fixture
-def workplace(tmp_path, people):
+def workplace(tmp_path, people, held_out):
     """Folder with the data that documents name, STUDY where that is, and the programs that they call."""
     anatomy = Path("sub-01") / "anat"
     for number, folder in enumerate(("SCANS", "SCANS", f"BIDS/{anatomy}")):
@@ -97,8 +109,15 @@ def workplace(tmp_path, people):
     (tmp_path / "COHORT" / "datalist.json").write_text(json.dumps(sections))
     (tmp_path / "STUDY").symlink_to(STUDY)
     shutil.copytree(ROOT / "bundles", tmp_path / "bundles", ignore=shutil.ignore_patterns("eval"))
+    for name in ("nii.gz", "json"):
+        (tmp_path / f"scan.{name}").symlink_to(tmp_path / "SCANS" / f"sub-01_swi.{name}")
+    (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
+    (tmp_path / "held_out").symlink_to(held_out)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(tmp_path / "bin")
     (tmp_path / "bin").mkdir()
-    for name in ("csvd", "python", "torchrun", "srun", "scontrol"):
+    python_m("csvd.cli")  # so that there is a process to fork
+    for name in ("csvd", "python", "torchrun", "srun", "scontrol", "git", "make"):
         program = tmp_path / "bin" / name
         program.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/stand_in.py {name} "$@"\n')
         program.chmod(0o755)
@@ -106,7 +125,11 @@ def workplace(tmp_path, people):
 
 
 def run(script, workplace, **environment):
-    """Run a script of the documents, on a cluster where it asks for one; fails with what it said."""
+    """Run a script of the documents, on a cluster where it asks for one; fails with what it said.
+
+    Lines about a real study are left out where there is none.
+    """
+    script = "\n".join(line for line in script.splitlines() if STUDY.exists() or "STUDY" not in line)
     known = {"SLURM_JOB_NODELIST": "localhost", "SLURM_NNODES": "1", "SLURM_JOB_ID": "1"}
     cluster = known if "SLURM" in script else {}
     path = f"{workplace / 'bin'}:{os.environ['PATH']}"
@@ -119,8 +142,7 @@ def run(script, workplace, **environment):
 @pytest.mark.parametrize("name", [path.name for path in DOCUMENTS if blocks(path, "bash")])
 def test_documented_commands_run(workplace, name):
     (path,) = (path for path in DOCUMENTS if path.name == name)
-    lines = "\n".join(blocks(path, "bash")).splitlines()
-    run("\n".join(line for line in lines if STUDY.exists() or "STUDY" not in line), workplace)
+    run("\n".join(blocks(path, "bash")), workplace)
 
 
 @pytest.mark.slow
@@ -130,7 +152,7 @@ def test_documented_commands_run(workplace, name):
         pytest.param(text, id=f"{path.name}: {text.splitlines()[0]}"[:60])
         for path in DOCUMENTS
         for text in blocks(path, "sh")
-        if path.name not in ELSEWHERE and not any(word in text for word in ELSEWHERE)
+        if path.name not in ELSEWHERE and not any(word in path.name + text for word in AS_OF_ANOTHER)
     ],
 )
 def test_documented_commands_that_take_long_run_with_less(workplace, block):
@@ -150,3 +172,51 @@ def test_documented_review_runs(workplace):
     shutil.rmtree(workplace / "COHORT")
     run("\n".join([datalist, f"(\n{tune})", use]), workplace, LESS=str(workplace))
     assert len(list((workplace / "AGAIN").glob("*/*.html"))) == 2
+
+
+def answer(url, **request):
+    """What a server says, once it listens."""
+    for _ in range(120):
+        try:
+            return requests.request(url=url, timeout=300, **request)
+        except requests.ConnectionError:
+            time.sleep(1)
+    raise TimeoutError(url)
+
+
+@pytest.mark.slow
+def test_documented_server_gives_boxes_a_mask_and_probabilities(workplace, monkeypatch):
+    """Of MONAI Label, in an environment that shares what ours has."""
+    venv.create(workplace / "own", with_pip=True)
+    (packages,) = workplace.glob("own/lib/*/site-packages")
+    (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
+    (workplace / "bin" / "python").unlink()
+    monkeypatch.setenv("PATH", f"{workplace / 'own' / 'bin'}:{os.environ['PATH']}")
+    (block,) = blocks(ROOT / "docs" / "monai_label.md", "sh")
+    prepare, start, options = block.partition("monailabel start_server")
+    run(prepare, workplace)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = ["bash", "-ec", f"exec {start}{options.rstrip()} --port {port}"]
+    with (workplace / "log").open("w") as log, subprocess.Popen(serve, cwd=workplace, stdout=log, stderr=log) as server:
+        try:
+            at = f"http://127.0.0.1:{port}"
+            models = answer(f"{at}/info/", method="GET").json()["models"]
+            assert {name: model["type"] for name, model in models.items()} == {
+                "cmb_detection": "detection",
+                "cmb_segmentation": "segmentation",
+                "csvd_classification": "classification",
+            }
+            scan = {"image": "sub-01_swi"}
+            boxes, mask = (
+                answer(f"{at}/infer/{name}", method="POST", params={**scan, "output": "image"}).content
+                for name in ("cmb_detection", "cmb_segmentation")
+            )
+            told = answer(f"{at}/infer/csvd_classification", method="POST", params={**scan, "output": "json"}).json()
+        finally:
+            server.terminate()
+    assert json.loads(boxes)["markups"]
+    voxels = nib.Nifti1Image.from_bytes(gzip.decompress(mask))
+    np.testing.assert_allclose(voxels.affine, nib.load(workplace / "SCANS" / "sub-01_swi.nii.gz").affine, atol=1e-4)
+    assert sum(one["score"] for one in told["prediction"]) == pytest.approx(1, abs=1e-3)

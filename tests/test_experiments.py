@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import small
 import torch
 
 from csvd import experiments
@@ -17,22 +18,7 @@ from csvd.experiments.tables import chosen_threshold, write_table
 from csvd.runner import find_bundle
 from csvd.splits import SECTIONS
 
-TINY = experiments.Size(
-    training=2,
-    validation=1,
-    test=1,
-    folds=3,
-    settings={
-        **experiments.QUICK["ablation"].settings,
-        "train#trainer#max_epochs": 2,
-        "val_interval": 2,
-        "student#sampler#num_samples": 32,
-        "network_def#detector#features": 2,
-        "network_def#discriminator#features": 2,
-        "candidate_threshold": 0.1,
-    },
-)
-OWN_DETECTOR = {key: value for key, value in TINY.settings.items() if not key.startswith("network_def")}
+OWN_DETECTOR = {key: value for key, value in small.EXPERIMENT.settings.items() if not key.startswith("network_def")}
 
 
 def counts(rows):
@@ -135,9 +121,9 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     said = []
-    size = TINY
+    size = small.EXPERIMENT
     if name == "transfer":
-        size = replace(TINY, folds=2, settings=OWN_DETECTOR)
+        size = replace(small.EXPERIMENT, folds=2, settings=OWN_DETECTOR)
     study = experiments.Study(tmp_path, find_bundle("cmb_detection"), size.settings, said.append)
     folder = getattr(experiments, name)(study, size)
     assert (folder / f"{name}.tsv").exists()
@@ -157,8 +143,8 @@ def test_a_family_that_was_left_out_is_tested_alone(small_cohort, tmp_path, monk
         monkeypatch.delitem(FAMILIES, name)
     monkeypatch.setitem(FAMILIES, "none", lambda item: False)
     monkeypatch.setitem(FAMILIES, "all test", lambda item: item["image"] in tested)
-    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), TINY.settings)
-    folder = experiments.leave_out(study, TINY)
+    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), small.EXPERIMENT.settings)
+    folder = experiments.leave_out(study, small.EXPERIMENT)
     with (folder / "leave-out.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [(row["test scans"], row["trained on"]) for row in rows] == [

@@ -1,28 +1,19 @@
 import csv
 import json
-from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 from monai.data import load_decathlon_datalist
+from small import PROTOCOL
 
 from csvd.phantom import PROTOCOLS, write_cohort
-
-TINY = replace(
-    PROTOCOLS["random"],
-    voxel_mm=(4.0, 4.0, 6.0),
-    matrix=(48, 56, 30),
-    fine_mm=4.0,
-    radius_mm=4.0,
-    vary=PROTOCOLS["ukbb"].vary,
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_preset():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROTOCOLS, "tiny", TINY)
+        patch.setitem(PROTOCOLS, "tiny", PROTOCOL)
         yield
 
 

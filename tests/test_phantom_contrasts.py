@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from csvd.phantom import simulate_series, studies, write_studies
+from csvd.phantom import Series, simulate_series, studies, write_studies
 from csvd.phantom.contrasts import RECIPES
 from csvd.phantom.fields import coil_shading
 from csvd.phantom.heads import PROPERTIES, TISSUES
@@ -73,8 +73,19 @@ def test_unknown_kinds_are_refused():
         simulate_series("T3", seed=0)
 
 
-@pytest.mark.slow
-def test_studies_hold_every_sequence(tmp_path):
+@pytest.fixture
+def tiny_scans(monkeypatch):
+    """Susceptibility scans of studies, of voxels of 3 mm."""
+    tiny = replace(PROTOCOLS["ukbb"], voxel_mm=(3.0, 3.0, 4.0), matrix=(64, 76, 42), fine_mm=3.0)
+    monkeypatch.setattr(studies, "PROTOCOLS", {"tiny": tiny})
+    monkeypatch.setattr(studies, "PRESETS", ("tiny",))
+
+
+def test_studies_hold_every_sequence(tiny_scans, tmp_path, monkeypatch):
+    def stripes(kind, seed, index):
+        return Series(RECIPES[kind].sequence, kind, torch.arange(24.0).view(2, 3, 4), torch.eye(4))
+
+    monkeypatch.setattr(studies, "simulate_series", stripes)
     items = json.loads(write_studies(1, tmp_path, 0, jobs=1, split=(1, 0, 0)).read_text())["training"]
     assert {item["sequence"] for item in items} == set(SEQUENCES)
     assert all((tmp_path / item["image"]).exists() for item in items)
@@ -82,12 +93,9 @@ def test_studies_hold_every_sequence(tmp_path):
         write_studies(1, tmp_path, 0)
 
 
-def test_susceptibility_scans_come_with_and_without_head(monkeypatch):
+def test_susceptibility_scans_come_with_and_without_head(tiny_scans, monkeypatch):
     """A gate that learned from scans with heads alone took the ring of the skull for their mark."""
-    tiny = replace(PROTOCOLS["ukbb"], voxel_mm=(3.0, 3.0, 4.0), matrix=(64, 76, 42), fine_mm=3.0)
     monkeypatch.setattr(studies, "RECIPES", {})
-    monkeypatch.setattr(studies, "PROTOCOLS", {"tiny": tiny})
-    monkeypatch.setattr(studies, "PRESETS", ("tiny",))
     scans = [series.image for index in range(3) for series in studies.simulate_study(2, index)[:3]]
     filled = [float((scan != 0).float().mean()) for scan in scans]
     assert min(filled) < 0.5 < 0.9 < max(filled)

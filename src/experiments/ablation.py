@@ -56,7 +56,7 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
         rows.append({"step": name, "threshold": round(THRESHOLDS[index], 4), **found, "paper": PAPER[name]})
         curves[name] = froc(test, THRESHOLDS, match)
     notes = [f"{size.training} training, {size.validation} validation and {size.test} test subjects, simulated."]
-    notes += [NOTE.format(match=match)]
+    notes += [NOTE.format(match=match, seeds=0)]
     write_table(rows, study.out / "ablation", "Ablation: what each step brings", notes)
     detection = {name: curve for name, curve in curves.items() if name.startswith("detection")}
     rest = {name: curve for name, curve in curves.items() if name not in detection}

@@ -51,7 +51,7 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
         f"{len(PRESETS)} simulated protocols ({', '.join(PRESETS)}), {size.training} training, {size.validation} "
         f"validation and {size.test} test subjects in all; thresholds of the best F1 on validation subjects. "
         "Students learn from labels alone, but for the row with KD.",
-        NOTE.format(match=match),
+        NOTE.format(match=match, seeds=0),
     ]
     write_table(rows, study.out / "components", "Components: one change at a time", notes)
     networks = {name: curve for name, curve in curves.items() if name not in CLEAN_UP}

@@ -56,7 +56,7 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
     notes = [
         f"{subjects} simulated subjects a data set in {size.folds} folds, split with seed 0; the fold after the test "
         "fold is for validation; counts of all folds pooled.",
-        NOTE.format(match=match),
+        NOTE.format(match=match, seeds=0),
     ]
     write_table(rows, study.out / "crossval", "Cross-validation", notes)
     plot_froc(panels, study.out / "froc.png")

@@ -71,7 +71,7 @@ def discriminators(
         f"bundle's detector in the test subjects, {len(found.labels)} in all, {int(found.labels.sum())} of them "
         "microbleeds. Columns that begin with 'patch' are of these candidates, at 0.5, the rest of whole scans, after "
         "calibration and clean-up. Parameters: of the discriminator; seconds: of detector and discriminator.",
-        NOTE.format(match=match),
+        NOTE.format(match=match, seeds=0),
     ]
     write_table([*rows, *others], study.out / "discriminators", "Discriminators: patches and whole scans", notes)
     plot_froc({"discriminators": curves}, study.out / "froc.png")

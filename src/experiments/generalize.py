@@ -37,7 +37,7 @@ def generalize(study: Study, size: Size, match: str = "overlap") -> Path:
     notes = [
         f"Trained on {size.training} simulated UKBB-like subjects, threshold {THRESHOLDS[index]:.3g} chosen on "
         f"{size.validation} more.",
-        NOTE.format(match=match),
+        NOTE.format(match=match, seeds=0),
     ]
     write_table(rows, study.out / "generalize", "Trained on UKBB-like SWI, tested elsewhere", notes)
     plot_froc({"trained on UKBB-like SWI": curves}, study.out / "froc.png")

@@ -54,7 +54,7 @@ def leave_out(study: Study, size: Size, match: str = "overlap") -> Path:
         rows.append({"test scans": name, "trained on": "all", **rates_row(counts[:, chosen], match)})
     notes = [
         f"{subjects_note(size)}; thresholds of the best F1 on validation scans without the family.",
-        NOTE.format(match=match),
+        NOTE.format(match=match, seeds=0),
     ]
     write_table(rows, study.out / "leave-out", "Leave one family out", notes)
     plot_froc({"the family is unseen": curves}, study.out / "froc.png")

@@ -33,7 +33,7 @@ def seeds(study: Study, size: Size, match: str = "overlap") -> Path:
     rows.append({"seed": "mean (standard deviation)", **_spread(found)})
     notes = [
         f"{subjects_note(size)}, the same for all seeds; thresholds of the best F1 on validation scans.",
-        NOTE.format(match=match).replace("; seed 0", ""),
+        NOTE.format(match=match, seeds="0 to 2"),
     ]
     write_table(rows, study.out / "seeds", "Three seeds", notes)
     plot_froc({"same subjects": curves}, study.out / "froc.png")

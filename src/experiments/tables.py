@@ -15,7 +15,7 @@ from ..metrics import FROC, operating_thresholds, pooled_rates, summarize_cohort
 
 NOTE = (
     "Lesions matched by {match}, thresholds chosen by distance; rates pooled, 95 % bootstrap intervals over subjects; "
-    "seed 0. Research use only."
+    "seed {seeds}. Research use only."
 )
 INTERVAL = "{value:.3f} [{low:.3f}, {high:.3f}]"
 RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}

@@ -1,0 +1,96 @@
+"""``python warm.py MODULE ...`` is ``python -m MODULE ...``, in a fork of a process that has loaded MONAI.
+
+Loading takes seconds, and the tests call a hundred programs. Where there is no such process, it loads.
+"""
+
+import atexit
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SERVER = "CSVD_WARM"
+"""Variable of the environment that names the socket of the process to fork."""
+LOADED = ("csvd.cli", "csvd.demo", "csvd.detection", "csvd.engines", "csvd.experiments", "monai.bundle")
+
+
+def python_m(module, *arguments):
+    """Return the command; the first call of a test process starts the one that is forked."""
+    if SERVER not in os.environ:
+        os.environ[SERVER] = str(Path(tempfile.mkdtemp(prefix="csvd_warm_"), "socket"))
+        atexit.register(subprocess.Popen([sys.executable, __file__]).kill)
+    return [sys.executable, __file__, module, *map(str, arguments)]
+
+
+def serve(path):
+    """Load, then fork for each that asks."""
+    for name in LOADED:
+        __import__(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        while True:
+            asking, _ = server.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                server.close()
+                sys.exit(become(asking))
+            asking.close()
+
+
+def become(asking):
+    """Run what is asked for, with its streams, folder and environment; return the exit code, after telling it."""
+    message, streams, *_ = socket.recv_fds(asking, 1 << 20, 3)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    cwd, environment, words = json.loads(message)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[0] = cwd
+    sys.argv = words
+    code = 0
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:
+        code = 1
+        sys.excepthook(*sys.exc_info())
+    asking.send(bytes([code]))
+    return code
+
+
+def ask(words):
+    """Return the exit code of a fork that ran this; None where there is none to fork."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        try:
+            asking.connect(os.environ[SERVER])
+        except (KeyError, OSError):
+            return None
+        socket.send_fds(asking, [json.dumps([os.getcwd(), dict(os.environ), words]).encode()], [0, 1, 2])
+        code = asking.recv(1)
+        while asking.recv(1):  # until it has ended
+            pass
+    return code[0] if code else 1
+
+
+def main(words):
+    """Run a module, or serve those that ask when none is named."""
+    if not words:
+        serve(os.environ[SERVER])
+    code = ask(words)
+    if code is None:
+        os.execv(sys.executable, [sys.executable, "-m", *words])
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
