@@ -12,6 +12,7 @@ from csvd.cli import app
 from csvd.demo import compare
 
 ROOT = Path(__file__).parents[1]
+BUNDLES = ("cmb_detection", "csvd_classification")
 
 
 def lesion(x, y, z):
@@ -40,7 +41,7 @@ def test_demo_finds_most_of_what_it_simulates(tmp_path):
     assert "Research use only" in done.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "bundles/cmb_detection/docs/README.md"])
+@pytest.mark.parametrize("page", ["README.md", *(f"bundles/{name}/docs/README.md" for name in BUNDLES)])
 def test_documented_options_exist(page):
     """Every ``csvd COMMAND --option`` of a page is known to the command line."""
     text = (ROOT / page).read_text().replace("\\\n", " ")
