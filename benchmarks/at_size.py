@@ -22,12 +22,14 @@ def main() -> None:
     parser.add_argument("--detector-epochs", type=int, required=True)
     parser.add_argument("--student-epochs", type=int, required=True)
     parser.add_argument("--samples", type=int, required=True, help="candidates an epoch of the student")
+    parser.add_argument("--candidate-threshold", type=float, default=0.2, help="of the detector; a high one is faster")
     parser.add_argument("--out", type=Path, required=True, help="folder; what is there is not done again")
     arguments = parser.parse_args()
     settings = {
         "train#trainer#max_epochs": arguments.detector_epochs,
         "student#trainer#max_epochs": arguments.student_epochs,
         "student#sampler#num_samples": arguments.samples,
+        "candidate_threshold": arguments.candidate_threshold,
         "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},  # as configs/bfloat16.json
         "val_interval": 10**6,  # the last weights are taken; thresholds are chosen afterwards
         "patch_size": [24, 24, 12],  # half the time of the bundle's 32 x 32 x 12

@@ -82,6 +82,17 @@ def test_only_better_weights_are_saved(tmp_path):
     assert saved == [1, 1, 3]
 
 
+def test_a_metric_that_is_no_number_is_not_the_best(tmp_path, caplog):
+    engine = evaluator([float("nan"), 0.1])
+    best = SaveBest(torch.nn.Linear(1, 1), str(tmp_path / "model.pt"))
+    best.attach(engine)
+    engine.run(1)
+    assert not best.validated
+    assert "f1 is no number" in caplog.text
+    engine.run(2)
+    assert best.validated
+
+
 def test_best_value_outlives_a_restart(tmp_path):
     engine, again = evaluator([0.5]), evaluator([0.4])
     first = SaveBest(torch.nn.Linear(1, 1), str(tmp_path / "model.pt"))

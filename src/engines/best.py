@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ class SaveBest:
     """Write the network's bare state dict whenever the evaluator's key metric is the best so far.
 
     MONAI's ``CheckpointSaver`` forgets the best value when a training is resumed and writes in place; this one can be
-    part of the state that :class:`Resume` keeps, and renames.
+    part of the state that :class:`Resume` keeps, and renames. A metric that is no number, as on validation scans
+    without lesions, is never the best; MONAI takes it for that when it comes first.
 
     Args:
         network: the network to save.
@@ -39,6 +41,10 @@ class SaveBest:
     def __call__(self, engine: Evaluator) -> None:
         """Save if this epoch is the best: MONAI's evaluator has already compared."""
         if self.state.best_metric_epoch != self.state.epoch:
+            return
+        if math.isnan(self.state.best_metric):
+            self.state.best_metric_epoch = -1
+            logger.warning("%s is no number on these validation scans: no weights chosen", self.state.key_metric_name)
             return
         save_weights(self.network, self.path)
         logger.info("best %s so far, %.4f: saved %s", self.state.key_metric_name, self.state.best_metric, self.path)
