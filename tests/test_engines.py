@@ -83,6 +83,7 @@ def test_only_better_weights_are_saved(tmp_path):
 
 
 def test_a_metric_that_is_no_number_is_not_the_best(tmp_path, caplog):
+    caplog.set_level("WARNING")
     engine = evaluator([float("nan"), 0.1])
     best = SaveBest(torch.nn.Linear(1, 1), str(tmp_path / "model.pt"))
     best.attach(engine)

@@ -7,15 +7,14 @@ import torch
 from ignite.engine import Engine
 from monai.bundle import ConfigParser
 from monai.transforms import LoadImage
-from small import DETECTION
-from test_phantom_cohort import TINY
+from small import DETECTION, PROTOCOL
 
 from csvd.phantom import PROTOCOLS, FreshSubjects, SimulatedSubjects, SimulationReader, simulate_subject
 
 
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch):
-    monkeypatch.setitem(PROTOCOLS, "tiny", TINY)
+    monkeypatch.setitem(PROTOCOLS, "tiny", PROTOCOL)
 
 
 def test_items_name_what_is_simulated():
@@ -28,7 +27,7 @@ def test_items_name_what_is_simulated():
 
 
 def test_volumes_are_those_of_the_subject():
-    subject = simulate_subject(TINY, seed=3, index=1)
+    subject = simulate_subject(PROTOCOL, seed=3, index=1)
     load = LoadImage(SimulationReader(), ensure_channel_first=True)
     for kind, volume in (("swi", subject.images["swi"]), ("label", subject.label), ("mask", subject.mask)):
         loaded = load(f"tiny/3/1/{kind}")
@@ -67,7 +66,7 @@ def test_a_detector_learns_from_subjects_without_files(tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_simulates_the_same():
-    there, here = (simulate_subject(TINY, seed=3, device=device) for device in ("cuda", "cpu"))
+    there, here = (simulate_subject(PROTOCOL, seed=3, device=device) for device in ("cuda", "cpu"))
     assert torch.equal(there.label, here.label)
     for kind in ("swi", "mag", "qsm"):
         spread = float(here.images[kind].std())
