@@ -78,16 +78,18 @@ def test_command_and_bundle_drop_alike(tmp_path):
     scan.parent.mkdir()
     nib.save(planted.image, scan)
     nib.save(nib.Nifti1Image(phase[0].numpy(), affine.numpy()), scan.with_name("a_phase.nii.gz"))
-    ways = [tmp_path / "python", tmp_path / "bundle"]
-    settings = {"drop_diamagnetic": True}
-    [row] = detect(scan, ways[0], find_bundle("cmb_detection"), any_sequence=True, settings=settings)
-    command = python_m("monai.bundle", "run", "inferring", "--config_file", "configs/inference.json")
-    options = ["--dataset_dir", str(scan.parent), "--output_dir", str(ways[1]), "--drop_diamagnetic", "True"]
-    subprocess.run([*command, *options], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
-    tables = [rows_of(way / "a_swi" / "a_swi_candidates.tsv") for way in ways]
-    assert tables[0] == tables[1]
-    world = torch.tensor([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in tables[0]])
-    nearest = int((world - torch.from_numpy(planted.lesion_world_mm)).norm(dim=1).argmin())
-    assert tables[0][nearest]["susceptibility"] == "diamagnetic"
-    assert tables[0][nearest]["kept"] == "0"
-    assert row["phase"]["file"] == "a_phase.nii.gz"
+    for drop, kept in ((False, "1"), (True, "0")):
+        ways = [tmp_path / f"{way}{drop}" for way in ("python", "bundle")]
+        [row] = detect(
+            scan, ways[0], find_bundle("cmb_detection"), any_sequence=True, settings={"drop_diamagnetic": drop}
+        )
+        command = python_m("monai.bundle", "run", "inferring", "--config_file", "configs/inference.json")
+        options = ["--dataset_dir", str(scan.parent), "--output_dir", str(ways[1]), "--drop_diamagnetic", str(drop)]
+        subprocess.run([*command, *options], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
+        tables = [rows_of(way / "a_swi" / "a_swi_candidates.tsv") for way in ways]
+        assert tables[0] == tables[1]
+        world = torch.tensor([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in tables[0]])
+        nearest = int((world - torch.from_numpy(planted.lesion_world_mm)).norm(dim=1).argmin())
+        assert tables[0][nearest]["susceptibility"] == "diamagnetic"
+        assert tables[0][nearest]["kept"] == kept
+        assert row["phase"]["file"] == "a_phase.nii.gz"

@@ -1,18 +1,22 @@
-"""The way back: detect, correct the points as 3D Slicer saves them, make a data list; test_docs.py trains from it."""
+"""The way round: detect, correct the points as 3D Slicer saves them, make a data list, train on from it."""
 
 import csv
 import json
 import subprocess
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from monai.bundle import ConfigParser
 from monai.transforms import LoadImage
 from warm import python_m
 
 from csvd.data import NiftiReader, load_datalist
 from csvd.transforms import LesionLabeld
 
+BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 LPS = np.array([-1, -1, 1])
 FOUND_MM = 5.0
 
@@ -43,8 +47,8 @@ def read_truth(cohort, subject):
 
 
 @pytest.mark.slow
-def test_corrected_points_become_labels_where_the_microbleeds_are(tmp_path):
-    cohort, results = tmp_path / "cohort", tmp_path / "results"
+def test_corrected_points_train_new_weights(tmp_path):
+    cohort, results, tuned = tmp_path / "cohort", tmp_path / "results", tmp_path / "tuned"
     few = ("--subjects", 2, "--phenotype", "CAA", "--seed", 5, "--split", 0, 0, 1, "--jobs", 1)
     run("csvd.cli", "phantom", "--preset", "oxvasc", *few, "--out", cohort, cwd=tmp_path)
     low = ("--threshold", 0.2, "--any-sequence")  # with the shipped weights, some points are false and one is missing
@@ -62,3 +66,12 @@ def test_corrected_points_become_labels_where_the_microbleeds_are(tmp_path):
     drawn = np.asarray(nib.load(cohort / item["subject"] / f"{item['subject']}_label.nii.gz").dataobj) > 0
     assert len(item["points"]) == len(truth[item["subject"]])
     assert (label[0].numpy() > 0)[drawn].any()
+
+    names = "['configs/train.json','configs/fine_tune.json']"
+    folders = ("--dataset_dir", tmp_path, "--output_dir", tuned)
+    size = ("--train#trainer#max_epochs", 1, "--student#sampler#num_samples", 64, "--val_interval", 1)
+    run("monai.bundle", "run", "fine_tuning", "--config_file", names, *folders, *size, cwd=BUNDLE)
+    before, after = (torch.load(folder / "model.pt", weights_only=True) for folder in (BUNDLE / "models", tuned))
+    assert not all(torch.equal(after[name], value) for name, value in before.items())
+    config = json.loads((BUNDLE / "configs" / "inference.json").read_text())
+    ConfigParser(config).get_parsed_content("network_def").load_state_dict(after)
