@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,27 +13,13 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset
 
+from .bundles import find_bundle as find_bundle
 from .data import Case, InputError, check_scan
 from .gate import SequenceGate, check_sequence
 from .report import derivative_path, write_derivative
 
 CONFIG = "configs/inference.json"
 WRITER = "handlers#1"  # of the results, in that config
-
-
-def find_bundle(name: str) -> Path:
-    """Return the folder of a bundle that came with this package.
-
-    Looked for beside a source checkout, around a package that was packed into its bundle, and where the wheel puts it.
-
-    Raises:
-        InputError: none of them holds ``configs/inference.json``.
-    """
-    root = Path(__file__).parents[1]
-    for folder in (root / "bundles" / name, root, Path(sys.prefix) / "share" / "csvd" / "bundles" / name):
-        if (folder / "configs" / "inference.json").exists():
-            return folder
-    raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")
 
 
 class BundleRunner:

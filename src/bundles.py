@@ -1,0 +1,28 @@
+"""Where the bundles are that came with this package."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from .checks import InputError
+
+CONFIG = "configs/inference.json"
+
+
+def find_bundle(name: str) -> Path:
+    """Return the folder of a bundle that came with this package.
+
+    A wheel holds the bundles inside the package. A source checkout has them beside it. A packed bundle is the folder
+    around its package, and is named like the bundle; what follows the name, such as a version, does not count.
+
+    Raises:
+        InputError: none of them holds ``configs/inference.json``.
+    """
+    package = Path(str(files(__package__)))
+    around = package.parent
+    places = [package / "bundles" / name, around / "bundles" / name]
+    if around.name.startswith(name):
+        places.append(around)
+    for folder in places:
+        if (folder / CONFIG).is_file():
+            return folder
+    raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")
