@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 from monai.bundle import ConfigParser
-from monai.data import Dataset, PersistentDataset
+from monai.data import Dataset
 from monai.transforms import Compose
 from tqdm import tqdm
 
-from csvd.data import load_datalist
+from csvd.data import DiskCacheDataset, load_datalist
 from csvd.engines import load_weights
 from csvd.experiments.tables import INTERVAL, chosen_threshold
 from csvd.metrics import FROCMetric, lesion_overlaps, pooled_rates, summarize_cohort
@@ -62,7 +62,7 @@ def measure_sections(
     preprocessing = Compose(configs().get_parsed_content("image_transforms"))
     counts = {}
     for section, match in (("validation", "distance"), ("test", "overlap")):
-        scans = PersistentDataset(items[section], preprocessing, cache, track_meta=True, weights_only=False)
+        scans = DiskCacheDataset(items[section], preprocessing, str(cache))
         counts[section], maps, seconds = measure(scans, find, f"{name}, {section}", match)
     return counts, maps, seconds
 

@@ -1,10 +1,13 @@
 """Candidates to train the discriminator on: which there are, what they are called, how often they are drawn."""
 
+import os
 from collections import Counter
 from typing import ClassVar
 
 import pytest
 import torch
+from monai.data import Dataset
+from monai.transforms import Compose, Lambda, ScaleIntensityd
 
 from csvd.inferers import CandidateDataset, ReplaySampler
 
@@ -92,6 +95,46 @@ def test_a_scan_that_was_searched_is_not_searched_again(scans, tmp_path):
     len(dataset())  # another detector
     len(dataset(detector, threshold=0.6))
     assert Reader.read == [0, 1, 1, 0, 1, 0, 1]
+
+
+class Files(Dataset):
+    """Scans that torch reads from files; counts how often."""
+
+    def __init__(self, items, transform):
+        super().__init__(items, Compose([Lambda(self.load), transform]))
+        self.read = 0
+
+    def __getitem__(self, n):
+        self.read += 1
+        return super().__getitem__(n)
+
+    @staticmethod
+    def load(item):
+        return {key: torch.load(path, weights_only=True) for key, path in item.items()}
+
+
+def test_candidates_know_what_they_were_made_of(scans, tmp_path):
+    items = [{key: str(tmp_path / f"{n}_{key}.pt") for key in values} for n, values in enumerate(scans)]
+    for item, values in zip(items, scans, strict=True):
+        for key, path in item.items():
+            torch.save(values[key], path)
+
+    def labels_and_reads(items, factor=1.0):
+        files = Files(items, ScaleIntensityd("image", minv=None, maxv=None, factor=factor - 1))
+        found = CandidateDataset(files, BrightIsSuspect(), 0.5, (4, 4, 2), cache_dir=str(tmp_path / "kept"))
+        return found.labels.tolist(), files.read
+
+    assert labels_and_reads(items) == ([1, 0], 2)
+    assert labels_and_reads(items) == ([1, 0], 0)
+    assert labels_and_reads([items[1], items[0]]) == ([1, 0], 0)
+    assert labels_and_reads(items, factor=-1)[1] == 2  # another preprocessing
+    before = os.stat(items[0]["label"])
+    torch.save(
+        scans[0]["label"].roll((6, 6), dims=(1, 2)), items[0]["label"]
+    )  # the other candidate is the microbleed now
+    os.utime(items[0]["label"], ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(items[0]["label"]).st_size == before.st_size
+    assert labels_and_reads(items) == ([0, 1], 1)
 
 
 def test_kinds_are_drawn_by_their_share(scans):

@@ -4,8 +4,10 @@ from ..checks import InputError
 from ..files import check_output
 from .bids import is_bids
 from .cases import Case, find_cases, find_items
+from .content import digest, item_digest, settings_digest
 from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
+from .disk_cache import DiskCacheDataset
 from .layouts import LAYOUTS, read_layout
 from .phase import find_phase
 from .reader import NiftiReader
@@ -19,6 +21,7 @@ __all__ = [
     "LAYOUTS",
     "Case",
     "Converted",
+    "DiskCacheDataset",
     "InputError",
     "NiftiReader",
     "ReadSequenced",
@@ -31,11 +34,13 @@ __all__ = [
     "check_scan",
     "choose_scan",
     "convert_dicom",
+    "digest",
     "find_cases",
     "find_items",
     "find_phase",
     "is_bids",
     "is_dicom_folder",
+    "item_digest",
     "load_datalist",
     "load_subjects",
     "not_reviewed",
@@ -47,5 +52,6 @@ __all__ = [
     "sequence_of_name",
     "sequence_of_sidecar",
     "sequence_of_tags",
+    "settings_digest",
     "slicer_items",
 ]

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -152,19 +151,7 @@ class Study:
             parser[name] = value
         for dataset in ("train#dataset", "validate#dataset", "student#scans"):
             kept = {key: parser[f"{dataset}#{key}"] for key in ("data", "transform")}
-            # The cache is told apart by the item alone, so that each preprocessing needs a folder of its own.
-            preprocessing = json.dumps([parser["image_transforms"], parser["random_transforms"], parser["margin_size"]])
-            cache = self.out / "cache" / f"{dataset.split('#')[0]}_{_short(preprocessing)}"
-            parser[dataset] = {
-                "_target_": "PersistentDataset",
-                "cache_dir": str(cache),
-                "track_meta": True,
-                "weights_only": False,  # our own files
-                **kept,
-            }
+            cache = str(self.out / "cache" / "scans")
+            parser[dataset] = {"_target_": "csvd.data.DiskCacheDataset", "cache_dir": cache, **kept}
         parser["student#dataset#cache_dir"] = str(self.out / "cache" / "candidates")
         return parser
-
-
-def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from tqdm import tqdm
 
 from ..checks import check_between, check_positive
+from ..data import digest, item_digest
 from ..files import atomic_path
 from ..transforms import gather_patches
 from .candidates import find_candidates, relative_position
@@ -42,7 +42,8 @@ class CandidateDataset(Dataset):
         max_voxels: of one pass of the detector, see :func:`infer_slabs`.
         num_workers: processes that read and preprocess the scans.
         cache_dir: folder that keeps what was found in each scan, so that a training that was stopped does not look
-            again. What another detector, threshold, patch size or list of scans gave is not taken.
+            again. What was found with another detector, setting or preprocessing is not taken, nor what was found when
+            a file of the scan held something else.
 
     Raises:
         ValueError: ``threshold`` lies outside [0, 1].
@@ -104,8 +105,7 @@ class CandidateDataset(Dataset):
     def _of_scans(self) -> Iterator[dict[str, torch.Tensor]]:
         """Return what :meth:`_of_scan` finds in each scan, or found there before."""
         numbers = range(len(self.scans))
-        folder = None if self.cache_dir is None else self._folder(self.cache_dir)
-        files = {} if folder is None else {n: folder / f"{n}.pt" for n in numbers}
+        files = {} if self.cache_dir is None else dict(zip(numbers, self._files(Path(self.cache_dir)), strict=True))
         known = {n for n, file in files.items() if file.exists()}
         unknown = Subset(cast(Dataset, self.scans), [n for n in numbers if n not in known])
         scans = iter(DataLoader(unknown, batch_size=None, num_workers=self.num_workers))
@@ -119,15 +119,14 @@ class CandidateDataset(Dataset):
                     torch.save(found, temporary)
             yield found
 
-    def _folder(self, cache_dir: str) -> Path:
-        """Make and return the folder in ``cache_dir`` of what this detector finds in these scans."""
-        names = getattr(self.scans, "data", None)
-        made_by = sha256(repr([self.threshold, self.patch_size, self.add_missed, list(NONE), names]).encode())
-        for values in self.detector.state_dict().values():
-            made_by.update(values.cpu().numpy().tobytes())
-        folder = Path(cache_dir) / made_by.hexdigest()[:16]
+    def _files(self, folder: Path) -> Iterator[Path]:
+        """Yield the file of what this detector, so trained, finds in each scan, so stored and so preprocessed."""
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        preprocessing = getattr(self.scans, "transform", None)
+        settings = [self.threshold, self.patch_size, self.add_missed, list(NONE), self.max_voxels]
+        made_by = digest(settings, self.detector, getattr(preprocessing, "transforms", preprocessing))
+        for item in getattr(self.scans, "data", self.scans):
+            yield folder / f"{digest(made_by, item_digest(item))}.pt"
 
     def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return ``image`` (N, C, h, w, d) float16, ``label`` (N,), ``detected`` (N,) and ``position`` (N, 3)."""

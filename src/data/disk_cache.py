@@ -1,0 +1,54 @@
+"""Preprocessed scans on disk, told apart by what made them: content of the files, settings, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor, PersistentDataset
+
+from .content import item_digest, settings_digest
+
+
+class DiskCacheDataset(PersistentDataset):
+    """MONAI's ``PersistentDataset`` that sees when a file, a setting or the weights of a network have changed.
+
+    What the transforms before the first random one make of an item is kept under a name that tells all of these apart:
+    files whenever an item is asked for, settings and weights when the first is, because a network may get its weights
+    after the dataset is made. Of the meta data, affine and file name are kept. Kept files are loaded with
+    ``weights_only=True``. Those that are out of date stay until the folder is deleted.
+
+    Args:
+        data: items of a data list.
+        transform: as for ``PersistentDataset``.
+        cache_dir: folder.
+        track_meta: keep the meta data.
+    """
+
+    def __init__(
+        self, data: Sequence, transform: Sequence[Callable] | Callable, cache_dir: str, track_meta: bool = True
+    ) -> None:
+        super().__init__(data, transform, cache_dir, hash_func=item_digest, track_meta=track_meta)
+
+    def _cachecheck(self, item_transformed: Any) -> Any:
+        if not self.transform_hash:
+            self.set_transform_hash(settings_digest)
+        return super()._cachecheck(item_transformed)
+
+    def _pre_transform(self, item_transformed: Any) -> Any:
+        made = super()._pre_transform(item_transformed)
+        return {key: _plain(value, self.track_meta) for key, value in made.items()}
+
+
+def _plain(value: Any, track_meta: bool) -> Any:
+    """Return an image with no more meta data than ``weights_only=True`` can load, and anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if not isinstance(value, MetaTensor):
+        return value
+    if not track_meta:
+        return value.as_tensor()
+    meta = {key: str(value.meta[key]) for key in ("filename_or_obj",) if key in value.meta}
+    return MetaTensor(value.as_tensor(), affine=value.affine, meta=meta)
