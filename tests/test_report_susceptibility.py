@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from balls import BALLS_MM, GRIDS, balls_and_veins
 from geometry import planted_scan
 from monai.data import MetaTensor
-from test_susceptibility_sign import BALLS_MM, GRIDS, balls_and_veins
 from warm import python_m
 
 from csvd.detection import detect
@@ -38,7 +38,8 @@ def written(request, tmp_path_factory):
         {**item, "phase": str(beside)}
     )
     item = LesionBoxesd("pred", probability_key="prob")(item)
-    return request.param, CaseWriter(folder / "out", threshold=0.5).write(item), item["result"]
+    CaseWriter(folder / "out", threshold=0.5).write(item)
+    return request.param, folder / "out" / "a_swi", item["result"]
 
 
 def test_tables_tell_the_sign_and_why_a_candidate_is_left_out(written):
