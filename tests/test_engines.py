@@ -3,9 +3,12 @@
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import IgniteMetricHandler, from_engine
 
 from csvd.engines import EarlyStop, Resume, SaveBest
+from csvd.metrics import FROCMetric
 
 BATCHES = [{"image": torch.full((2, 1), value), "label": torch.full((2, 1), 2 * value)} for value in (1.0, 2.0)]
 
@@ -92,6 +95,39 @@ def test_a_metric_that_is_no_number_is_not_the_best(tmp_path, caplog):
     assert "f1 is no number" in caplog.text
     engine.run(2)
     assert best.validated
+
+
+def test_weights_are_chosen_on_scans_without_lesions(tmp_path):
+    """The network marks as many voxels as its weight says: 3, 1 and 2 false positives; then patience ends."""
+    network = torch.nn.Linear(1, 1)
+
+    class Marks(torch.nn.Module):
+        def forward(self, image):
+            out = torch.zeros(1, 1, 9, 3, 3)
+            out[0, 0, : 2 * int(network.weight) : 2, 1, 1] = 0.9
+            return out
+
+    scan = {"image": torch.zeros(1, 9, 3, 3), "label": torch.zeros(1, 9, 3, 3)}
+    metric = IgniteMetricHandler(metric_fn=FROCMetric([0.5]), output_transform=from_engine(["pred", "label"]))
+    validation = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader([scan], batch_size=1),
+        network=Marks(),
+        key_val_metric={"froc": metric},
+    )
+    best = SaveBest(network, str(tmp_path / "model.pt"))
+    best.attach(validation)
+    trainer = Engine(lambda engine, batch: None)
+
+    def validate(engine):
+        torch.nn.init.constant_(network.weight, [3, 1, 2, 2, 2][engine.state.epoch - 1])
+        validation.run(engine.state.epoch)
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, validate)
+    EarlyStop(validation, patience=2).attach(trainer)
+    assert trainer.run(BATCHES, max_epochs=5).epoch == 4
+    assert best.state_dict() == {"metric": -1, "epoch": 2}
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["weight"].item() == 1
 
 
 def test_best_value_outlives_a_restart(tmp_path):

@@ -120,6 +120,56 @@ def test_froc_metric_is_the_mean_tpr():
     assert metric.curve().match == "distance"
 
 
+def healthy(metric, *predictions):
+    """Value of a metric on scans without lesions."""
+    metric(torch.stack(predictions), torch.zeros(len(predictions), *BLANK))
+    return metric.aggregate().item()
+
+
+def test_froc_metric_without_lesions_is_minus_the_mean_of_false_positives(caplog):
+    metric = FROCMetric(thresholds=(0.3, 0.6))
+    # of two scans: at 0.3 two and one false positives, at 0.6 one and none
+    scans = (line((2, 4), value=0.9) + line((8, 10), value=0.4), line((18, 20), value=0.5))
+    assert healthy(metric, *scans) == pytest.approx(-(1.5 + 0.5) / 2)
+    assert "no lesions in these 2 scans: FROCMetric is minus the false positives per scan, 1" in caplog.text
+
+
+@pytest.mark.parametrize("metric", ["tpr", "precision", "f1"])
+@pytest.mark.parametrize(("reduction", "value"), [("pooled", -4 / 3), ("subject_median", -1)])
+def test_rates_without_lesions_are_minus_the_false_positives(metric, reduction, value):
+    scans = (line((2, 4), (8, 10), (14, 15)), line((2, 4)), line())
+    assert healthy(LesionMetric(metric, reduction=reduction), *scans) == pytest.approx(value)
+    assert healthy(LesionMetric(metric, reduction=reduction), line(), line()) == 0
+
+
+def test_false_positives_without_lesions_are_what_they_are():
+    assert healthy(LesionMetric("fps_per_subject"), line((2, 4), (8, 10)), line()) == 1
+
+
+@pytest.mark.parametrize("make", [FROCMetric, LesionMetric], ids=["froc", "f1"])
+def test_without_lesions_fewer_false_positives_are_better(make):
+    scans = [line(*((k, k + 1) for k in range(0, 2 * count, 2)), value=0.9) for count in range(4)]
+    values = [healthy(make(), scan) for scan in scans]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == 4
+    assert values[0] == 0
+
+
+@pytest.mark.parametrize("reduction", ["pooled", "subject_median"])
+def test_precision_of_no_detection_is_nothing(reduction):
+    metric = LesionMetric("precision", reduction=reduction)
+    metric(line()[None], line((2, 4))[None])
+    assert metric.aggregate() == 0
+
+
+def test_scans_without_lesions_among_others_count_by_their_false_positives():
+    metric = FROCMetric(thresholds=(0.3, 0.6), max_fps=(0, 1))
+    metric(torch.stack([line((2, 4), value=0.9), line((8, 10), value=0.4)]), torch.stack([line((2, 4)), line()]))
+    # 0.6: the lesion, and no false positive; 0.3: one in two scans
+    assert metric.aggregate() == 1
+    assert metric.curve().fps.tolist() == [0.5, 0]
+
+
 def test_froc_metric_does_not_reward_marking_everything():
     labels = line((2, 4), (12, 14), (21, 23))[None]
     everything, right = FROCMetric(), FROCMetric()

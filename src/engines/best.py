@@ -21,8 +21,8 @@ class SaveBest:
     """Write the network's bare state dict whenever the evaluator's key metric is the best so far.
 
     MONAI's ``CheckpointSaver`` forgets the best value when a training is resumed and writes in place; this one can be
-    part of the state that :class:`Resume` keeps, and renames. A metric that is no number, as on validation scans
-    without lesions, is never the best; MONAI takes it for that when it comes first.
+    part of the state that :class:`Resume` keeps, and renames. A metric that is no number is never the best; MONAI takes
+    it for that when it comes first. Those of :mod:`csvd.metrics` always are, on scans without lesions too.
 
     Args:
         network: the network to save.

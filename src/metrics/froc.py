@@ -65,6 +65,9 @@ def knee_point(fps: torch.Tensor, tpr: torch.Tensor) -> int:
 class FROCMetric(LesionCounts):
     """Area of the FROC curve as one number to choose weights by: the mean TPR at several rates of false positives.
 
+    When no subject has a lesion, it is minus the false positives per subject, averaged over the thresholds, with a
+    warning: never above 0, and higher for fewer.
+
     Args:
         thresholds: probabilities of the points. Defaults to 40, evenly spaced in log-odds from 0.0003 to 0.993,
             because a network's probabilities crowd at both ends.
@@ -95,6 +98,8 @@ class FROCMetric(LesionCounts):
         return froc(self.counts(), self.thresholds, self.match)
 
     def aggregate(self) -> torch.Tensor:
-        """Return the mean TPR of all subjects so far as a scalar tensor, NaN if they have no lesions."""
+        """Return the mean TPR of all subjects so far, or what stands in for it, as a scalar tensor."""
         curve = self.curve()
+        if not self.counts()[..., 0].any():
+            return self.without_lesions(curve.fps.mean())
         return torch.tensor([tpr_at_fps(curve, max_fps) for max_fps in self.max_fps]).mean()

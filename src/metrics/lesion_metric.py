@@ -1,5 +1,6 @@
 """Lesion-wise rates as MONAI metrics."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from monai.metrics import CumulativeIterationMetric
 from ..checks import check_between, check_one_of, check_positive
 from .matching import MATCHES, count_lesions
 from .rates import RATES, REDUCTIONS
+
+logger = logging.getLogger(__name__)
 
 
 class LesionCounts(CumulativeIterationMetric):
@@ -53,9 +56,22 @@ class LesionCounts(CumulativeIterationMetric):
             raise ValueError("cannot reduce the lesion counts of 0 subjects: call the metric first.")
         return counts
 
+    def without_lesions(self, fps_per_subject: torch.Tensor) -> torch.Tensor:
+        """Return what stands in for a rate of scans without lesions: minus the false positives, fewer are better."""
+        logger.warning(
+            "no lesions in these %d scans: %s is minus the false positives per scan, %.4g",
+            len(self.counts()),
+            type(self).__name__,
+            fps_per_subject,
+        )
+        return -fps_per_subject
+
 
 class LesionMetric(LesionCounts):
-    """Cluster-wise TPR, false positives per subject, precision or F1 at one threshold.
+    """Cluster-wise TPR, false positives per subject, precision or F1 at one threshold; always a number.
+
+    When no subject has a lesion, TPR, precision and F1 are minus the false positives per subject, with a warning, so
+    that weights can be chosen all the same. Precision without detections is 0.
 
     In a config: ``{"_target_": "IgniteMetricHandler", "metric_fn": {"_target_": "csvd.metrics.LesionMetric", "metric":
     "tpr"}, "output_transform": ...}``.
@@ -86,5 +102,9 @@ class LesionMetric(LesionCounts):
         self.reduction = reduction
 
     def aggregate(self) -> torch.Tensor:
-        """Return the rate of all subjects so far, NaN where it is undefined, as a scalar tensor."""
-        return REDUCTIONS[self.reduction](self.counts()[:, 0])[self.metric]
+        """Return the rate of all subjects so far as a scalar tensor."""
+        counts = self.counts()[:, 0]
+        rates = REDUCTIONS[self.reduction](counts)
+        if self.metric != "fps_per_subject" and not counts[:, 0].any():
+            return self.without_lesions(rates["fps_per_subject"])
+        return rates[self.metric].nan_to_num(0.0)
