@@ -40,7 +40,7 @@ def pack_bundle(bundle_dir: str | Path, out_path: str | Path, overwrite: bool = 
         )
     package = Path(__file__).resolve().parent
     files = {f"{bundle.name}/{path.relative_to(bundle)}": path for path in _bundle_files(bundle)}
-    files |= {f"{bundle.name}/csvd/{path.relative_to(package)}": path for path in _visible_files(package)}
+    files |= {f"{bundle.name}/csvd/{path.relative_to(package)}": path for path in _package_files(package)}
     with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):
             entry = zipfile.ZipInfo(name)  # its date is 1980: that of the file would change the bytes
@@ -56,6 +56,12 @@ def _bundle_files(bundle: Path) -> Iterator[Path]:
         is_other_checkpoint = path.suffix == ".pt" and relative.parts[0] == "models" and path.name not in WEIGHTS
         is_package = relative.parts[0] == "csvd"  # of an unpacked archive; this package replaces it
         if not (is_log or is_other_checkpoint or is_package):
+            yield path
+
+
+def _package_files(package: Path) -> Iterator[Path]:
+    for path in _visible_files(package):
+        if path.relative_to(package).parts[0] != "bundles":  # that an installed package has inside
             yield path
 
 

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from csvd.pack import pack_bundle
+from csvd.pack import _bundle_files, pack_bundle
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,9 +24,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 
 
-def run(*command, cwd):
-    """Run a command without PYTHONPATH and return what it prints."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+PIP = (sys.executable, "-m", "pip")
+
+
+def run(*command, cwd, **settings):
+    """Run a command without PYTHONPATH, unless it is set anew, and return what it prints."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
     return subprocess.run(command, cwd=cwd, env=env, check=True, capture_output=True, text=True).stdout
 
 
@@ -126,22 +129,67 @@ def test_bundle_without_weights_is_refused_and_nothing_is_written(bundle, tmp_pa
     assert not list(tmp_path.glob("*.zip"))
 
 
-@pytest.mark.slow
-def test_wheel_holds_the_package_and_no_tests(tmp_path):
-    source = tmp_path / "source"  # a build leaves its traces beside pyproject.toml
-    for folder in ("src", "bundles"):
-        copytree(ROOT / folder, source / folder)
+def test_unpacked_bundle_is_found_by_its_name_with_a_version_and_no_other(bundle, tmp_path):
+    with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "tiny.zip")) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    unpacked = (tmp_path / "elsewhere" / "cmb_tiny").rename(tmp_path / "elsewhere" / "cmb_tiny_v0.1.0")
+    code = "from csvd.bundles import find_bundle; print(find_bundle('cmb_tiny')); find_bundle('csvd_tiny')"
+    said = subprocess.run([sys.executable, "-c", code], cwd=unpacked, capture_output=True, text=True)
+    assert Path(said.stdout.strip()) == unpacked
+    assert "InputError: bundle 'csvd_tiny' did not come with this installation of csvd" in said.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Wheel of a copy of the sources, with the leftovers of a training."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # a build leaves its traces beside pyproject.toml
+    for part in ("src", "bundles"):
+        copytree(ROOT / part, source / part, ignore=ignore_patterns("__pycache__", "eval"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         (source / file).write_bytes((ROOT / file).read_bytes())
-    pip_wheel = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    run(*pip_wheel, "--wheel-dir", str(tmp_path), ".", cwd=source)
-    with zipfile.ZipFile(next(tmp_path.glob("csvd-*.whl"))) as wheel:
-        names = set(wheel.namelist())
-    modules = {f"csvd/{path.relative_to(ROOT / 'src').as_posix()}" for path in (ROOT / "src").rglob("*.py")}
-    data = {name for name in names if ".data/data/" in name}
-    others = {name for name in names - data if ".dist-info/" not in name}
-    assert others == modules
-    assert any(name.endswith("share/csvd/bundles/cmb_detection/configs/inference.json") for name in data)
+    for name in ("models/teacher.pt", "eval/log.txt"):
+        (source / "bundles" / "cmb_detection" / name).parent.mkdir(exist_ok=True)
+        (source / "bundles" / "cmb_detection" / name).write_text("of a training")
+    run(*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), ".", cwd=source)
+    return next(folder.glob("csvd-*.whl"))
+
+
+@pytest.mark.slow
+def test_wheel_holds_the_package_and_its_bundles_and_no_tests(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    source = wheel.parent / "source"
+    modules = {f"csvd/{path.relative_to(source / 'src').as_posix()}" for path in (source / "src").rglob("*.py")}
+    bundles = {
+        f"csvd/bundles/{bundle.name}/{path.relative_to(bundle).as_posix()}"
+        for bundle in (source / "bundles").iterdir()
+        for path in _bundle_files(bundle)
+    }
+    assert {"csvd/bundles/cmb_detection/models/model.pt", "csvd/bundles/cmb_detection/LICENSE"} < bundles
+    assert names == modules | bundles
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--target", "--prefix"])
+def test_installed_package_finds_its_bundles_inside_and_packs_like_the_sources(wheel, tmp_path, option):
+    # Without --ignore-installed, pip takes the csvd that runs this test away.
+    how = ("--quiet", "--no-deps", "--no-index", "--ignore-installed", option, str(tmp_path / "here"))
+    run(*PIP, "install", *how, str(wheel), cwd=tmp_path)
+    package = next((tmp_path / "here").rglob("csvd/__init__.py")).parent
+    code = (
+        "import csvd; from csvd.bundles import find_bundle; from csvd.pack import pack_bundle; print(csvd.__file__);"
+        "found = [find_bundle(name) for name in ('cmb_detection', 'csvd_classification')]; print(*found, sep='\\n');"
+        "pack_bundle(found[0], 'installed.zip')"
+    )
+    said = run(sys.executable, "-c", code, cwd=tmp_path, PYTHONPATH=str(package.parent)).split()
+    names = ("__init__.py", "bundles/cmb_detection", "bundles/csvd_classification")
+    assert said == [str(package / name) for name in names]
+    for bundle in said[1:]:
+        assert all((Path(bundle) / name).is_file() for name in ("configs/inference.json", "models/model.pt"))
+    archives = (tmp_path / "installed.zip", pack_bundle(ROOT / "bundles" / "cmb_detection", tmp_path / "sources.zip"))
+    installed, from_sources = (zipfile.ZipFile(archive).namelist() for archive in archives)
+    assert installed == from_sources
 
 
 def test_training_and_inference_do_not_load_the_simulator():
