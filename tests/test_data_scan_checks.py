@@ -59,6 +59,46 @@ def test_missing_orientation_is_noted(save_scan):
     assert "no orientation" in check_scan(path).notes[0]
 
 
+def save_with_qform(path, qform, sform_code=2, qform_code=1):
+    """Save a scan whose sform is that of ``save_scan``, and its qform another."""
+    image = nib.Nifti1Image(noise(12, 13, 14), None)
+    image.set_qform(qform, qform_code)
+    image.set_sform(np.diag([0.8, 0.8, 3, 1]), sform_code)
+    nib.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("codes", [(2, 1), (1, 2), (4, 1)])
+def test_qform_that_lies_elsewhere_is_warned_of(tmp_path, codes):
+    moved = np.diag([0.8, 0.8, 3, 1])
+    moved[:3, 3] = 3, -110, 20
+    info = check_scan(save_with_qform(tmp_path / "scan.nii", moved, *codes))
+    (warning,) = info.warnings
+    assert warning.startswith("'scan.nii' lies 110 mm elsewhere by its qform than by its sform; the sform was used")
+    assert "3D Slicer" in warning
+    np.testing.assert_allclose(info.voxel_mm, (0.8, 0.8, 3), rtol=1e-6)
+
+
+def test_turned_qform_is_warned_of_by_the_way_of_its_corners(tmp_path):
+    turned = nib.affines.from_matvec(nib.eulerangles.euler2mat(z=np.pi) @ np.diag([0.8, 0.8, 3]))
+    (warning,) = check_scan(save_with_qform(tmp_path / "scan.nii", turned)).warnings
+    assert "lies 19.2 mm elsewhere" in warning  # twice 12 voxels of 0.8 mm
+
+
+def test_pixdim_that_an_sform_contradicts_is_warned_of(tmp_path):
+    path = save_with_qform(tmp_path / "scan.nii", np.diag([1, 1, 3, 1]), qform_code=0)
+    (warning,) = check_scan(path).warnings
+    assert "lies 2.4 mm elsewhere by its pixdim than by its sform" in warning  # 12 voxels, each 0.2 mm too long
+
+
+@pytest.mark.parametrize("shift_mm", [0, 0.07])
+@pytest.mark.parametrize("codes", [(2, 1), (0, 1), (1, 0), (0, 0)])
+def test_one_orientation_or_two_that_agree_to_a_tenth_of_a_voxel_need_no_warning(tmp_path, codes, shift_mm):
+    moved = np.diag([0.8, 0.8, 3, 1])
+    moved[0, 3] += shift_mm
+    assert check_scan(save_with_qform(tmp_path / "scan.nii", moved, *codes)).warnings == ()
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"scan '.*nothing\.nii\.gz' does not exist: check"):
         check_scan(tmp_path / "nothing.nii.gz")
@@ -128,7 +168,7 @@ def test_voxels_that_are_not_finite_are_counted_and_the_first_is_named(save_scan
         check_scan(save_scan(voxels=voxels))
 
 
-@pytest.mark.parametrize("shape", [(20, 20), (9, 9, 9, 2, 2), (9, 9, 9, 1, 1)])
+@pytest.mark.parametrize("shape", [(20, 20), (9, 9, 9, 2, 2), (9, 9, 9, 1, 2)])
 def test_number_of_dimensions_is_named(save_scan, shape):
     with pytest.raises(InputError, match=rf"must have 3 dimensions, or 4 .*it has {len(shape)}: its shape is"):
         check_scan(save_scan(voxels=noise(*shape)))
@@ -191,8 +231,16 @@ def test_mask_of_other_shape_is_named(save_scan):
 
 def test_mask_of_other_affine_is_named(save_scan):
     mask = save_scan("mask.nii.gz", np.ones((12, 13, 14), np.uint8), np.diag([-0.8, 0.8, 3, 1]))
-    with pytest.raises(InputError, match=r"mask\.nii\.gz' must have the affine of .*corners lie 17\.6 mm apart"):
+    with pytest.raises(InputError, match=r"mask\.nii\.gz' must have the affine of .*corners lie 8\.8 mm apart"):
         check_scan(save_scan(), mask)
+
+
+@pytest.mark.parametrize("axcodes", ["LAS", "SPR"])
+def test_mask_in_another_order_of_axes_is_accepted(save_scan, axcodes):
+    mask = nib.Nifti1Image(np.ones((12, 13, 14), np.uint8), np.diag([0.8, 0.8, 3, 1]))
+    onto = nib.orientations.axcodes2ornt(axcodes)
+    mask = mask.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(mask.affine), onto))
+    assert check_scan(save_scan(), save_scan("mask.nii.gz", np.asarray(mask.dataobj), mask.affine))
 
 
 def test_empty_mask_is_named(save_scan):

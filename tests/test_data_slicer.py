@@ -244,7 +244,9 @@ def test_mask_must_lie_on_the_grid_of_the_scan(results):
     moved = mask.affine.copy()
     moved[0, 3] += 0.5
     nib.save(nib.Nifti1Image(np.asarray(mask.dataobj), moved), path)
-    with pytest.raises(InputError, match=r"mask '.*_cmb.nii.gz' must lie on the grid of its scan.*0.5 mm apart"):
+    with pytest.raises(
+        InputError, match=r"mask '.*_cmb.nii.gz' must have the affine of its scan '.*swi.nii.gz'.*0.5 mm apart"
+    ):
         read(folder, scans)
 
 

@@ -1,9 +1,6 @@
 """Checks of a NIfTI scan before any work is done on it, in one pass over the file."""
 
-import gzip
-import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -12,14 +9,17 @@ from typing import IO
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 
 from ..checks import InputError, corners_apart
+from ..nifti import axes_onto, open_nifti, read_affine, read_header, repair, to_mm
 
 MIN_VOXELS = 8
 """Voxels that each axis of a scan needs: the smallest patch in which a microbleed has a neighbourhood."""
 
-POINTER_BYTES = 32768  # git-annex takes no longer file for a pointer
+VOXEL_MM = (0.01, 50.0)
+"""Sizes that a voxel of a head may have, in mm: others come from a wrong unit."""
+
+UNITS = {1: "metre", 2: "mm", 3: "micron"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ScanInfo:
         volumes: number of volumes, 1 for a 3-D scan.
         dtype: stored type of a voxel, for example ``"int16"``.
         notes: what is unusual but allowed, one sentence each.
+        warnings: what the user has to be told, one sentence each, with the name of the file.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class ScanInfo:
     volumes: int
     dtype: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None = None) -> ScanInfo:
@@ -54,8 +56,8 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
 
     Raises:
         InputError: the scan or the mask cannot be read, lacks three spatial axes of 8 voxels with a positive size, has
-            a singular affine, complex or colour voxels, NaN or infinite voxels, or a volume with a single value (the
-            mask: no voxel but 0); the mask has another grid than the scan.
+            a singular affine or one with voxels beyond :data:`VOXEL_MM`, complex or colour voxels, NaN or infinite
+            voxels, or a volume with a single value (the mask: no voxel but 0); the mask has another grid than the scan.
     """
     path = Path(path)
     header, affine = _read(path, f"scan '{path}'", _check_volume)
@@ -71,58 +73,25 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
         volumes=prod(stored[3:]),
         dtype=str(header.get_data_dtype().newbyteorder("=")),
         notes=() if oriented else ("its header states no orientation: sides and world coordinates are a guess",),
+        warnings=_geometry_warnings(path, header, affine),
     )
 
 
 def _read(
     path: Path, name: str, check_volume: Callable[[np.ndarray, str], None]
 ) -> tuple[nib.Nifti1Header, np.ndarray]:
-    """Check the header and each volume of a file; return the header, repaired as NiBabel does, and the affine."""
-    _check_present(path, name)
-    if not path.is_file() or not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise InputError(f"{name} is not a .nii or .nii.gz file: convert it to NIfTI.")
-    try:
-        with _open(path) as file:
-            header = _read_header(file, name)
-            _check_header(header, name)
-            affine = _read_affine(header, name)
-            for index, volume in enumerate(_volumes(file, header)):
-                check_volume(volume, f"{name}, volume {index}," if len(header.get_data_shape()) > 3 else name)
-    except gzip.BadGzipFile as error:
-        raise InputError(f"{name} is not a sound gzip file ({error}): copy or compress it again.") from None
-    except (EOFError, zlib.error, MemoryError):
-        raise InputError(f"{name} is truncated or damaged: it ends before its last voxel. Copy it again.") from None
-    except HeaderDataError as error:
-        raise InputError(f"{name} has a damaged header ({error}): convert it again.") from None
+    """Check the header and each volume of a file; return the header, repaired and in mm, and the affine."""
+    with open_nifti(path, name) as file:
+        header = read_header(file, name)
+        _check_header(header, name)
+        affine = _check_affine(header, name)
+        for index, volume in enumerate(_volumes(file, header)):
+            check_volume(volume, f"{name}, volume {index}," if len(header.get_data_shape()) > 3 else name)
     return header, affine
 
 
-def _check_present(path: Path, name: str) -> None:
-    """Check that there is content, which DataLad and git-annex keep elsewhere until it is asked for."""
-    get = f"Get its content first: `datalad get '{path}'`, or `git annex get`."
-    if path.is_symlink() and not path.exists():
-        raise InputError(f"{name} is a link to '{os.readlink(path)}', which is not here. {get}")
-    if not path.exists():
-        raise InputError(f"{name} does not exist: check the path.")
-    if path.is_file() and path.stat().st_size < POINTER_BYTES and path.read_bytes().startswith(b"/annex/objects/"):
-        raise InputError(f"{name} is a pointer of git-annex, not an image. {get}")
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
-
-
-def _read_header(file: IO[bytes], name: str) -> nib.Nifti1Header:
-    """Read the header as stored: NiBabel's own reader repairs voxel sizes without a word."""
-    block = file.read(nib.Nifti2Header.sizeof_hdr)
-    for kind in (nib.Nifti1Header, nib.Nifti2Header):
-        if kind.may_contain_header(block):
-            return kind(block[: kind.sizeof_hdr], check=False)
-    raise InputError(f"{name} is not NIfTI: its header lacks the mark 'n+1'. Convert it to NIfTI.")
-
-
 def _check_header(header: nib.Nifti1Header, name: str) -> None:
-    """Check what is stored, then repair the rest in place as NiBabel does when it loads the file."""
+    """Check what is stored, then repair the rest in place."""
     shape = header.get_data_shape()
     if len(shape) not in (3, 4):
         raise InputError(
@@ -139,23 +108,19 @@ def _check_header(header: nib.Nifti1Header, name: str) -> None:
             f"{name} must have voxel sizes above 0 mm, its header says {_listed(sizes)}. Correct pixdim, or "
             "convert the scan again."
         )
-    header.check_fix(logger=logging.Logger("csvd", level=logging.CRITICAL))  # NiBabel's own prints its repairs
-    header.get_slope_inter()  # refuses a scale that is not finite
-    if header.get_data_dtype().kind not in "iuf":
-        raise InputError(
-            f"{name} must hold real numbers, its data type is {header.get_data_dtype()}. Save its magnitude as float32."
-        )
+    repair(header, name)
 
 
-def _read_affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
-    """Return the affine (4, 4) that NiBabel chooses: sform, else qform, else voxel sizes alone."""
-    affine = header.get_best_affine()
-    axes = affine[:3, :3]
-    volume = abs(np.linalg.det(axes)) if np.isfinite(affine).all() else np.nan
-    if not volume > 1e-3 * np.linalg.norm(axes, axis=0).prod():
+def _check_affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
+    """Return the affine in mm, after checking that its voxels have a size that those of a scan may have."""
+    unit = UNITS.get(int(header["xyzt_units"]) % 8, "none")
+    to_mm(header)
+    affine = read_affine(header, name)
+    sizes = nib.affines.voxel_sizes(affine)
+    if sizes.min() < VOXEL_MM[0] or sizes.max() > VOXEL_MM[1]:
         raise InputError(
-            f"{name} must have an affine that can be inverted, the axes of its voxels are {_listed(axes.T)} mm "
-            f"(determinant {volume:.3g}). Correct its sform or qform."
+            f"{name} must have voxels of {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm, by its affine and unit ({unit}) they "
+            f"have {_listed(sizes)}. Correct the affine, or the unit in xyzt_units."
         )
     return affine
 
@@ -196,18 +161,25 @@ def _check_finite(volume: np.ndarray, name: str) -> None:
 
 def _check_mask(mask: Path, path: Path, header: nib.Nifti1Header, affine: np.ndarray) -> None:
     mask_header, mask_affine = _read(mask, f"mask '{mask}'", _check_mask_volume)
-    shape, mask_shape = header.get_data_shape()[:3], mask_header.get_data_shape()
-    if mask_shape[:3] != shape or prod(mask_shape) != prod(shape):
-        raise InputError(
-            f"mask '{mask}' must have the shape of its scan '{path}', it is {mask_shape}, not {shape}. "
-            "Resample the mask to the scan."
-        )
-    shift = corners_apart(affine, mask_affine, shape)
-    if shift:
-        raise InputError(
-            f"mask '{mask}' must have the affine of its scan '{path}', their corners lie {shift:.3g} mm apart. "
-            "Resample the mask to the scan."
-        )
+    shapes = mask_header.get_data_shape(), header.get_data_shape()[:3]
+    axes_onto(f"mask '{mask}'", mask_affine, shapes[0], f"its scan '{path}'", affine, shapes[1])
+
+
+def _geometry_warnings(path: Path, header: nib.Nifti1Header, affine: np.ndarray) -> tuple[str, ...]:
+    """Say where readers that look at the qform or at pixdim see a scan elsewhere than by its sform."""
+    if header["sform_code"] <= 0:
+        return ()
+    shape, other = header.get_data_shape()[:3], "qform"
+    qform = header.get_qform()
+    if header["qform_code"] <= 0:
+        other, qform = "pixdim", affine @ np.diag([*header.get_zooms()[:3] / nib.affines.voxel_sizes(affine), 1])
+    shift = corners_apart(affine, qform, shape) if np.isfinite(qform).all() else np.inf
+    if not shift:
+        return ()
+    return (
+        f"'{path.name}' lies {shift:.3g} mm elsewhere by its {other} than by its sform; the sform was used, as NiBabel "
+        f"does: 3D Slicer and other readers built on ITK may use the {other}, and show results beside the scan",
+    )
 
 
 def _listed(values: np.ndarray) -> str:

@@ -7,13 +7,14 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
-from ..checks import InputError, corners_apart
+from ..checks import InputError
 from ..files import sha256
+from ..nifti import axes_onto, load_nifti
 from .cases import Case, find_cases
 from .markups import Markups, read_markups
 
@@ -175,9 +176,9 @@ class _Scans:
 
 def _item(review: Review, case: Case) -> dict[str, Any]:
     (path,) = review.changed
-    scan = cast(nib.Nifti1Image, nib.load(case.image))
+    scan = load_nifti(case.image, "scan")
     shape = review.record.get("input", {}).get("shape")
-    if shape is not None and tuple(shape) != scan.shape:
+    if shape is not None and tuple(shape) not in (scan.shape, (*scan.shape, 1)):
         raise InputError(
             f"case '{review.case}' was found in a scan of shape {shape}, '{case.image}' has {list(scan.shape)}: give "
             "the scan that was detected in with --scans."
@@ -211,10 +212,5 @@ def _check_inside(markups: Markups, path: Path, image: Path, scan: nib.Nifti1Ima
 
 
 def _check_grid(path: Path, image: Path, scan: nib.Nifti1Image) -> None:
-    mask = cast(nib.Nifti1Image, nib.load(path))
-    shift = corners_apart(scan.affine, mask.affine, scan.shape[:3])
-    if mask.shape != scan.shape[:3] or shift:
-        raise InputError(
-            f"mask '{path}' must lie on the grid of its scan '{image}', shape {scan.shape[:3]}, it has shape "
-            f"{mask.shape} and corners {shift:.3g} mm apart: export it with the scan as reference."
-        )
+    mask = load_nifti(path, "mask")
+    axes_onto(f"mask '{path}'", mask.affine, mask.shape, f"its scan '{image}'", scan.affine, scan.shape[:3])

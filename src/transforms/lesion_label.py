@@ -10,7 +10,8 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import LoadImage, MapTransform
 from monai.utils import TransformBackends
 
-from ..checks import check_one_of
+from ..checks import InputError, check_one_of, describe
+from ._grid import load_on_grid
 from .contrast import CONTRASTS, item_contrast
 from .grow_lesions import grow_lesions
 
@@ -28,7 +29,7 @@ class LesionLabeld(MapTransform):
 
     - ``box``: rows (cx, cy, cz, w, h, d) in LPS mm, as MONAI Label gives the boxes that were drawn in 3D Slicer;
     - ``points``: rows (x, y, z) in RAS+ mm, as ``csvd datalist`` writes them;
-    - else the key itself, the path of a mask, which is loaded.
+    - else the key itself, the path of a mask on the grid of the image, which is loaded.
 
     Boxes and points become masks by :func:`csvd.transforms.grow_lesions`. An item with none of them is left alone.
 
@@ -40,7 +41,8 @@ class LesionLabeld(MapTransform):
         reader: that of MONAI's ``LoadImage``, for masks.
 
     Raises:
-        ValueError: ``contrast`` is neither; on call, a point lies outside the image.
+        ValueError: ``contrast`` is neither.
+        InputError: on call, a mask is not on the grid of the image, or a point or the centre of a box lies outside it.
     """
 
     backend = [TransformBackends.TORCH]
@@ -72,20 +74,34 @@ class LesionLabeld(MapTransform):
             elif points is not None:
                 out[key] = self._grow(out, torch.as_tensor(points, dtype=torch.float64).reshape(-1, 3), None)
             else:
-                out[key] = self.load(out[key])
+                out[key] = load_on_grid(self.load, out[key], out[self.image_key], what=str(key))
         return out
 
     def _grow(self, item: Mapping[Hashable, Any], points_mm: torch.Tensor, sizes_mm: torch.Tensor | None) -> MetaTensor:
         image = item[self.image_key]
         spacing = affine_to_spacing(image.affine).double()
+        voxels = to_voxels(points_mm, image.affine)
+        self._check_inside(image, points_mm, voxels, "point" if sizes_mm is None else "centre of box")
         label = grow_lesions(
             image[:1],
-            to_voxels(points_mm, image.affine),
+            voxels,
             spacing=spacing.tolist(),
             contrast=item_contrast(item, image, self.contrast_key, self.contrast),
             half_sizes=None if sizes_mm is None else self._half_voxels(sizes_mm, image.affine),
         )
         return MetaTensor(label.float(), meta={**image.meta})
+
+    @staticmethod
+    def _check_inside(image: MetaTensor, points_mm: torch.Tensor, voxels: torch.Tensor, what: str) -> None:
+        inside = ((voxels.round() >= 0) & (voxels.round() < torch.tensor(image.shape[1:]))).all(dim=1)
+        if not inside.all():
+            first = int(inside.int().argmin())
+            raise InputError(
+                f"{what} {first + 1} of {describe(image)} must lie inside it, it is at "
+                f"{[round(value, 1) for value in points_mm[first].tolist()]} mm (RAS), voxel "
+                f"{[round(value, 1) for value in voxels[first].tolist()]} of {list(image.shape[1:])}: correct it, or "
+                "check that it belongs to this scan."
+            )
 
     @staticmethod
     def _half_voxels(sizes_mm: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,8 @@ from monai.config import KeysCollection
 from monai.transforms import LoadImage, MapTransform
 from monai.utils import TransformBackends
 
+from ._grid import load_on_grid
+
 
 class LoadMaskd(MapTransform):
     """Load masks, (1, H, W, D), where an item names one.
@@ -17,17 +19,22 @@ class LoadMaskd(MapTransform):
     Args:
         keys: masks; an item may lack them.
         reader: that of MONAI's ``LoadImage``.
+        image_key: the image, loaded, whose grid they have to be on.
+
+    Raises:
+        InputError: on call, a mask is not on the grid of its image.
     """
 
     backend = [TransformBackends.TORCH]
 
-    def __init__(self, keys: KeysCollection, reader: Any = None) -> None:
+    def __init__(self, keys: KeysCollection, reader: Any = None, image_key: Hashable = "image") -> None:
         super().__init__(keys, allow_missing_keys=True)
+        self.image_key = image_key
         self.load = LoadImage(reader, image_only=True, ensure_channel_first=True)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path by its mask."""
         out = dict(data)
         for key in self.key_iterator(out):
-            out[key] = self.load(out[key])
+            out[key] = load_on_grid(self.load, out[key], out[self.image_key], what=str(key))
         return out
