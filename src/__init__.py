@@ -1,17 +1,36 @@
 """Finds cerebral microbleeds on MRI and tells small-vessel-disease subtypes apart. Research use only."""
 
+import getpass
+import os
 from pathlib import Path
 
 __version__ = "0.1.0"
 
 
 def require(version: str) -> None:
-    """Raise a RuntimeError unless this package has the version that a bundle was made with.
+    """Raise an InputError unless this package has the version that a bundle was made with.
 
     A server with several bundles loads the package of the first for all of them.
     """
     if version != __version__:
-        raise RuntimeError(
+        from .checks import InputError  # here, so that importing the package loads nothing
+
+        raise InputError(
             f"the bundle was made with csvd {version}, and csvd {__version__} is loaded from "
             f"'{Path(__file__).parent}': use bundles and package of one release."
         )
+
+
+def _complete_user() -> None:
+    """Give a user id that no file lists, as of ``docker run --user``, a name and a home: MONAI and matplotlib ask."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = os.sep  # as Docker has it
+
+
+_complete_user()
