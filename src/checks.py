@@ -68,8 +68,26 @@ def corners_apart(affine: np.ndarray, other: np.ndarray, shape: Sequence[int]) -
     return shift if shift > GRID_TOLERANCE * nib.affines.voxel_sizes(affine).min() else 0.0
 
 
-def first_cause(error: BaseException) -> BaseException:
-    """Return the error that started a chain; MONAI wraps the errors of transforms in its own."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def cause_of(error: BaseException) -> BaseException:
+    """Return the error of a chain that tells most: our own if there is one, else the one that started it.
+
+    MONAI wraps the errors of transforms in its own, and ours are often raised from those of a library.
+    """
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    return next((one for one in chain if isinstance(one, InputError)), chain[-1])
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Return whether an error tells of the user's files or machine; any other is a fault of this program."""
+    return isinstance(cause_of(error), InputError | OSError)
+
+
+def reason(error: BaseException) -> str:
+    """Return in one line why something failed; what was not foreseen is called an internal error."""
+    cause = cause_of(error)
+    text = " ".join(str(cause).split())
+    if is_foreseen(error):
+        return text
+    return f"internal error, {type(cause).__name__}: {text}. Report it, with its traceback (--log FILE or --debug)."

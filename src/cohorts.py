@@ -5,27 +5,62 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .checks import first_cause
+from .checks import is_foreseen, reason
 from .data import Case
 
+logger = logging.getLogger(__name__)
+
 Row = dict[str, Any]
-Work = Callable[[Case], Row]
 LONGEST = timedelta(days=30)  # that a machine waits for the others
 
-_work: list[Work] = []  # what works on a scan in this process, one that :func:`_in_processes` started
+
+@dataclass(frozen=True)
+class Result:
+    """What work on a scan returns.
+
+    Attributes:
+        record: the result, the same each time that the scan is worked on.
+        seconds: that each step took.
+    """
+
+    record: Row
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a scan.
+
+    Attributes:
+        row: see :func:`run_each`.
+        seconds: that each step took.
+        traceback: of an error that was not foreseen.
+    """
+
+    row: Row
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    traceback: str = ""
+
+
+Work = Callable[[Case], Result]
+
+_work: list[Work | Exception] = []  # what works on a scan in a process that :func:`_in_processes` started, or why not
 
 
 def place() -> tuple[int, int]:
@@ -61,6 +96,8 @@ def gather(rows: list[Row], cases: Sequence[Case]) -> list[Row]:
 def run_each(cases: Sequence[Case], make: Callable[[], Work], jobs: int = 1) -> list[Row]:
     """Return a row for each scan: its name, ``status`` "ok" and what the work returned, or "failed" and the ``reason``.
 
+    Each scan goes into the log, with the time that it took, or the traceback of an error that was not foreseen.
+
     Args:
         cases: scans.
         make: makes what works on a scan, in each process once; several processes need one that can be pickled.
@@ -70,34 +107,50 @@ def run_each(cases: Sequence[Case], make: Callable[[], Work], jobs: int = 1) -> 
         return []
     if jobs == 1:
         work = make()
-        rows: Iterable[Row] = (attempt(work, case) for case in cases)
+        outcomes: Iterable[Outcome] = (attempt(work, case) for case in cases)
     else:
-        rows = _in_processes(cases, make, jobs)
+        outcomes = _in_processes(cases, make, jobs)
     hidden = True if place()[0] else None  # None: hidden unless in a terminal
-    return list(tqdm(rows, "scans", len(cases), unit="scan", disable=hidden))
+    return [_logged(outcome) for outcome in tqdm(outcomes, "scans", len(cases), unit="scan", disable=hidden)]
 
 
-def attempt(work: Work, case: Case) -> Row:
-    """Return the row of one scan."""
+def attempt(work: Work, case: Case) -> Outcome:
+    """Return what came of one scan."""
     try:
-        return {"case": case.name, "status": "ok", **work(case)}
+        result = work(case)
     except Exception as error:  # whatever is wrong with one scan must not stop the others
-        return _failed(case, str(first_cause(error)))
+        text = "" if is_foreseen(error) else "".join(traceback.format_exception(error))
+        return Outcome(_failed(case, reason(error)), traceback=text)
+    if result.record["case"] != case.name:
+        raise AssertionError(f"the result of '{result.record['case']}' came back for the scan '{case.name}'")
+    return Outcome({"case": case.name, "status": "ok", **result.record}, result.seconds)
 
 
-def _failed(case: Case, reason: str) -> Row:
-    return {"case": case.name, "status": "failed", "reason": reason}
+def _failed(case: Case, why: str) -> Row:
+    return {"case": case.name, "subject": case.subject, "status": "failed", "reason": why}
 
 
-def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) -> Iterator[Row]:
-    """Yield rows as they come.
+def _logged(outcome: Outcome) -> Row:
+    """Write a scan into the log, and return its row."""
+    row = outcome.row
+    if row["status"] == "ok":
+        logger.info("%s ok, seconds: %s", row["case"], dict(outcome.seconds))
+    else:
+        logger.error("%s failed: %s%s", row["case"], row["reason"], outcome.traceback and f"\n{outcome.traceback}")
+    for warning in row.get("warnings", ()):
+        logger.warning("%s: %s", row["case"], warning)
+    return row
+
+
+def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) -> Iterator[Outcome]:
+    """Yield what came of the scans, as they are done.
 
     The death of a process, for want of memory for example, ends the pool. The scans that were being worked on are then
     tried one by one, each in a process of its own, and the rest go on.
     """
     waiting = deque(cases)
     while waiting:
-        running: dict[Future[Row], Case] = {}
+        running: dict[Future[Outcome], Case] = {}
         threads = max(1, torch.get_num_threads() // jobs)
         context = multiprocessing.get_context("spawn")
         try:
@@ -107,25 +160,39 @@ def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) ->
                         case = waiting.popleft()
                         running[pool.submit(_attempt_here, case)] = case
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        row = future.result()
+                        outcome = future.result()
                         del running[future]
-                        yield row
+                        yield outcome
         except BrokenProcessPool:
             suspects = list(running.values())
             if jobs == 1:
-                yield _failed(suspects[0], "its process was killed: it may need more memory than there is. Crop it.")
+                why = "its process was killed: it may need more memory than there is. Crop it."
+                yield Outcome(_failed(suspects[0], why))
                 continue
             for case in suspects:
                 yield from _in_processes([case], make, 1)
 
 
 def _start(make: Callable[[], Work], threads: int) -> None:
-    """Make what works on a scan, in a process that was just started."""
+    """Make what works on a scan, in a process that was just started; an error is raised where the first scan waits."""
     warnings.simplefilter("ignore")  # as the command line does in the first process
     logging.disable(logging.CRITICAL)
+    share_cores(threads)
+    try:
+        _work[:] = [make()]
+    except Exception as error:
+        _work[:] = [error]
+
+
+def share_cores(threads: int) -> None:
+    """Let torch, BLAS and ITK, which must not be loaded yet, take that many threads of this process each."""
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
     torch.set_num_threads(threads)
-    _work[:] = [make()]
+    threadpool_limits(threads)
 
 
-def _attempt_here(case: Case) -> Row:
-    return attempt(_work[0], case)
+def _attempt_here(case: Case) -> Outcome:
+    [work] = _work
+    if isinstance(work, Exception):
+        raise work
+    return attempt(work, case)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from .checks import InputError
 from .detection import detect
 from .phantom import write_cohort
 
@@ -28,7 +29,10 @@ def run_demo(
         A row for each true lesion, as in :func:`compare`, and the folder of the case's results.
     """
     write_cohort("ukbb", 1, out / "scan", seed, phenotype="CADASIL", split=(0, 0, 1), overwrite=overwrite)
-    case = detect(out / "scan" / "datalist.json", out / "results", bundle, overwrite=overwrite)[0]["case"]
+    [row] = detect(out / "scan" / "datalist.json", out / "results", bundle, overwrite=overwrite)
+    if row["status"] == "failed":
+        raise InputError(row["reason"])
+    case = row["case"]
     truth = read_tsv(next((out / "scan").glob("sub-*/*_lesions.tsv")))
     found = read_tsv(out / "results" / case / f"{case}_lesions.tsv")
     return compare(truth, found), out / "results" / case

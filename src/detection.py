@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from . import __version__
-from .cohorts import Row, attempt, gather, local_device, own_share, place, run_each
+from .cohorts import Result, Row, attempt, gather, local_device, own_share, place, run_each
 from .data import Case, InputError, check_output, find_cases, is_bids
 from .report import (
     check_derivative,
@@ -24,7 +24,7 @@ from .report import (
     write_participants,
     write_subtypes,
 )
-from .runner import WRITER, BundleRunner, read_config, record_path
+from .runner import WRITER, BundleRunner, fingerprint, read_config, record_path, taken_over
 
 
 def page_path(out: Path, case: str, bids: bool = False) -> Path:
@@ -122,11 +122,12 @@ def run_bundle(
         settings: further values for the inference config, by config id.
 
     Returns:
-        A row a case: name, ``status`` ("ok" or "failed"), and either the case's JSON or the ``reason``.
+        A row a case: name, ``status`` ("ok" or "failed"), and either the content of the case's JSON or the ``reason``.
+        It is the same whatever scans are worked on before.
 
     Raises:
-        InputError: the input or output cannot be used, results to resume were made with other settings, or the only
-            scan is bad. A bad scan of several becomes a row.
+        InputError: the input or output cannot be used, or results to resume were made with other settings. A bad scan
+            is a row.
     """
     if bids and not (source.is_dir() and is_bids(source)):
         raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
@@ -137,17 +138,14 @@ def run_bundle(
         own = own_share(cases)
         if dicom and not all(case.dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
-        done = _finished(own, out, read_config(bundle, settings), bids) if resume else []
+        config = read_config(bundle, settings)
+        done = _finished(own, out, config, bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
         if dicom:
-            by_name = {case.name: case for case in own}
-            done = [attempt(partial(_add_dicom, row, out), by_name[row["case"]]) for row in done]
+            done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
         make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None)
-        if len(cases) == 1 and left:
-            rows = [{"case": cases[0].name, "status": "ok", **make()(cases[0])}]
-        else:
-            rows = gather(done + run_each(left, make, jobs), cases)
+        rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
     if place()[0] == 0 and bids:
         write_dataset(rows, out, source)
     elif place()[0] == 0 and len(cases) > 1:
@@ -155,20 +153,33 @@ def run_bundle(
     return rows
 
 
-def _add_dicom(row: Row, out: Path, case: Case) -> Row:
+def _with_earlier(row: Row, out: Path, bids: bool) -> Row:
+    """Return the row of a scan; if it failed, and an earlier run left a result, the reason says so."""
+    path = record_path(out, row["case"], bids)
+    if row["status"] == "ok" or not path.exists():
+        return row
+    return {**row, "reason": f"{row['reason']} The result of an earlier run is still in '{path.parent}'."}
+
+
+def _with_dicom(row: Row, out: Path, case: Case) -> Row:
     """Write the DICOM objects of a result that is there, where it has none, and return its row."""
     from .report.dicom import find_source, write_dicom
 
     folder = out / case.name
-    if not any(folder.glob("*.dcm")):
+    if row["status"] == "failed" or any(folder.glob("*.dcm")):
+        return row
+
+    def add(case: Case) -> Result:
         with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
             scan = case.converted(Path(workdir))
             write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
-    return row
+        return Result(row)
+
+    return attempt(add, case).row
 
 
 def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool) -> list[Row]:
-    """Return the rows of those cases that have results.
+    """Return the rows of those cases that have results; a scan that was changed since is a row that failed.
 
     Raises:
         InputError: they were made with other settings, or by another version.
@@ -188,5 +199,15 @@ def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool
                     f"result '{path}' cannot be resumed: its {name} must be {value}, as now asked for, it is "
                     f"{made[name]}. Give the same settings, another --out, or --overwrite in place of --resume."
                 )
-        rows.append({"case": case.name, "status": "ok", **record})
+        rows.append(attempt(partial(_unchanged, record, path, taken_over(config)), case).row)
     return rows
+
+
+def _unchanged(record: Row, path: Path, also: Collection[str], case: Case) -> Result:
+    """Return the result that a JSON holds, if it is that of the scan as it is now."""
+    if record["source_sha256"] != fingerprint(case, also):
+        raise InputError(
+            f"result '{path}' cannot be resumed: '{case.image}', or what is known of it, was changed since. Remove "
+            "that result, or give --overwrite in place of --resume."
+        )
+    return Result(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
-from monai.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from .checks import InputError, first_cause
+from .checks import InputError, is_foreseen, reason
 from .data import Case, check_scan, convert_dicom, is_dicom_folder, sequence_of_name, sequence_of_sidecar
 from .sequences import CONTRASTS, GROUPS
+from .single_run import SingleRun
 from .transforms.name_sequence import UNSURE
+
+logger = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS = "configs/sequence_inference.json", "models/sequence.pt"
 
@@ -62,10 +65,9 @@ class SequenceGate:
                 raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
         parser = ConfigParser()
         parser.read_config(str(bundle / CONFIG))
-        parser.update({"bundle_root": str(bundle), "dataset#data": [], **(settings or {})})
+        parser.update({"bundle_root": str(bundle), **(settings or {})})
         parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
-        self.preprocessing = parser.get_parsed_content("preprocessing")
-        self.evaluator = parser.get_parsed_content("evaluator")
+        self.single_run = SingleRun(parser)
 
     def __call__(self, case: Case) -> Named:
         """Name one series, with what its JSON files say, or its BIDS name where they do not decide.
@@ -73,10 +75,9 @@ class SequenceGate:
         Raises:
             InputError: that file is no JSON.
         """
-        self.evaluator.data_loader = DataLoader(Dataset([{"image": str(case.image)}], self.preprocessing), batch_size=1)
-        self.evaluator.state.epoch_length = 1
-        self.evaluator.run()
-        seen, tags = self.evaluator.state.output[0], sequence_of_sidecar(case.image)
+        evaluator = self.single_run({"image": str(case.image)})
+        evaluator.run()
+        seen, tags = evaluator.state.output[0], sequence_of_sidecar(case.image)
         return judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
 
 
@@ -155,7 +156,8 @@ def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
         check_scan(case.image)
         return Sorted(case.name, gate(case))
     except Exception as error:  # whatever is wrong with one series must not stop the others
-        return Sorted(case.name, None, str(first_cause(error)))
+        logger.error("%s failed: %s", case.name, reason(error), exc_info=None if is_foreseen(error) else error)
+        return Sorted(case.name, None, reason(error))
 
 
 def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
-from monai.data import DataLoader, Dataset
 
 from .bundles import find_bundle as find_bundle
+from .checks import cause_of, is_foreseen
+from .cohorts import Result
 from .data import Case, InputError, check_scan
+from .files import sha256
 from .gate import SequenceGate, check_sequence
 from .report import derivative_path, write_derivative
+from .single_run import SingleRun
 
 CONFIG = "configs/inference.json"
 WRITER = "handlers#1"  # of the results, in that config
+OTHER_FILES = ("mask", "phase", "label")  # of an item, besides the scan
 
 
 class BundleRunner:
-    """A bundle's own evaluator, given one case after the other.
+    """A bundle's own inference, for one case after the other, each in a run of its own.
 
     Args:
         bundle: folder with ``configs/inference.json`` and ``models/model.pt``.
@@ -48,41 +53,68 @@ class BundleRunner:
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
         parser = read_config(bundle, settings)
         self.contrast = settings.get("contrast")
-        self.also = parser["dataset#data"].get("also", ())
-        parser["dataset#data"] = []
-        self.preprocessing = parser.get_parsed_content("preprocessing")
-        self.evaluator = parser.get_parsed_content("evaluator")
-        self.writer = parser.get_parsed_content(WRITER)
+        self.also = taken_over(parser)
+        self.single_run = SingleRun(parser)
         self.dicom = dicom
         self.derivative = derivative
-        self.output_dir = Path(parser.get_parsed_content("output_dir"))
 
-    def __call__(self, case: Case) -> dict[str, Any]:
-        """Check one scan, run the bundle, write its outputs and return the content of its JSON.
+    def __call__(self, case: Case) -> Result:
+        """Check one scan, run the bundle, write its outputs and return what is in them.
 
         Raises:
             InputError: the scan cannot be converted from DICOM, breaks a rule of :func:`csvd.data.check_scan`, the gate
                 refuses its sequence, or DICOM objects cannot be written for it.
         """
         with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-            return self._run(case.converted(Path(workdir)))
+            scan = case.converted(Path(workdir))
+            named = partial(_with_name_of_user, scan=scan, case=case)
+            try:
+                return self._run(replace(scan, warnings=[*map(named, scan.warnings)]), case, named)
+            except Exception as error:
+                if case.dicom and is_foreseen(error):
+                    raise InputError(named(str(cause_of(error)))) from error
+                raise
 
-    def _run(self, case: Case) -> dict[str, Any]:
-        info = check_scan(case.image, case.mask)
-        case = replace(case, notes=[*case.notes, *info.notes])
+    def _run(self, scan: Case, case: Case, named: Callable[[str], str]) -> Result:
+        info = check_scan(scan.image, scan.mask)
+        notes, warnings = [*scan.notes, *map(named, info.notes)], [*scan.warnings, *map(named, info.warnings)]
+        scan = replace(scan, notes=notes, warnings=warnings)
         if self.gate is not None:
-            case = check_sequence(case, self.gate(case), self.contrast)
+            scan = check_sequence(scan, self.gate(scan), self.contrast)
+        evaluator = self.single_run({**scan.item(self.also), "source_sha256": fingerprint(case, self.also)})
+        writer = self.single_run.parser.get_parsed_content(WRITER)
         if self.dicom:
             from .report.dicom import find_source, write_dicom
 
-            self.writer.also_write = partial(write_dicom, source=find_source(case.image, case.dicom))
-        self.evaluator.data_loader = DataLoader(Dataset([case.item(self.also)], self.preprocessing), batch_size=1)
-        self.evaluator.state.epoch_length = 1
-        self.evaluator.run()
-        record = record_path(self.output_dir, case.name)
+            writer.also_write = partial(write_dicom, source=find_source(scan.image, scan.dicom))
+        evaluator.run()
+        [record] = writer.records
         if self.derivative is not None:
-            record = write_derivative(record.parent, self.derivative, case.image)
-        return json.loads(record.read_text(encoding="utf-8"))
+            record = write_derivative(writer.output_dir / scan.name, record, self.derivative, scan.image)
+        return Result(record, writer.seconds)
+
+
+def _with_name_of_user(text: str, scan: Case, case: Case) -> str:
+    """Return a text that names what the user gave in place of the temporary file that was made of it."""
+    return text.replace(str(scan.image), str(case.image))
+
+
+def taken_over(config: ConfigParser) -> Collection[str]:
+    """Return which values of a data list, such as "age", the items of a config take over."""
+    return config["dataset#data"].get("also", ())
+
+
+def fingerprint(case: Case, also: Collection[str]) -> str:
+    """Return the SHA-256 of the user's files that a result rests on, and of what is known of the scan.
+
+    Args:
+        case: before it is converted from DICOM.
+        also: see :meth:`Case.item`.
+    """
+    item = replace(case, notes=[], warnings=[]).item(also)
+    files = [*(case.dicom or [case.image]), *(Path(item[key]) for key in OTHER_FILES if key in item)]
+    known = sorted((key, str(value)) for key, value in item.items() if key not in ("image", *OTHER_FILES))
+    return hashlib.sha256(json.dumps([known, [sha256(file) for file in files]]).encode()).hexdigest()
 
 
 def read_config(bundle: Path, settings: Mapping[str, Any]) -> ConfigParser:

@@ -1,12 +1,16 @@
 """Fixtures that several test files share."""
 
 import json
+import logging
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from geometry import planted_scan, sphere_fraction
+
+from csvd.cli import main
 
 
 @pytest.fixture
@@ -16,6 +20,24 @@ def real_scans():
     if not folder.is_dir():
         pytest.skip("needs the real scans")
     return folder
+
+
+@pytest.fixture
+def csvd(monkeypatch, capsys):
+    """Function that runs the command line in this process and returns its exit code, output and error lines."""
+    logger = logging.getLogger("csvd")
+    handlers, propagate, disabled = logger.handlers[:], logger.propagate, logging.root.manager.disable
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["csvd", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        captured = capsys.readouterr()
+        return exit_info.value.code or 0, captured.out, captured.err.splitlines()
+
+    yield run
+    logger.handlers, logger.propagate = handlers, propagate
+    logging.disable(disabled)
 
 
 @pytest.fixture

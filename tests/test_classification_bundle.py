@@ -11,7 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from small import CLASSIFIER
 
-from csvd.checks import first_cause
+from csvd.checks import cause_of
 from csvd.data import load_datalist
 
 ROOT = Path(__file__).parents[1] / "bundles"
@@ -159,7 +159,7 @@ def test_bundle_refuses_another_release(bundle, name, monkeypatch):
     monkeypatch.setattr("csvd.__version__", "0.0.9")
     with pytest.raises(RuntimeError) as error:
         ConfigParser(config(name, ROOT / bundle)).get_parsed_content("network_def")
-    assert "the bundle was made with csvd 0.1.0, and csvd 0.0.9 is loaded from" in str(first_cause(error.value))
+    assert "the bundle was made with csvd 0.1.0, and csvd 0.0.9 is loaded from" in str(cause_of(error.value))
 
 
 @pytest.mark.gpu

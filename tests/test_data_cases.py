@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist, select_fold
+from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def datalist(tmp_path, content):
 def test_file_is_one_case_named_like_it(save_scan, name):
     [case] = find_cases(save_scan(name))
     assert case.name == "sub-01_T1.5_swi"
-    assert case.item() == {"image": str(case.image), "subject": case.name, "notes": ""}
+    assert case.item() == {"image": str(case.image), "case": case.name, "notes": "", "warnings": ""}
 
 
 def test_mask_belongs_to_a_single_scan(save_scan):
@@ -85,8 +85,10 @@ def test_data_list_is_read_relative_to_its_folder(save_scan, tmp_path):
     first, second = find_cases(datalist(tmp_path, {"test": [item, "sub-02/swi.nii"]}))
     assert first.item() == {
         "image": str(tmp_path / "sub-01/swi.nii.gz"),
+        "case": "sub-01",
         "subject": "sub-01",
         "notes": "",
+        "warnings": "",
         "mask": str(tmp_path / "sub-01/m.nii"),
         "contrast": "bright",
     }
@@ -127,9 +129,50 @@ def test_class_label_is_no_path(tmp_path):
     assert read["label"] == 1
 
 
-def test_same_subject_twice_is_refused(tmp_path):
-    items = [{"image": "a.nii", "subject": "sub-01"}, {"image": "b.nii", "subject": "sub-01"}]
-    with pytest.raises(InputError, match=r"two scans named 'sub-01': '.*a\.nii' and '.*b\.nii'"):
+def test_three_contrasts_of_one_person_are_three_cases(tmp_path):
+    items = [{"image": f"sub-01/sub-01_{kind}.nii.gz", "subject": "sub-01"} for kind in ("swi", "mag", "qsm")]
+    cases = find_cases(datalist(tmp_path, {"test": [*items, {"image": "other.nii", "subject": "sub-02"}]}))
+    assert [case.name for case in cases] == ["sub-01_swi", "sub-01_mag", "sub-01_qsm", "sub-02"]
+    assert [case.subject for case in cases] == ["sub-01"] * 3 + ["sub-02"]
+
+
+def test_simulated_cohort_with_three_contrasts_has_a_case_for_each(tmp_path):
+    from csvd.phantom import write_cohort
+
+    path = write_cohort("qsm", 2, tmp_path / "cohort", 0, split=(0, 0, 1), jobs=1)
+    cases = find_cases(path)
+    assert len({case.name for case in cases}) == len(cases) == len(load_datalist(path, "test"))
+    assert {case.subject for case in cases} == {"sub-001", "sub-002"}
+
+
+def test_visits_of_one_person_are_told_apart_by_their_files(tmp_path):
+    folders = ("sub-01/ses-1/anat", "sub-01/ses-2/anat")
+    items = [{"image": f"{folder}/swi.nii.gz", "subject": "sub-01"} for folder in folders]
+    assert [case.name for case in find_cases(datalist(tmp_path, {"test": items}))] == [
+        "ses-1_anat_swi",
+        "ses-2_anat_swi",
+    ]
+
+
+def test_visits_of_a_bids_folder_are_cases_of_one_person(save_scan, tmp_path):
+    for visit in ("1", "2"):
+        save_scan(f"sub-01/ses-{visit}/anat/sub-01_ses-{visit}_swi.nii.gz")
+    names = [(case.name, case.subject) for case in find_cases(tmp_path)]
+    assert names == [("sub-01_ses-1_swi", "sub-01"), ("sub-01_ses-2_swi", "sub-01")]
+    items = [item for items in read_layout(tmp_path, "bids", None) for item in items]
+    items = [{**item, "image": str(item["image"])} for item in items]
+    named = [(case.name, case.subject) for case in find_cases(datalist(tmp_path, {"test": items}))]
+    assert named == names
+
+
+def test_data_list_may_name_its_cases(tmp_path):
+    items = [{"image": f"{name}.nii", "subject": "sub-01", "case": f"visit {name}"} for name in "ab"]
+    assert [case.name for case in find_cases(datalist(tmp_path, {"test": items}))] == ["visit a", "visit b"]
+
+
+def test_case_that_is_named_twice_is_refused(tmp_path):
+    items = [{"image": "a.nii", "case": "one"}, {"image": "b.nii", "case": "One"}]
+    with pytest.raises(InputError, match=r"two scans named 'One': '.*a\.nii' and '.*b\.nii'\. Rename one"):
         find_cases(datalist(tmp_path, {"test": items}))
 
 
@@ -156,18 +199,18 @@ def test_item_without_one_image_is_named(tmp_path, item):
 
 
 def test_unknown_contrast_is_named(tmp_path):
-    with pytest.raises(InputError, match="`contrast` of subject 'a' must be 'dark' or 'bright', it is 'swi'"):
+    with pytest.raises(InputError, match="`contrast` of case 'a' must be 'dark' or 'bright', it is 'swi'"):
         find_cases(datalist(tmp_path, {"test": [{"image": "a.nii", "contrast": "swi"}]}))
 
 
 @pytest.mark.parametrize("subject", ["../a", "a/b", "..", ""])
-def test_subject_that_is_no_folder_name_is_named(tmp_path, subject):
-    with pytest.raises(InputError, match=f"subject '{subject}' must be usable as a folder name"):
+def test_subject_that_cannot_name_a_folder_is_refused(tmp_path, subject):
+    with pytest.raises(InputError, match=f"case '{subject}' must be usable as a folder name"):
         find_cases(datalist(tmp_path, {"test": [{"image": "a.nii", "subject": subject}]}))
 
 
 def test_config_gets_items_of_a_folder(folder):
-    assert [item["subject"] for item in find_items(folder)] == ["a", "b"]
+    assert [item["case"] for item in find_items(folder)] == ["a", "b"]
 
 
 def test_a_fold_is_left_out_or_taken_alone():

@@ -11,13 +11,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from bids import AFFINE, make_bids, save_json
+from bids import AFFINE, make_bids, save_json, save_noise
 from monai.data import MetaTensor
 
 from csvd.checks import InputError
 from csvd.data import find_cases
 from csvd.report import CaseWriter
-from csvd.report.bids import check_derivative, derivative_path, write_dataset, write_derivative
+from csvd.report.bids import _sources, check_derivative, derivative_path, source_of, write_dataset, write_derivative
 
 LESIONS = {1: (10, 12, 14), 2: (20, 12, 14)}
 CASES = ("sub-01_ses-2_Chimap", "sub-02_acq-x_run-1_T2starw", "sub-03_MEGRE")
@@ -25,16 +25,14 @@ FAILED = {"case": "sub-09_swi", "status": "failed", "reason": "scan 'sub-09_swi.
 
 
 def write_case(case, out):
-    """Write what the detector would, two voxels found, and return the folder."""
+    """Write what the detector would, two voxels found, and return the folder and the record."""
     pred = torch.zeros(1, 32, 32, 32, dtype=torch.int16)
     for value, voxel in LESIONS.items():
         pred[(0, *voxel)] = value
     maps = {"pred": pred, "prob": (pred > 0) * 0.8 + 0.1, "mask": torch.ones(pred.shape)}
     meta = {"filename_or_obj": str(case.image), "affine": torch.as_tensor(AFFINE)}
     item = {name: MetaTensor(value, meta=meta) for name, value in maps.items()}
-    writer = CaseWriter(out, threshold=0.5)
-    writer.seconds["inference"] = 1.0
-    return writer.write({**case.item(), **item})
+    return out / case.name, CaseWriter(out, threshold=0.5).write({**case.item(), **item})
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +41,9 @@ def derivative(tmp_path_factory):
     root = make_bids(tmp_path_factory.mktemp("study") / "raw")
     out, rows = root / "derivatives" / "csvd", []
     for case in (case for case in find_cases(root) if case.name in CASES):
-        record = write_derivative(write_case(case, out), out, case.image)
-        rows.append({"case": case.name, "status": "ok", **json.loads(record.read_text())})
+        record = write_derivative(*write_case(case, out), out, case.image)
+        assert record == json.loads(derivative_path(out, case.name, "_record.json").read_text())
+        rows.append({"case": case.name, "status": "ok", **record})
     write_dataset([*rows, FAILED], out, root)
     return out
 
@@ -55,6 +54,9 @@ def derivative(tmp_path_factory):
         ("sub-01_swi", "sub-01/anat/sub-01_desc-cmb_dseg.tsv"),
         ("sub-01_ses-2_acq-x_run-1_swi", "sub-01/ses-2/anat/sub-01_ses-2_acq-x_run-1_desc-cmb_dseg.tsv"),
         ("sub-01_T2starw", "sub-01/anat/sub-01_desc-cmbT2starw_dseg.tsv"),
+        ("sub-01_ses-base line_swi", "sub-01/ses-baseline/anat/sub-01_ses-baseline_desc-cmb_dseg.tsv"),
+        ("sub-a-1_acq-x.y_swi", "sub-a1/anat/sub-a1_acq-xy_desc-cmb_dseg.tsv"),
+        ("sub-M\udcfc_swi", "sub-M/anat/sub-M_desc-cmb_dseg.tsv"),
     ],
 )
 def test_name_says_which_scan_it_comes_from(tmp_path, case, place):
@@ -65,6 +67,34 @@ def test_name_says_which_scan_it_comes_from(tmp_path, case, place):
 def test_case_without_a_bids_name_is_refused(tmp_path, case):
     with pytest.raises(InputError, match=f"scan '{case}' has no place in a BIDS derivative: .*leave out --bids"):
         check_derivative(tmp_path, [case])
+
+
+def test_case_without_a_bids_name_does_not_stop_the_others(tmp_path):
+    check_derivative(tmp_path, ["sub-01_desc-x_swi", "sub-02_swi"])
+
+
+def test_two_cases_with_one_name_in_a_derivative_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"scans 'sub-1_acq-a b_swi' and 'sub-1_acq-AB_swi' must have different names"):
+        check_derivative(tmp_path, ["sub-1_acq-a b_swi", "sub-2_swi", "sub-1_acq-AB_swi"])
+
+
+def test_names_with_signs_are_texts_that_can_be_read_back(tmp_path):
+    root, out = tmp_path / "Meine Studie (ü) 50% #1", tmp_path / "out"
+    image = save_noise(root / "sub-1" / "ses-base line" / "anat" / "sub-1_ses-base line_swi.nii.gz")
+    write_dataset([{**FAILED, "case": "sub-1_ses-base line_swi"}], out, root)
+    assert source_of(out).resolve() == root
+    assert "%20" in json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]["raw"]
+    assert _sources(image) == {"Sources": ["bids:raw:sub-1/ses-base%20line/anat/sub-1_ses-base%20line_swi.nii.gz"]}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", "{", '\ufeff{"Name": "x"}', '{"GeneratedBy": null}', '{"GeneratedBy": [1]}']
+)
+def test_damaged_description_is_one_of_someone_else(tmp_path, content):
+    (tmp_path / "dataset_description.json").write_bytes(content.encode())
+    with pytest.raises(InputError, match="which csvd did not make"):
+        check_derivative(tmp_path, ["sub-01_swi"])
+    assert source_of(tmp_path) == tmp_path
 
 
 def test_files_of_a_case_are_moved_to_their_names(derivative):
@@ -106,7 +136,7 @@ def test_data_set_says_what_made_it_and_from_what(derivative):
 
 def test_failed_scan_is_in_the_tables(derivative):
     assert "sub-09\t1\t1" in (derivative / "participants.tsv").read_text().splitlines()
-    assert "sub-09_swi\tfailed\tscan 'sub-09_swi.nii.gz' is truncated" in (derivative / "cohort.tsv").read_text()
+    assert "sub-09_swi\tn/a\tfailed\tscan 'sub-09_swi.nii.gz' is truncated" in (derivative / "cohort.tsv").read_text()
 
 
 def test_results_that_are_there_are_not_replaced_unasked(derivative):
@@ -120,7 +150,8 @@ def test_new_results_replace_those_of_the_same_scan(tmp_path):
     root = make_bids(tmp_path / "raw")
     (case,) = (case for case in find_cases(root) if case.name == "sub-03_MEGRE")
     for _ in range(2):
-        record = write_derivative(write_case(case, tmp_path / "out"), tmp_path / "out", case.image)
+        write_derivative(*write_case(case, tmp_path / "out"), tmp_path / "out", case.image)
+    record = derivative_path(tmp_path / "out", case.name, "_record.json")
     assert json.loads(record.read_text())["counts"]["total"] == 2
     assert len(list(record.parent.iterdir())) == len({path.name for path in record.parent.iterdir()})
 

@@ -8,7 +8,8 @@ from csvd.mars import MARS
 from csvd.report import PARTICIPANT_COLUMNS, write_participants
 
 GOOD = {
-    "case": "sub-01",
+    "case": "sub-01_swi",
+    "subject": "sub-01",
     "status": "ok",
     "contrast": "dark",
     "counts": {"total": 5, "lobar": 3, "deep": 1, "infratentorial": 1, "n/a": 0},
@@ -17,7 +18,6 @@ GOOD = {
     "regions": {"method": "registration", "overlap": 0.95},
     "quality": {"mask_volume_ml": 1402.5, "median_intensity": None},
     "warnings": ["thick slices"],
-    "seconds": {"preprocessing": 2.0, "inference": 10.25, "outputs": 1.5},
 }
 BAD = {"case": "sub-02", "status": "failed", "reason": "scan 'sub-02.nii'\nmust\tnot be constant"}
 
@@ -33,7 +33,7 @@ def test_good_scan_has_counts_and_quality(rows):
     assert list(rows[0]) == list(PARTICIPANT_COLUMNS)
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
     said = ["5-10", "5-9", "mixed", "registration"]
-    start, end = ["sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"], ["1402.5", "n/a", "1", "13.8"]
+    start, end = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"], ["1402.5", "n/a", "1"]
     assert list(rows[0].values()) == [*start, *mars, *said, *end]
 
 

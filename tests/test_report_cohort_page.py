@@ -22,7 +22,6 @@ ROW = {
     "burden": {"count_range": "2-4", "aria_h_range": "1-4", "pattern": "mixed"},
     "regions": {"method": "registration"},
     "warnings": [],
-    "seconds": {"inference": 10.0},
     "versions": {"csvd": "0.1.0"},
 }
 

@@ -59,7 +59,6 @@ def record(lesions, **changes):
         "warnings": [],
         "notes": [],
         "settings": {},
-        "seconds": {"inference": 1.25},
         "versions": {"csvd": "0"},
         "input": {"file": "sub-01.nii.gz", "shape": [64, 64, 20]},
         "quality": {"mask_volume_ml": 1400.0, "median_intensity": 500.0},

@@ -1,10 +1,12 @@
 """The command ``csvd``: thin, over the bundles' own configs."""
 
+import io
 import logging
 import sys
 import warnings
 
-from ..checks import first_cause
+from ..checks import reason
+from ..names import shown
 from . import scans  # noqa: F401  # each module adds its commands, in the order of the help
 
 # isort: split
@@ -13,14 +15,15 @@ from .app import app
 
 
 def main() -> None:
-    """Run the command line; a bad input is one line on standard error and exit code 2."""
+    """Run the command line; exit code 2 when the command cannot run, after one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a screen that cannot show a name must not stop the work
     warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)  # the engine logs errors with their traceback; they are printed below
+    logging.disable(logging.CRITICAL)  # lifted by --log and --debug
     try:
         app()
     except Exception as error:
-        cause = first_cause(error)
-        if not isinstance(cause, ValueError | OSError):
-            raise
-        print(f"csvd: {cause}", file=sys.stderr)
+        logging.getLogger(__name__).error("csvd cannot go on", exc_info=error)
+        print(f"csvd: {shown(reason(error))}", file=sys.stderr)
         sys.exit(2)

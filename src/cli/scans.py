@@ -15,8 +15,10 @@ from .app import (
     AsJson,
     BundleFolder,
     Contrast,
+    Debug,
     Device,
     Jobs,
+    Log,
     Mask,
     OnDevice,
     Overwrite,
@@ -63,6 +65,8 @@ def detect(
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    log: Log = None,
+    debug: Debug = False,
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from ..detection import detect as detect_scans
@@ -113,6 +117,8 @@ def classify(
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    log: Log = None,
+    debug: Debug = False,
 ) -> None:
     """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
     from ..detection import classify as classify_scans
@@ -147,6 +153,8 @@ def sort(
     study: Annotated[Path, typer.Argument(help="Folder with DICOM series or NIfTI files, also in subfolders.")],
     bundle: BundleFolder = None,
     as_json: AsJson = False,
+    log: Log = None,
+    debug: Debug = False,
 ) -> None:
     """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
     from ..gate import sort_study
@@ -155,7 +163,7 @@ def sort(
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:
         print(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
-        return
+        raise typer.Exit(int(any(row.named is None for row in rows)))
     table = Table(box=SIMPLE, collapse_padding=True)
     for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
         table.add_column(name, overflow="fold")
@@ -168,3 +176,4 @@ def sort(
         table.add_row(row.name, row.named.sequence, *seen, fit, row.named.warning)
     console.print(table, markup=False)
     console.print("Research use only.")
+    raise typer.Exit(int(any(row.named is None for row in rows)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,27 +22,31 @@ NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob",
 
 @dataclass(frozen=True)
 class Case:
-    """One scan to work on.
+    """One scan to work on. A person (``subject``) may have several: contrasts, visits, repetitions.
 
     Attributes:
         name: unique among the cases of a run; names the output folder.
         image: the scan; folder of a DICOM study until that is converted.
+        subject: the person, where a data list or BIDS says who it is.
         mask: brain mask on the grid of the scan.
         phase: phase image of the same acquisition, or QSM, on the grid of the scan.
         dicom: DICOM files of the study, or of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
+        warnings: what the user must be told of them, one sentence each.
     """
 
     name: str
     image: Path
+    subject: str | None = None
     mask: Path | None = None
     phase: Path | None = None
     dicom: tuple[Path, ...] = ()
     contrast: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def converted(self, workdir: Path) -> Case:
         """Return the case with the scan of its DICOM study as NIfTI, in ``workdir``; itself where it has no study.
@@ -52,16 +57,22 @@ class Case:
         if not self.dicom:
             return self
         scan = convert_study(self.image, self.dicom, workdir)
-        notes = [*self.notes, *scan.notes]
-        return replace(self, image=scan.image, phase=self.phase or scan.phase, dicom=scan.files, notes=notes)
+        notes, warnings = [*self.notes, *scan.notes], [*self.warnings, *scan.warnings]
+        phase = self.phase or scan.phase
+        return replace(self, image=scan.image, phase=phase, dicom=scan.files, notes=notes, warnings=warnings)
 
     def item(self, also: Collection[str] = ()) -> dict[str, Any]:
-        """Return the dictionary that transforms take: ``image``, ``subject``, ``notes`` and, where known, the rest.
+        """Return the dictionary that transforms take: ``image``, ``case``, its name, and, where known, the rest.
+
+        ``notes`` and ``warnings`` are lines of text, because batches cannot hold lists of different lengths.
 
         Args:
             also: further keys to take over from what is listed, such as "age".
         """
-        item: dict[str, Any] = {"image": str(self.image), "subject": self.name, "notes": "; ".join(self.notes)}
+        item: dict[str, Any] = {"image": str(self.image), "case": self.name}
+        item |= {"notes": "\n".join(self.notes), "warnings": "\n".join(self.warnings)}
+        if self.subject is not None:
+            item["subject"] = self.subject
         if self.mask is not None:
             item["mask"] = str(self.mask)
         if self.phase is not None:
@@ -103,7 +114,7 @@ def find_cases(
     elif path.is_dir():
         cases = _cases_of_folder(path)
     elif path.suffix.lower() == ".json":
-        cases = [_case_of_item(item, path) for item in load_datalist(path, section)]
+        cases = _cases_of_items(load_datalist(path, section), path)
     elif _is_nifti(path):
         cases = [Case(_name(path), path)]
     else:
@@ -160,23 +171,56 @@ def _cases_of_bids(root: Path) -> list[Case]:
             f"{_listed(found) or 'no image'}. Name the scans so, or give their folder."
         )
     return [
-        Case(scan.name, scan.image, phase=scan.phase, contrast=scan.contrast, listed=scan.person, notes=scan.notes)
+        Case(
+            scan.name,
+            scan.image,
+            f"sub-{scan.entities['sub']}",
+            phase=scan.phase,
+            contrast=scan.contrast,
+            listed=scan.person,
+            notes=scan.notes,
+            warnings=scan.warnings,
+        )
         for scan in scans
     ]
 
 
-def _case_of_item(item: dict[str, Any], path: Path) -> Case:
-    image = Path(item["image"])
-    name = str(item.get("subject", _name(image)))
+def _cases_of_items(items: Sequence[dict[str, Any]], path: Path) -> list[Case]:
+    """Return the cases of a data list: named by its ``case``, by a ``subject`` with one scan, else by their files."""
+    persons = Counter(str(item["subject"]) for item in items if "subject" in item)
+    given = [item.get("case", item.get("subject")) for item in items]
+    own = ["case" in item or persons[str(item.get("subject"))] == 1 for item in items]
+    files = iter(_names_of_files([Path(item["image"]) for item, is_own in zip(items, own, strict=True) if not is_own]))
+    names = [str(name) if is_own else next(files) for name, is_own in zip(given, own, strict=True)]
+    return [_case_of_item(item, name, path) for item, name in zip(items, names, strict=True)]
+
+
+def _names_of_files(images: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its own, after as many of its folders as it takes to tell all apart."""
+    parts = [[*image.parent.parts[1:], _name(image)] for image in images]
+    names = ["_".join(part[-1:]) for part in parts]
+    for depth in range(2, max(map(len, parts), default=0) + 1):
+        shared = {name for name, count in Counter(name.casefold() for name in names).items() if count > 1}
+        if not shared:
+            break
+        names = [
+            "_".join(part[-depth:]) if name.casefold() in shared else name
+            for name, part in zip(names, parts, strict=True)
+        ]
+    return names
+
+
+def _case_of_item(item: dict[str, Any], name: str, path: Path) -> Case:
     if not name.strip(".") or set(name) & set("/\\:"):
-        raise InputError(f"data list '{path}': subject '{name}' must be usable as a folder name. Rename it.")
+        raise InputError(f"data list '{path}': case '{name}' must be usable as a folder name. Rename it.")
     if item.get("contrast") not in (None, "dark", "bright"):
         raise InputError(
-            f"data list '{path}': `contrast` of subject '{name}' must be 'dark' or 'bright', it is "
+            f"data list '{path}': `contrast` of case '{name}' must be 'dark' or 'bright', it is "
             f"{item['contrast']!r}. Correct it."
         )
     files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
-    return Case(name, image, **files, contrast=item.get("contrast"), listed=item)
+    subject = None if item.get("subject") is None else str(item["subject"])
+    return Case(name, Path(item["image"]), subject, **files, contrast=item.get("contrast"), listed=item)
 
 
 def _with_phase(case: Case) -> Case:
@@ -193,7 +237,7 @@ def _check_names(cases: list[Case], path: Path) -> None:
         if key in seen:
             raise InputError(
                 f"input '{path}' has two scans named '{case.name}': '{seen[key].image}' and '{case.image}'. "
-                "Rename one, or give each its own `subject` in a data list."
+                "Rename one, or give each its own `case` in a data list."
             )
         seen[key] = case
 

@@ -11,11 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 from .. import __version__
 from ..checks import InputError
 from ..data.sidecars import bids_root
 from ..files import atomic_path, check_output
+from ..names import shown, storable
 from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .cohort_page import write_cohort_page
 from .page import LIMITS, RESEARCH_USE
@@ -29,8 +31,9 @@ ENDINGS = {"_cmb.nii.gz": "_dseg.nii.gz", "_prob.nii.gz": "_probseg.nii.gz", "_l
 """Names of the files of a case in a derivative; others keep theirs. BIDS covers ``dseg`` and ``probseg``."""
 
 IGNORED = ("*_report.html", "*_record.json", "*_candidates.tsv", "*_lesions.mrk.json", "index.html", "cohort.*")
+LABEL = r"[^_/\\]*[^\W_][^_/\\]*"  # more than BIDS allows: what it does not is left out of the name of the result
 NAME = re.compile(
-    r"(?P<source>(?P<sub>sub-[^\W_]+)(_(?P<ses>ses-[^\W_]+))?(_(?!desc-)[^\W_]+-[^\W_]+)*)_(?P<suffix>[^\W_]+)"
+    rf"(?P<source>(?P<sub>sub-{LABEL})(_(?P<ses>ses-{LABEL}))?(_(?!desc-)[^\W_]+-{LABEL})*)_(?P<suffix>[^\W_]+)"
 )
 README = f"""# Suspected cerebral microbleeds
 
@@ -54,6 +57,7 @@ def derivative_path(out: Path, case: str, ending: str = "") -> Path:
         out: folder of the derivative.
         case: BIDS name of the scan without ``echo`` and ``part``, such as ``sub-01_ses-1_swi``. Scans that differ by
             suffix only must not share a name, so suffixes other than ``swi`` follow in ``desc``: ``desc-cmbT2starw``.
+            Of its labels only letters and digits are kept, as BIDS has them.
         ending: of the file, with suffix.
 
     Raises:
@@ -66,54 +70,75 @@ def derivative_path(out: Path, case: str, ending: str = "") -> Path:
             "`desc`. Give a BIDS folder, or leave out --bids."
         )
     kind = "" if match["suffix"] == "swi" else match["suffix"]
-    folders = [name for name in (match["sub"], match["ses"]) if name]
-    return out.joinpath(*folders, "anat", f"{match['source']}_desc-cmb{kind}{ending}")
+    folders = [_clean(name) for name in (match["sub"], match["ses"]) if name]
+    source = "_".join(_clean(pair) for pair in match["source"].split("_"))
+    return out.joinpath(*folders, "anat", f"{source}_desc-cmb{kind}{ending}")
+
+
+def _clean(pair: str) -> str:
+    """Return an entity with a label of letters and digits alone: ``ses-baseline`` of ``ses-base line``."""
+    name, _, label = pair.partition("-")
+    return f"{name}-" + re.sub(r"[\W_]", "", label)
 
 
 def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False) -> None:
     """Check that the results of cases can be written into a derivative. Nothing is created.
 
     Raises:
-        InputError: ``out`` cannot be written to, or is the data set of someone else; a case has no BIDS name, or has
-            results and ``overwrite`` is false.
+        InputError: ``out`` cannot be written to, or is the data set of someone else; the only case has no BIDS name;
+            two cases would have one; a case has results and ``overwrite`` is false.
     """
     check_output(out, ())
-    done = [path for case in cases if (path := derivative_path(out, case, "_record.json")).exists()]
+    if len(cases) == 1:
+        derivative_path(out, *cases)
+    named = {case: derivative_path(out, case, "_record.json") for case in cases if NAME.fullmatch(case)}
+    taken: dict[str, str] = {}
+    for case, path in named.items():
+        other = taken.setdefault(str(path).casefold(), case)
+        if other != case:
+            raise InputError(
+                f"scans '{other}' and '{case}' must have different names in a BIDS derivative, both are '{path.name}'. "
+                "Rename one: labels of BIDS are letters and digits."
+            )
+    done = [path for path in named.values() if path.exists()]
     if done and not overwrite:
         more = f" and {len(done) - 1} more" if len(done) > 1 else ""
         raise InputError(
             f"output '{done[0]}'{more} exists already: give --overwrite to replace it, or choose another --out."
         )
     found = _description(out)
-    if found and "csvd" not in [made.get("Name") for made in found.get("GeneratedBy", [])]:
+    makers = found.get("GeneratedBy")
+    names = [made.get("Name") for made in makers if isinstance(made, dict)] if isinstance(makers, list) else []
+    if found and "csvd" not in names:
         raise InputError(
             f"output '{out}' holds the data set '{found.get('Name')}', which csvd did not make: choose a folder of its "
             f"own, such as '{out / 'derivatives' / 'csvd'}'."
         )
 
 
-def write_derivative(folder: Path, out: Path, image: Path) -> Path:
+def write_derivative(folder: Path, record: Mapping[str, Any], out: Path, image: Path) -> dict[str, Any]:
     """Move the results of a case from their folder, which goes, to their places in a derivative; the record comes last.
 
     Args:
         folder: what :class:`CaseWriter` wrote; named like the case.
+        record: content of the JSON of the case.
         out: folder of the derivative.
         image: the scan, which the sidecars name as their source.
 
     Returns:
-        The record, ``*_record.json``: where it is, the results are complete.
+        The content of ``*_record.json``: where that file is, the results are complete.
 
     Raises:
         FileExistsError: a person corrected a result that is there.
     """
     case = folder.name
-    record = json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))
     place = derivative_path(out, case)
     earlier = derivative_path(out, case, "_record.json")
     check_not_corrected(earlier)
     place.parent.mkdir(parents=True, exist_ok=True)
     earlier.unlink(missing_ok=True)  # its results are replaced now
-    record["sha256"] = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
+    digests = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
+    record = {**record, "sha256": digests}
     _write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")
     _write_lesions(folder / f"{case}_lesions.tsv")
     made = {**_sources(image), "SpatialReference": "orig", "Manual": False}
@@ -124,7 +149,7 @@ def write_derivative(folder: Path, out: Path, image: Path) -> Path:
         with atomic_path(_place_of(out, case, path.name)) as temporary:
             shutil.move(path, temporary)
     folder.rmdir()
-    return earlier
+    return record
 
 
 def _place_of(out: Path, case: str, name: str) -> Path:
@@ -142,7 +167,7 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
         source: BIDS folder of the scans.
     """
     out.mkdir(parents=True, exist_ok=True)
-    raw = Path(os.path.relpath(source, out)).as_posix()
+    raw = _uri(Path(os.path.relpath(source, out)))
     doi = _description(source).get("DatasetDOI")
     description = {
         "Name": "csvd: suspected cerebral microbleeds. Research use only.",
@@ -164,13 +189,15 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
 
 def source_of(out: Path) -> Path:
     """Return the BIDS folder that a derivative was made from."""
-    return out / _description(out).get("DatasetLinks", {}).get("raw", "")
+    links = _description(out).get("DatasetLinks")
+    raw = links.get("raw") if isinstance(links, dict) else None
+    return out / os.fsdecode(unquote_to_bytes(raw)) if isinstance(raw, str) else out
 
 
 def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     scans, failed = Counter[str](), Counter[str]()
     for row in rows:
-        subject = row["case"].split("_")[0]
+        subject = shown(_clean(row["case"].split("_")[0]))
         scans[subject] += 1
         failed[subject] += row["status"] != "ok"
     lines = [f"{subject}\t{number}\t{failed[subject]}\n" for subject, number in sorted(scans.items())]
@@ -194,14 +221,19 @@ def _write_lesions(path: Path) -> None:
 
 def _sources(image: Path) -> dict[str, list[str]]:
     root = bids_root(image)
-    return {} if root is None else {"Sources": [f"bids:raw:{image.absolute().relative_to(root).as_posix()}"]}
+    return {} if root is None else {"Sources": [f"bids:raw:{_uri(image.absolute().relative_to(root))}"]}
+
+
+def _uri(path: Path) -> str:
+    """Return a relative path as BIDS has it in texts, where ``#`` and ``%`` mean something else."""
+    return quote(os.fsencode(path.as_posix()))
 
 
 def _description(folder: Path) -> dict[str, Any]:
     path = folder / "dataset_description.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except json.JSONDecodeError:
+        found = json.loads(path.read_text(encoding="utf-8-sig", errors="replace")) if path.exists() else {}
+    except (OSError, ValueError):
         found = {"Name": "unknown"}
     return found if isinstance(found, dict) else {"Name": "unknown"}
 
@@ -212,4 +244,4 @@ def _write_json(content: Mapping[str, Any], place: Path, ending: str) -> None:
 
 def _write_text(text: str, path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(storable(text), encoding="utf-8")

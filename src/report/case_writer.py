@@ -1,10 +1,8 @@
 """Ignite handler that writes the folder of results of each scan."""
 
-import json
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from ..registration import align_to_mni
 from .lesion_table import lesion_table, write_candidates, write_lesions
 from .page import write_page
 from .record import case_record, check_not_corrected
-from .result_writer import ResultWriter, read_case, save_map
+from .result_writer import ResultWriter, read_case, save_map, write_record
 from .scene import make_scene
 from .slicer import write_markups
 
@@ -29,9 +27,9 @@ class CaseWriter(ResultWriter):
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
     candidates, whose numbers ``pred`` keeps), ``susceptibility`` (of the candidates, see
-    :class:`csvd.transforms.Susceptibility`), ``subject`` (name of the case, else that of the file), ``contrast`` and
-    ``notes``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is written, or
-    not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
+    :class:`csvd.transforms.Susceptibility`), ``case`` (its name, else that of the file), ``contrast``, ``notes``
+    and ``warnings``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is
+    written, or not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
 
     Args:
         output_dir: folder of the results.
@@ -47,8 +45,8 @@ class CaseWriter(ResultWriter):
         self.threshold = threshold
         self.viewer = viewer
 
-    def write(self, item: Mapping[str, Any]) -> Path:
-        """Write the results of one scan and return their folder.
+    def write(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the results of one scan and return the content of its JSON.
 
         Raises as :meth:`ResultWriter.__call__`, and a FileExistsError where a person corrected a result that is there.
         """
@@ -57,7 +55,7 @@ class CaseWriter(ResultWriter):
         check_not_corrected(self.output_dir / case / f"{case}.json")
         started = time.perf_counter()
         alignment = align_to_mni(image, mask, scan.affine)
-        regions_done = time.perf_counter()
+        self.seconds["regions"] = round(time.perf_counter() - started, ndigits=2)
         everything = lesion_table(
             item.get("candidates", pred),
             prob,
@@ -75,7 +73,6 @@ class CaseWriter(ResultWriter):
             "threshold": self.threshold,
             "contrast": item.get("contrast", self.contrast),
             "settings": self.settings,
-            "seconds": {**self.seconds, "regions": round(regions_done - started, ndigits=2)},
         }
         objects = [f"{case}_{end}.dcm" for end in DICOM_ENDS]  # those of an earlier run would tell of other lesions
         with atomic_folder(self.output_dir / case, self.overwrite, objects) as folder:
@@ -89,8 +86,7 @@ class CaseWriter(ResultWriter):
             }
             scene = make_scene(image, pred, mask, scan.affine, record["contrast"])
             write_page(folder / f"{case}.html", record, lesions, scene, self.viewer)
-            record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
-            text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
-            (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
+            written = write_record(record, folder / f"{case}.json")
             self.also_write(folder, case)
-        return self.output_dir / case
+        self.seconds["outputs"] = round(time.perf_counter() - started - self.seconds["regions"], ndigits=2)
+        return written

@@ -16,6 +16,7 @@ from .quality import quality_flags
 
 PARTICIPANT_COLUMNS: dict[str, str] = {
     "case": "name of the scan and of its folder",
+    "subject": "person who was scanned, where BIDS or a data list says who",
     "status": "ok or failed",
     "reason": "why it failed",
     "qc": "why to look at it first: failed, warnings, or outlier among the scans, by a robust z-score; none: nothing",
@@ -28,7 +29,6 @@ PARTICIPANT_COLUMNS: dict[str, str] = {
     "mask_volume_ml": "volume of the brain mask, ml",
     "median_intensity": "median of the scan in the brain mask, in the file's own unit",
     "n_warnings": "number of warnings, which the JSON of the scan holds",
-    "seconds": "time from reading the scan to writing its results, s",
 }
 """Columns of ``participants.tsv``, in order, and what they hold."""
 
@@ -44,6 +44,7 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
     counts = row["counts"]
     return {
         "case": row["case"],
+        "subject": row.get("subject"),
         "status": row["status"],
         "n_lesions": counts["total"],
         **{f"n_{region}": counts[region] for region in REGIONS},
@@ -54,7 +55,6 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
         "mask_volume_ml": row["quality"]["mask_volume_ml"],
         "median_intensity": row["quality"]["median_intensity"],
         "n_warnings": len(row["warnings"]),
-        "seconds": round(sum(row["seconds"].values()), ndigits=1),
     }
 
 
@@ -81,11 +81,14 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Collection[str], pat
 
 def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a scan that failed; the reason is one line."""
-    return {"case": row["case"], "status": row["status"], "reason": " ".join(str(row["reason"]).split())}
+    told = {"case": row["case"], "subject": row.get("subject"), "status": row["status"]}
+    return {**told, "reason": " ".join(str(row["reason"]).split())}
 
 
 def read_rows(out: Path, records: str = "*/*.json", table: str = "participants.tsv") -> list[dict[str, Any]]:
     """Return the rows of a cohort from its results: the JSON of each case, and what failed from the table of a run.
+
+    A case that failed in that run stays failed, though an earlier run left a JSON.
 
     Args:
         out: folder of the results.
@@ -95,16 +98,17 @@ def read_rows(out: Path, records: str = "*/*.json", table: str = "participants.t
     Raises:
         InputError: there is neither.
     """
-    rows = {}
+    rows, written = {}, {}
     for path in sorted(out.glob(records)):
         record = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(record, dict) and {"case", "counts", "threshold"} <= record.keys():
-            rows[record["case"]] = {"status": "ok", **record}
+            rows[record["case"]], written[record["case"]] = {"status": "ok", **record}, path.stat().st_mtime
     if (out / table).exists():
         with (out / table).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                if row["status"] != "ok":
-                    rows.setdefault(row["case"], {name: row[name] for name in ("case", "status", "reason")})
+            failed = [row for row in csv.DictReader(file, delimiter="\t") if row["status"] != "ok"]
+        for row in failed:
+            if written.get(row["case"], 0) < (out / table).stat().st_mtime:
+                rows[row["case"]] = {name: row.get(name) for name in ("case", "subject", "status", "reason")}
     if not rows:
         raise InputError(f"folder '{out}' must hold results of `csvd detect`, it holds none: check the path.")
     return [rows[name] for name in sorted(rows)]

@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 260, 130
 MAX_BINS = 24
 WORDS = {"case": "word", "status": "word", "qc": "word wrap", **dict.fromkeys(BURDEN, "word")}
 NOT_SHOWN = ("reason", "mars_", "regions", "aria_h")
-UNITS = {"brain volume": "ml", "time": "s"}
+UNITS = {"brain volume": "ml"}
 
 
 def page_of_case(case: str) -> str:
@@ -93,7 +93,7 @@ def _distributions(rows: Sequence[Row], flags: Sequence[Sequence[str]]) -> str:
     values: dict[str, list[tuple[float, bool]]] = {}
     for row, said in zip(rows, flags, strict=True):
         if row["status"] == "ok":
-            for name, value in {**measures(row), "time": sum(row["seconds"].values())}.items():
+            for name, value in measures(row).items():
                 if value is not None:
                     values.setdefault(name, []).append((value, f"outlier: {name}" in said))
     if not values:
@@ -106,7 +106,7 @@ def _distributions(rows: Sequence[Row], flags: Sequence[Sequence[str]]) -> str:
 
 
 def _place(name: str) -> tuple[int, str]:
-    order = ("lesion count", "brain volume", "intensity", "time")
+    order = ("lesion count", "brain volume", "intensity")
     return order.index(name.partition(" (")[0]), name
 
 

@@ -240,7 +240,6 @@ def details_section(record: Mapping[str, Any], settings: Mapping[str, Any]) -> s
         "Scan": record["input"],
         "Settings": settings,
         "Regions": {name: value for name, value in (record["regions"] | record["mars"]).items() if value},
-        "Seconds": record["seconds"],
         "Versions": record["versions"],
     }
     lists = "".join(

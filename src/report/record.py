@@ -42,23 +42,23 @@ def case_record(
     """
     metas = [value.meta for value in item.values() if isinstance(value, MetaTensor)]
     quality = _quality(image, item.get("mask"), scan)
-    warnings = [
-        warning for meta in metas for warning in meta.get("warnings") or []
-    ]  # batching turns an empty list into None
-    warnings += [*_warnings(quality["mask_volume_ml"]), *([alignment.warning] if alignment.warning else [])]
+    of_steps = [warning for meta in metas for warning in meta.get("warnings") or []]  # batching makes None of []
+    of_result = [*_warnings(quality["mask_volume_ml"]), *([alignment.warning] if alignment.warning else [])]
     counts = count_lesions(lesions)
     return {
         "case": case,
+        "subject": item.get("subject"),
         "research_use_only": True,
         "counts": counts,
         "mars": count_mars(lesions),
         "burden": burden(counts),
         "regions": {"method": alignment.method, "overlap": alignment.overlap},
-        "warnings": list(dict.fromkeys(warnings)),
-        "notes": [note for note in [item.get("notes")] if note],
+        "warnings": list(dict.fromkeys([*_lines(item, "warnings"), *of_steps, *of_result])),
+        "notes": _lines(item, "notes"),
         "input": _input(scan, metas),
         "quality": quality,
         "phase": _phase(item.get("susceptibility")),
+        "source_sha256": item.get("source_sha256"),
         "columns": COLUMNS,
         "versions": {
             "csvd": __version__,
@@ -78,6 +78,11 @@ def check_not_corrected(record: Path) -> None:
                 f"output '{file}' was corrected since csvd wrote it and would be lost: move it elsewhere, or choose "
                 "another output folder."
             )
+
+
+def _lines(item: Mapping[str, Any], key: str) -> list[str]:
+    """Return the sentences under a key, which :meth:`csvd.data.Case.item` has joined."""
+    return [line for line in item.get(key, "").split("\n") if line]
 
 
 def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the writers of results share: when they write, what they time, and maps on the grid of the input."""
 
+import json
 import os
 import time
 from abc import ABC, abstractmethod
@@ -28,6 +29,8 @@ class ResultWriter(ABC):
 
     Attributes:
         also_write: called with the folder, complete but not yet in place, and the name of each case.
+        records: content of the JSON of each case that was written, in order.
+        seconds: that each step of the last scan took. They are no part of its result, which is the same each time.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ResultWriter(ABC):
         self.overwrite = overwrite
         self.settings = dict(settings or {})
         self.also_write: Callable[[Path, str], object] = lambda folder, case: None
+        self.records: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
         self._started = 0.0
 
@@ -67,12 +71,19 @@ class ResultWriter(ABC):
             RuntimeError: a map is not on the grid of the input file.
         """
         batch, output = cast(list[dict], engine.state.batch), cast(list[dict], engine.state.output)
-        for inputs, results in zip(batch, output, strict=True):
-            self.write({**inputs, **results})
+        items = ({**inputs, **results} for inputs, results in zip(batch, output, strict=True))
+        self.records += [self.write(item) for item in items]
 
     @abstractmethod
-    def write(self, item: Mapping[str, Any]) -> Path:
-        """Write the results of one scan, batch and output merged, and return their folder."""
+    def write(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the results of one scan, batch and output merged, and return the content of its JSON."""
+
+
+def write_record(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Write the JSON of a case, and return its content as one that reads it gets it."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
+    path.write_text(text + "\n", encoding="utf-8")
+    return json.loads(text)
 
 
 def read_case(
@@ -83,7 +94,7 @@ def read_case(
     Image (float32) and mask (bool) are (1, H, W, D); raises a RuntimeError if the result is not on the file's grid.
     """
     scan = cast(nib.Nifti1Image, nib.load(result.meta[ImageMetaKey.FILENAME_OR_OBJ]))
-    case = str(item.get("subject", stem_of(str(scan.get_filename()))))
+    case = str(item.get("case", stem_of(str(scan.get_filename()))))
     check_grid(result, scan, case)
     mask = item.get("mask")
     mask = None if mask is None else mask.cpu() > 0.5  # resampled back to the file's grid, it has soft edges

@@ -25,6 +25,7 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
         return failed_columns(row)
     return {
         "case": row["case"],
+        "subject": row.get("subject"),
         "status": row["status"],
         "reason": None,
         "likeliest": row["likeliest"],
@@ -32,5 +33,4 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
         "n_lesions": row["counts"]["total"],
         **row["covariates"],
         "n_warnings": len(row["warnings"]),
-        "seconds": round(sum(row["seconds"].values()), ndigits=1),
     }

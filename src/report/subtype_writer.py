@@ -1,9 +1,7 @@
 """Ignite handler that writes what the classifier says of each scan, and why."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +12,7 @@ from ..registration import align_to_mni
 from ..transforms import lesion_instances
 from .lesion_table import lesion_table, write_lesions
 from .record import case_record
-from .result_writer import ResultWriter, read_case, save_map
+from .result_writer import ResultWriter, read_case, save_map, write_record
 from .scene import make_scene
 from .subtype_page import subtype_page
 
@@ -24,7 +22,7 @@ class SubtypeWriter(ResultWriter):
 
     The item of each scan, batch and output merged, holds ``pred``, probabilities (C,), ``covariates`` (2,), and
     ``lesions``, ``attention`` and ``gradcam``, (1, H, W, D) meta tensors on the grid of the input file; where there
-    are, ``mask``, ``subject``, ``contrast`` and ``notes``.
+    are, ``mask``, ``case``, ``contrast``, ``notes`` and ``warnings``.
 
     Args:
         output_dir: folder of the results.
@@ -36,8 +34,8 @@ class SubtypeWriter(ResultWriter):
         super().__init__(output_dir, **kwargs)
         self.classes = tuple(classes)
 
-    def write(self, item: Mapping[str, Any]) -> Path:
-        """Write the results of one scan and return their folder; raises as :meth:`ResultWriter.__call__`."""
+    def write(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the results of one scan and return its JSON's content; raises as :meth:`ResultWriter.__call__`."""
         maps = {name: item[name].cpu() for name in ("lesions", "attention", "gradcam")}
         scan, case, image, mask = read_case(item, maps["lesions"])
         if mask is not None:
@@ -45,10 +43,9 @@ class SubtypeWriter(ResultWriter):
         instances = cast(MetaTensor, lesion_instances(maps["lesions"], 0.5))
         started = time.perf_counter()
         alignment = align_to_mni(image, mask, scan.affine)
-        regions_done = time.perf_counter()
+        self.seconds["regions"] = round(time.perf_counter() - started, ndigits=2)
         lesions = lesion_table(instances, maps["lesions"], scan.affine, mask, to_mni=alignment.matrix)
         record = {**case_record(case, item, scan, image, lesions, alignment), **self._said(item)}
-        record["seconds"]["regions"] = round(regions_done - started, ndigits=2)
         record["warnings"] += _warnings(record)
         with atomic_folder(self.output_dir / case, self.overwrite) as folder:
             save_map(instances, np.int16, scan, folder / f"{case}_cmb.nii.gz", "csvd: microbleeds it saw")
@@ -59,10 +56,9 @@ class SubtypeWriter(ResultWriter):
             attention, heat = (scene.turned(maps[name]) for name in ("attention", "gradcam"))
             with atomic_path(folder / f"{case}.html") as path:
                 path.write_text(subtype_page(record, scene, attention.max(axis=(0, 1)), heat), encoding="utf-8")
-            record["seconds"]["outputs"] = round(time.perf_counter() - regions_done, ndigits=2)
-            text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
-            (folder / f"{case}.json").write_text(text + "\n", encoding="utf-8")
-        return self.output_dir / case
+            written = write_record(record, folder / f"{case}.json")
+        self.seconds["outputs"] = round(time.perf_counter() - started - self.seconds["regions"], ndigits=2)
+        return written
 
     def _said(self, item: Mapping[str, Any]) -> dict[str, Any]:
         age, sex = item["covariates"].tolist()
@@ -75,7 +71,6 @@ class SubtypeWriter(ResultWriter):
             "imputed": [name for name, value in known.items() if value is None],
             "contrast": item.get("contrast", self.contrast),
             "settings": self.settings,
-            "seconds": dict(self.seconds),
         }
 
 

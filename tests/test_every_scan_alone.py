@@ -1,0 +1,167 @@
+"""The row, the files and the gate's answer of a scan are those of that scan alone, whatever stands before it."""
+
+import filecmp
+
+import pytest
+from small_bundle import STAGES, write_bundle, write_classifier, write_scan
+
+from csvd.detection import classify, detect
+from csvd.gate import sort_study
+
+GOOD = ("sub-0b_swi", "sub-1b_swi", "sub-2b_swi")
+"""Good scans; a bad one may stand before each of them, or behind them all."""
+
+PLACES = {"first": "sub-0a", "middle": "sub-1a", "last": "sub-3a"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    return write_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.fixture(scope="module")
+def classified(classifier, tmp_path_factory):
+    """Rows of the good scans, each classified in a run of its own, and their files."""
+    out, rows = tmp_path_factory.mktemp("classified"), {}
+    for seed, name in enumerate(GOOD):
+        scan = tmp_path_factory.mktemp("single") / f"{name}.nii.gz"
+        write_scan(scan, seed)
+        [rows[name]] = classify(scan, out, classifier, gate_bundle=None)
+        assert rows[name]["status"] == "ok", rows[name]
+    assert len({row["probabilities"]["CADASIL"] for row in rows.values()}) == len(GOOD)
+    return rows, out
+
+
+def place_scans(folder, bad=(), bids=False):
+    """Write the good scans and the bad ones, given as (name, brightness), into a flat or a BIDS folder."""
+    for seed, name in enumerate(GOOD):
+        write_scan(_path(folder, name, bids), seed)
+    for name, brightness in bad:
+        write_scan(_path(folder, name, bids), 5, brightness)
+    return folder
+
+
+def _path(folder, name, bids):
+    return (folder / name.split("_")[0] / "anat" if bids else folder) / f"{name}.nii.gz"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["folder", "bids"])
+def alone(request, bundle, tmp_path_factory):
+    """Rows of the good scans, each from a run of its own, their files, and whether it was a BIDS run."""
+    out, bids, rows = tmp_path_factory.mktemp("alone"), request.param, {}
+    for seed, name in enumerate(GOOD):
+        folder = tmp_path_factory.mktemp("single")
+        write_scan(_path(folder, name, bids), seed)
+        source = folder if bids else folder / f"{name}.nii.gz"
+        [rows[name]] = detect(source, out, bundle, bids=bids, overwrite=True)
+        assert rows[name]["status"] == "ok", rows[name]
+        assert rows[name]["counts"]["total"] == 1
+    return rows, out, bids
+
+
+def assert_alone(rows, out, alone):
+    """Assert that the rows and the files of the good scans are those of single runs, bit for bit."""
+    expected, folder, _ = alone
+    found = {row["case"]: row for row in rows}
+    files = [path.relative_to(folder) for path in folder.rglob("sub-*") if path.is_file()]
+    assert len(files) >= 7 * len(GOOD)
+    for name in GOOD:
+        assert found[name] == expected[name]
+    assert [str(path) for path in files if not filecmp.cmp(folder / path, out / path, shallow=False)] == []
+
+
+def run(way, source, out, bundle, bids):
+    """Detect in one of the ways that there are, after an earlier run of other scans of the same names."""
+    how = {"bids": bids}
+    if way == "overwrite":
+        before = place_scans(source.with_name("before"), bids=bids)
+        for seed, name in enumerate(reversed(GOOD)):
+            write_scan(_path(before, name, bids), seed)
+        detect(before, out, bundle, **how)
+        how["overwrite"] = True
+    elif way == "resume":
+        detect(source, out, bundle, **how)
+        assert (out / ("cohort.tsv" if bids else "participants.tsv")).exists()
+        how["resume"] = True
+    elif way == "jobs":
+        how["jobs"] = 2
+    return detect(source, out, bundle, **how)
+
+
+@pytest.mark.parametrize("way", ["once", "overwrite", "resume"])
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("place", PLACES)
+def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bundle, tmp_path, place, stage, way):
+    bids = alone[2]
+    bad = f"{PLACES[place]}fails{stage}_swi"
+    source = place_scans(tmp_path / "scans", [(bad, 1.0)], bids)
+    rows = run(way, source, tmp_path / "out", bundle, bids)
+    assert_alone(rows, tmp_path / "out", alone)
+    [failed] = [row for row in rows if row["status"] == "failed"]
+    told = f"scan '{_path(source, bad, bids)}'" if stage == "check" else f"ZeroDivisionError: the {stage} broke"
+    assert failed["case"] == bad
+    assert told in failed["reason"]
+    assert not list((tmp_path / "out").rglob(f"*{bad}*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_path, place):
+    bids = alone[2]
+    bad = [f"{PLACES[place]}fails{stage}_swi" for stage in STAGES]
+    source = place_scans(tmp_path / "scans", [(name, 1.0) for name in bad], bids)
+    rows = run("jobs", source, tmp_path / "out", bundle, bids)
+    assert_alone(rows, tmp_path / "out", alone)
+    assert [row["case"] for row in rows if row["status"] == "failed"] == sorted(bad)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
+    """Before and behind a scan that breaks the gate stand one that it takes and one that it refuses."""
+    number = PLACES[place][4]
+    names = {
+        f"sub-0b_swi": 1.0,
+        f"sub-{number}afailsgate_swi": 1.0,
+        "sub-2b_x": 4.0,
+        "sub-4b_swi": 1.0,
+        "sub-5b_x": 4.0,
+    }
+    for seed, (name, brightness) in enumerate(names.items()):
+        write_scan(tmp_path / "scans" / f"{name}.nii.gz", seed, brightness)
+    rows = detect(tmp_path / "scans", tmp_path / "out", bundle)
+    told = {row["case"]: row.get("reason") or row["notes"][0] for row in rows}
+    for name in names:
+        expected = "the gate broke" if "fails" in name else "it looks like T2" if "_x" in name else "sequence: SWI"
+        assert expected in told[name], name
+    for row in sort_study(tmp_path / "scans", bundle):
+        name = row.name.removesuffix(".nii.gz")
+        expected = None if "fails" in name else "T2" if "_x" in name else "SWI"
+        assert (row.named and row.named.sequence) == expected
+
+
+@pytest.mark.parametrize("way", ["once", "overwrite", "resume"])
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "gate"])
+@pytest.mark.parametrize("place", PLACES)
+def test_classified_scan_is_touched_by_no_other(classifier, classified, tmp_path, place, stage, way):
+    expected, folder = classified
+    bad = f"{PLACES[place]}fails{stage}_swi"
+    source, out = place_scans(tmp_path / "scans", [(bad, 1.0)]), tmp_path / "out"
+    how = {} if way == "once" else {way: True}
+    if way == "overwrite":
+        before = place_scans(tmp_path / "before")
+        for seed, name in enumerate(reversed(GOOD)):
+            write_scan(before / f"{name}.nii.gz", seed)
+        classify(before, out, classifier, gate_bundle=None)
+    elif way == "resume":
+        classify(source, out, classifier, gate_bundle=None)
+    rows = {row["case"]: row for row in classify(source, out, classifier, gate_bundle=None, **how)}
+    assert rows.pop(bad)["status"] == "failed"
+    assert rows == expected
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == 6 * len(GOOD)
+    assert [str(path) for path in files if not filecmp.cmp(folder / path, out / path, shallow=False)] == []
