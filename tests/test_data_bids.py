@@ -5,6 +5,7 @@ from bids import make_awkward, make_bids, save_json, save_noise
 
 from csvd.checks import InputError
 from csvd.data import bids_root, check_scan, find_cases, find_items, is_bids, sequence_of_name, sequence_of_sidecar
+from csvd.data.bids import bids_scans
 from csvd.data.sidecars import echo_ms, read_sidecar
 
 
@@ -54,6 +55,66 @@ def test_last_echo_is_taken_when_sidecars_tell_no_times(tmp_path):
     (case,) = find_cases(tmp_path)
     assert case.image.name == "sub-1_echo-10_MEGRE.nii.gz"
     assert case.notes == ["echo-10, chosen from 3 (the last; not all echo times are known)"]
+
+
+def test_echo_times_in_ms_are_read_so_with_a_warning(tmp_path):
+    for echo, milliseconds in enumerate((8.0, 20.0, 35.0, 60.0), 1):
+        image = save_noise(tmp_path / "sub-1" / "anat" / f"sub-1_echo-{echo}_MEGRE.nii.gz")
+        save_json(image.with_name(f"sub-1_echo-{echo}_MEGRE.json"), {"EchoTime": milliseconds})
+    [scan] = bids_scans(tmp_path)
+    assert scan.image.name == "sub-1_echo-3_MEGRE.nii.gz"
+    assert scan.notes == ["echo-3, chosen from 4 (TE 35 ms)"]
+    assert "sub-1_echo-4_MEGRE.json' says EchoTime 60.0, which is implausible in seconds" in scan.warnings[0]
+    assert scan.warnings[1:] == ["more sidecars of its echoes have faults: 3"]
+
+
+@pytest.mark.parametrize("wrong", ["n/a", None, "", [], "0.03 to 0.04"])
+def test_echo_of_a_time_that_is_none_is_told(tmp_path, wrong):
+    for echo, time in enumerate((0.01, wrong, 0.02), 1):
+        image = save_noise(tmp_path / "sub-1" / "anat" / f"sub-1_echo-{echo}_MEGRE.nii.gz")
+        save_json(image.with_name(f"sub-1_echo-{echo}_MEGRE.json"), {"EchoTime": time})
+    [scan] = bids_scans(tmp_path)
+    assert scan.notes == ["echo-3, chosen from 3 (the last; not all echo times are known)"]
+    [said] = scan.warnings
+    assert f"sub-1_echo-2_MEGRE.json' says EchoTime {wrong!r}, which must be a number, and was not used" in said
+
+
+def test_projection_is_left_out_beside_another_scan_and_warned_of_alone(tmp_path):
+    for name in ("sub-1_acq-minIP_swi", "sub-1_acq-orig_swi", "sub-2_acq-mIP_swi", "sub-3_acq-mipfree_swi"):
+        save_noise(tmp_path / name[:5] / "anat" / f"{name}.nii.gz")
+    scans = {scan.name: scan for scan in bids_scans(tmp_path)}
+    assert sorted(scans) == ["sub-1_acq-orig_swi", "sub-2_acq-mIP_swi", "sub-3_acq-mipfree_swi"]
+    assert scans["sub-1_acq-orig_swi"].notes == [
+        "left out 'sub-1_acq-minIP_swi.nii.gz', an intensity projection by its name"
+    ]
+    [said] = scans["sub-2_acq-mIP_swi"].warnings
+    assert "'sub-2_acq-mIP_swi.nii.gz' is an intensity projection by its name" in said
+    assert scans["sub-3_acq-mipfree_swi"].warnings == []
+
+
+@pytest.mark.parametrize("part", ["phase", "real"])
+def test_session_without_magnitude_is_a_scan_that_is_missing(tmp_path, part):
+    for name in (f"sub-1_part-{part}_T2starw", "sub-2_T2starw", f"sub-2_acq-x_part-{part}_T2starw"):
+        save_noise(tmp_path / name[:5] / "anat" / f"{name}.nii.gz")
+    assert [scan.name for scan in bids_scans(tmp_path)] == ["sub-2_T2starw"]
+    missing, there = bids_scans(tmp_path, missing=True)
+    assert (missing.name, there.name) == ("sub-1_T2starw", "sub-2_T2starw")
+    assert missing.warnings == [
+        f"of scan 'sub-1_T2starw' there is 'sub-1_part-{part}_T2starw.nii.gz', but no magnitude"
+    ]
+    with pytest.raises(InputError, match=r"scan '.*sub-1_part-mag_T2starw.nii.gz' does not exist"):
+        check_scan(missing.image)
+
+
+def test_spaces_and_umlauts_in_path_and_session_do_not_matter(tmp_path):
+    root = tmp_path / "Meine Studie (ü) [x] #1"
+    save_noise(root / "sub-1" / "ses-base line" / "anat" / "sub-1_ses-base line_run-1_swi.nii.gz")
+    save_json(root / "swi.json", {"EchoTime": 0.02})
+    [scan] = bids_scans(root)
+    assert scan.name == "sub-1_ses-base line_run-1_swi"
+    assert bids_root(scan.image) == root
+    assert read_sidecar(scan.image) == ({"EchoTime": 0.02}, [])
+    assert check_scan(scan.image).shape == (32, 32, 32)
 
 
 def test_magnitude_of_a_swi_is_no_second_case_and_lends_its_phase(cases):
@@ -125,7 +186,7 @@ def test_folder_is_known_by_its_description_or_its_subjects(tmp_path, root):
 
 def test_nearer_sidecars_and_those_of_more_entities_go_first(tmp_path):
     image = save_noise(tmp_path / "sub-1" / "ses-2" / "anat" / "sub-1_ses-2_echo-2_MEGRE.nii.gz")
-    save_json(tmp_path / "MEGRE.json", {"EchoTime": 1, "Modality": "MR", "A": "root", "B": "root", "C": "root"})
+    save_json(tmp_path / "MEGRE.json", {"EchoTime": 0.1, "Modality": "MR", "A": "root", "B": "root", "C": "root"})
     save_json(tmp_path / "echo-2_MEGRE.json", {"A": "echo"})
     save_json(tmp_path / "echo-1_MEGRE.json", {"A": "other echo"})
     save_json(tmp_path / "T2starw.json", {"A": "other suffix"})
@@ -133,9 +194,8 @@ def test_nearer_sidecars_and_those_of_more_entities_go_first(tmp_path):
     save_json(image.parent / "sub-1_ses-2_echo-2_MEGRE.json", {"EchoTime": 0.03, "C": "own"})
     assert bids_root(image) == tmp_path
     tags = {"EchoTime": 0.03, "Modality": "MR", "A": "echo", "B": "subject", "C": "own"}
-    assert read_sidecar(image) == tags
+    assert read_sidecar(image) == (tags, [])
     assert echo_ms(tags) == pytest.approx(30)
-    assert echo_ms({"EchoTime": [0.01, 0.02]}) == 0
 
 
 def test_tags_that_are_inherited_name_the_sequence(root):

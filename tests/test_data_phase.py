@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from csvd.data import InputError, find_cases, find_items, find_phase
+from csvd.data.phase import phase_beside
 
 PAIRS = [
     ("sub-01_part-mag_T2starw.nii.gz", "sub-01_part-phase_T2starw.nii.gz"),
@@ -60,13 +61,24 @@ def test_case_gets_the_phase_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("how", [{"shift": 0.5}, {"shape": (8, 9, 11)}])
-def test_phase_on_another_grid_is_left_and_noted(tmp_path, how):
+def test_phase_on_another_grid_is_left_and_named(tmp_path, how):
     scan = save(tmp_path / "a_swi.nii")
     save(tmp_path / "a_phase.nii", **how)
     [case] = find_cases(scan)
     assert case.phase is None
     assert "phase" not in case.item()
-    assert "'a_phase.nii' beside it is not on its grid" in case.notes[0]
+    said = ["'a_phase.nii' beside it is not on its grid, and was not used as its phase"]
+    assert phase_beside(scan) == (None, said)
+    assert [*case.notes, *case.warnings] == said
+
+
+def test_phase_that_cannot_be_read_stays_for_the_warning_that_names_it(tmp_path):
+    scan = save(tmp_path / "a_swi.nii")
+    (tmp_path / "a_phase.nii.gz").symlink_to("../.git/annex/objects/none")
+    assert phase_beside(scan) == (tmp_path / "a_phase.nii.gz", [])
+    (tmp_path / "a_phase.nii.gz").unlink()
+    (tmp_path / "a_phase.nii").write_text("/annex/objects/MD5E-s9--ab.nii\n")
+    assert phase_beside(scan) == (tmp_path / "a_phase.nii", [])
 
 
 def test_damaged_scan_is_refused_elsewhere(tmp_path):

@@ -6,6 +6,7 @@ from typing import cast
 
 import nibabel as nib
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from ..checks import corners_apart
 
@@ -30,18 +31,29 @@ def find_phase(image: str | os.PathLike[str]) -> Path | None:
     if start and last.lower() in ("swi", "mag"):
         names.insert(0, f"{start}_phase")
     paths = (image.with_name(name + ending) for name in names for ending in (".nii.gz", ".nii"))
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.is_file() or path.is_symlink()), None)
 
 
 def phase_beside(image: str | os.PathLike[str]) -> tuple[Path | None, list[str]]:
-    """Return :func:`find_phase` of a scan if it is on the scan's grid, and a sentence about it if it is not."""
+    """Return :func:`find_phase` of a scan, unless it is not on the scan's grid: then a sentence that warns of it.
+
+    A phase image that cannot be read, such as a link to nothing, is returned: why it is not used is said by name where
+    it is needed.
+    """
     phase = find_phase(image)
-    if phase is None:
-        return None, []
-    try:
-        scan, other = (cast(nib.Nifti1Image, nib.load(path)) for path in (image, phase))
-    except (ImageFileError, OSError, EOFError):
+    scan = _loaded(image) if phase else None
+    if phase is None or scan is None:
         return None, []  # a scan that cannot be read is refused where it is checked
+    other = _loaded(phase)
+    if other is None:
+        return phase, []
     if scan.shape[:3] != other.shape[:3] or corners_apart(scan.affine, other.affine, scan.shape[:3]):
         return None, [f"'{phase.name}' beside it is not on its grid, and was not used as its phase"]
     return phase, []
+
+
+def _loaded(path: str | os.PathLike[str]) -> nib.Nifti1Image | None:
+    try:
+        return cast(nib.Nifti1Image, nib.load(path))
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError):
+        return None

@@ -11,6 +11,7 @@ from monai.transforms import Transform
 
 from ..checks import InputError
 from .sidecars import bids_name, bids_root, echo_ms, read_sidecar
+from .tags import checked_tags
 
 LONG_ECHO_MS = 9.0  # at 3 T; from here a gradient echo shows T2* more than T1
 SUFFIXES = {"swi": "SWI", "T2starw": "T2*-GRE", "MEGRE": "T2*-GRE", "GRE": "T2*-GRE", "Chimap": "QSM"} | {
@@ -31,12 +32,14 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
     told, so that both kinds of T1-weighted images are ``"T1"``.
 
     Args:
-        tags: DICOM tags as dcm2niix writes them to JSON: names of BIDS, times in seconds.
+        tags: DICOM tags as dcm2niix writes them to JSON: names of BIDS, times in seconds. What is no such value does
+            not count, see :func:`csvd.data.tags.checked_tags`.
     """
+    tags, _ = checked_tags(tags)
     types = {str(word).upper() for word in tags.get("ImageType", [])}
     text = f"{tags.get('SeriesDescription', '')} {tags.get('ProtocolName', '')}".upper()
     sequence = f"{tags.get('ScanningSequence', '')} {tags.get('SequenceName', '')}".upper()
-    te, ti = echo_ms(tags), 1000 * float(tags.get("InversionTime", 0))
+    te, ti = echo_ms(tags), 1000 * tags.get("InversionTime", 0.0)
     spin = "SE" in sequence
     if types & {"P", "PHASE", "REAL", "IMAGINARY"}:
         return "phase"
@@ -51,18 +54,15 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
     if "IR" in sequence and te:
         return ("FLAIR" if ti > 1500 else "T1") if te > 50 or ti < 1500 else None
     if spin and te:
-        return _spin_echo(te, 1000 * float(tags.get("RepetitionTime", 0)))
-    late = te * float(tags.get("MagneticFieldStrength", 3)) / 3 >= LONG_ECHO_MS
+        return _spin_echo(te, 1000 * tags.get("RepetitionTime", 0.0))
+    late = te * tags.get("MagneticFieldStrength", 3) / 3 >= LONG_ECHO_MS
     return "T2*-GRE" if late and ("GR" in sequence or "EP" in sequence) else None
 
 
 def sequence_of_sidecar(image: Path) -> str | None:
-    """Return :func:`sequence_of_tags` of the JSON files (BIDS) of an image, see :func:`read_sidecar`.
-
-    Raises:
-        InputError: such a file holds no JSON object.
-    """
-    return sequence_of_tags(read_sidecar(image))
+    """Return :func:`sequence_of_tags` of the JSON files (BIDS) of an image, see :func:`read_sidecar`."""
+    tags, _ = read_sidecar(image)
+    return sequence_of_tags(tags)
 
 
 def sequence_of_name(image: Path) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checks import InputError
+from .tags import checked_tags
 
 DATATYPES = ("anat", "swi", "dwi", "func", "fmap", "perf")
 """Folders of a subject, or of its sessions, in which images lie."""
@@ -28,35 +28,40 @@ def bids_root(image: Path) -> Path | None:
     return next((folder.parent for folder in subjects if image.name.startswith(f"{folder.name}_")), None)
 
 
-def read_sidecar(image: Path) -> dict[str, Any]:
+def read_sidecar(image: Path) -> tuple[dict[str, Any], list[str]]:
     """Return what the JSON file beside an image says, and within BIDS those that it inherits from; ``{}`` without any.
 
-    Of files that say the same, the nearest counts, then the one with most entities (BIDS, inheritance principle).
+    Of files that say the same, the nearest counts, then the one with most entities (BIDS, inheritance principle). What
+    cannot be read is left out, a file or one of its tags, see :func:`csvd.data.tags.checked_tags`: no scan is lost for
+    its sidecar.
 
-    Raises:
-        InputError: such a file holds no JSON object.
+    Returns:
+        The tags, and for each file of which something was left out or changed a sentence that names it.
     """
     root = bids_root(image)
     own = image.parent / f"{image.name.removesuffix('.gz').removesuffix('.nii')}.json"
     tags: dict[str, Any] = {}
+    warnings = []
     for path in [own] if root is None else _sidecars(image, root):
-        if path.exists():
-            tags |= _read_json(path)
-    return tags
+        try:
+            found, faults = checked_tags(_read_json(path))
+        except FileNotFoundError:
+            if not path.is_symlink():
+                continue
+            found, faults = {}, ["is a link to content that is not here, and was not used; `datalad get` gets it"]
+        except OSError as error:
+            found, faults = {}, [f"cannot be read ({error.strerror}), and was not used"]
+        except ValueError as error:
+            found, faults = {}, [f"{error}, and was not used; repair it, or take it away"]
+        tags |= found
+        if faults:
+            warnings.append(" ".join(f"sidecar '{path}' {'; '.join(faults)}".split()))
+    return tags, warnings
 
 
 def echo_ms(tags: Mapping[str, Any]) -> float:
     """Return the echo time of a sidecar in ms, 0 where it names no single one."""
-    seconds = tags.get("EchoTime")
-    return 1000 * seconds if isinstance(seconds, int | float) else 0.0
-
-
-def known_echo_ms(image: Path) -> float:
-    """Return the echo time that the sidecars say, ms, 0 where they do not or cannot be read."""
-    try:
-        return echo_ms(read_sidecar(image))
-    except InputError:  # is said of the scan when its turn comes, and must not stop the search
-        return 0.0
+    return 1000 * tags.get("EchoTime", 0.0)
 
 
 def _sidecars(image: Path, root: Path) -> Iterator[Path]:
@@ -73,10 +78,19 @@ def _sidecars(image: Path, root: Path) -> Iterator[Path]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of any Unicode encoding, with a mark of it or without.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: it cannot be read.
+        ValueError: it holds no JSON object; the message goes on after its name.
+    """
+    content = path.read_bytes()
     try:
-        tags = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"sidecar '{path}' must be JSON, it is not: {error}. Repair it, or take it away.") from error
+        tags = json.loads(content.decode(json.detect_encoding(content), errors="replace"))
+    except (ValueError, RecursionError) as error:
+        what = f"it is not: {error}" if content.strip() else "it is empty"
+        raise ValueError(f"must be JSON, {what}") from None
     if not isinstance(tags, dict):
-        raise InputError(f"sidecar '{path}' must hold tags by name, it holds {tags!r:.50}. Repair it, or take it away.")
+        raise ValueError(f"must hold tags by name, it holds {tags!r:.50}")
     return tags
