@@ -42,7 +42,7 @@ def check_one_of(name: str, value: Hashable, allowed: Collection[Hashable]) -> N
 def check_one_channel(image: Any, action: str) -> None:
     """Raise ``ValueError`` unless ``image`` is one channel of a volume, (1, H, W, D)."""
     if image.ndim != 4 or image.shape[0] != 1:
-        raise ValueError(
+        raise InputError(
             f"cannot {action} {describe(image)}: its shape is {tuple(image.shape)}, it needs to be (1, H, W, D)."
         )
 
@@ -50,7 +50,7 @@ def check_one_channel(image: Any, action: str) -> None:
 def check_same_shape(image: Any, other: Any, action: str, name: str = "mask") -> None:
     """Raise ``ValueError`` unless the spatial shapes of the channel-first ``image`` and of its ``name`` are equal."""
     if image.shape[1:] != other.shape[1:]:
-        raise ValueError(
+        raise InputError(
             f"cannot {action} {describe(image)}: its shape is {tuple(image.shape[1:])}, "
             f"its {name}'s {tuple(other.shape[1:])}."
         )

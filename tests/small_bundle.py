@@ -1,8 +1,8 @@
 """A detection bundle that takes a tenth of a second a scan, and fails where the name of a scan says.
 
-A scan named ``...fails<stage>...`` makes that stage raise: ``check`` (its file is no NIfTI), ``gate``, ``preprocessing``,
-``network``, ``postprocessing`` or ``writer``. A scan named ``t2`` is refused by the gate. The detector takes for a
-microbleed what is darker than half of the tissue; no weights matter.
+A scan with ``fails<stage>`` in its name makes that stage raise: ``check`` (its file is no NIfTI), ``gate``,
+``preprocessing``, ``network``, ``postprocessing`` or ``writer``. The gate takes scans for T2 that are brighter than
+twice the tissue. The detector takes for a microbleed what is darker than half of it; no weights matter.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The row, the files and the gate's answer of a scan are those of that scan alone, whatever stands before it."""
 
 import filecmp
+import json
 
 import pytest
 from small_bundle import STAGES, write_bundle, write_classifier, write_scan
@@ -120,12 +121,37 @@ def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_
     assert [row["case"] for row in rows if row["status"] == "failed"] == sorted(bad)
 
 
+def test_folder_with_three_failures_gives_the_five_results_of_five_runs(csvd, bundle, tmp_path):
+    """Through the command line: files bit for bit, rows, exit code, reasons in the table and on the page."""
+    names = ("a", "b-failscheck", "c", "d", "e-failsnetwork", "f", "g-failswriter", "h")
+    for seed, name in enumerate(names):
+        write_scan(tmp_path / "scans" / f"{name}.nii.gz", seed % 4)
+    command = ("detect", "--bundle", bundle, "--json")
+    code, output, _ = csvd(*command, tmp_path / "scans", "--out", tmp_path / "out")
+    rows = {row["case"]: row for row in json.loads(output)}
+    assert code == 1
+    for name in names:
+        if "fails" not in name:
+            code, output, _ = csvd(*command, tmp_path / "scans" / f"{name}.nii.gz", "--out", tmp_path / name)
+            assert (code, json.loads(output)) == (0, [rows[name]])
+            folders = tmp_path / name / name, tmp_path / "out" / name
+            files = [path.name for path in folders[0].iterdir()]
+            assert filecmp.cmpfiles(*folders, files, shallow=False) == (files, [], [])
+    reasons = ("is not a sound gzip file", "the network broke", "the writer broke")
+    table, page = ((tmp_path / "out" / file).read_text() for file in ("participants.tsv", "index.html"))
+    for reason, name in zip(reasons, (name for name in names if "fails" in name), strict=True):
+        assert rows[name]["status"] == "failed"
+        assert reason in rows[name]["reason"]
+        assert rows[name]["reason"] in table
+        assert reason in page
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
     """Before and behind a scan that breaks the gate stand one that it takes and one that it refuses."""
     number = PLACES[place][4]
     names = {
-        f"sub-0b_swi": 1.0,
+        "sub-0b_swi": 1.0,
         f"sub-{number}afailsgate_swi": 1.0,
         "sub-2b_x": 4.0,
         "sub-4b_swi": 1.0,

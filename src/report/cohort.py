@@ -28,7 +28,8 @@ PARTICIPANT_COLUMNS: dict[str, str] = {
     "regions": "how regions were found: registration, bounding box (less exact) or none",
     "mask_volume_ml": "volume of the brain mask, ml",
     "median_intensity": "median of the scan in the brain mask, in the file's own unit",
-    "n_warnings": "number of warnings, which the JSON of the scan holds",
+    "n_warnings": "number of warnings",
+    "warnings": "what they say",
 }
 """Columns of ``participants.tsv``, in order, and what they hold."""
 
@@ -54,7 +55,7 @@ def participant(row: Mapping[str, Any]) -> dict[str, Any]:
         "regions": row["regions"]["method"],
         "mask_volume_ml": row["quality"]["mask_volume_ml"],
         "median_intensity": row["quality"]["median_intensity"],
-        "n_warnings": len(row["warnings"]),
+        **warning_columns(row),
     }
 
 
@@ -77,6 +78,11 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Collection[str], pat
         table.writeheader()
         for row in rows:
             table.writerow({name: UNKNOWN if value is None else value for name, value in row.items()})
+
+
+def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of what the user must be told of a scan, one line."""
+    return {"n_warnings": len(row["warnings"]), "warnings": "; ".join(row["warnings"]) or None}
 
 
 def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:

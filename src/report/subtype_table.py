@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .cohort import failed_columns, write_table
+from .cohort import failed_columns, warning_columns, write_table
 
 
 def write_subtypes(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -32,5 +32,5 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
         **{f"p_{name}": value for name, value in row["probabilities"].items()},
         "n_lesions": row["counts"]["total"],
         **row["covariates"],
-        "n_warnings": len(row["warnings"]),
+        **warning_columns(row),
     }

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ..checks import InputError
+
 TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "synthstrip": (("mri_synthstrip",), ("-i", "{scan}", "-o", "{brain}")),
     "hd-bet": (("hd-bet",), ("-i", "{scan}", "-o", "{brain}")),
@@ -28,12 +30,12 @@ def run_tool(method: str, volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
         affine: (4, 4) voxel to RAS mm.
 
     Raises:
-        ValueError: the program is not installed, fails, or finds nothing.
+        InputError: the program is not installed, fails, or finds nothing.
     """
     names, arguments = TOOLS[method]
     program = next(filter(None, map(shutil.which, names)), None)
     if program is None:
-        raise ValueError(
+        raise InputError(
             f"method {method!r} needs the program {' or '.join(names)}, which is not on the PATH: "
             "install it, or use the method 'builtin'."
         )
@@ -48,8 +50,8 @@ def run_tool(method: str, volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not brain.exists():
             last = (result.stderr or result.stdout).strip().splitlines()[-1:]
-            raise ValueError(f"{program} ended with code {result.returncode} and no brain: {''.join(last)}")
+            raise InputError(f"{program} ended with code {result.returncode} and no brain: {''.join(last)}")
         found = nib.load(brain).get_fdata() != 0  # type: ignore[attr-defined]
         if not found.any():
-            raise ValueError(f"{program} found no brain: give a mask, or use another method.")
+            raise InputError(f"{program} found no brain: give a mask, or use another method.")
         return ndimage.binary_fill_holes(found)

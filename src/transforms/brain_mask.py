@@ -10,7 +10,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 from scipy import ndimage
 
-from ..checks import check_one_of, check_same_shape, describe
+from ..checks import InputError, check_one_of, check_same_shape, describe
 from ._brain_extraction import extract_brain, fill_slices, largest
 from ._brain_tools import TOOLS, run_tool
 
@@ -44,13 +44,13 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
     volume = convert_to_tensor(image[0], dtype=torch.float32, track_meta=False).numpy(force=True)
     affine = (image.affine if isinstance(image, MetaTensor) else torch.eye(4)).numpy(force=True).astype(float)
     if not np.isfinite(volume).all() or volume.min() == volume.max():
-        raise ValueError(f"cannot find the brain on {describe(image)}: its voxels must be finite and not all equal.")
+        raise InputError(f"cannot find the brain on {describe(image)}: its voxels must be finite and not all equal.")
     signed = (volume < 0).mean() > MAX_NEGATIVE
     stripped = find_stripped(volume) if method in ("auto", "zeros") else None
     if stripped is None and method == "zeros":
-        raise ValueError(f"cannot find the brain on {describe(image)}: it has no constant outside. Use another method.")
+        raise InputError(f"cannot find the brain on {describe(image)}: it has no constant outside. Use another method.")
     if signed and stripped is None:
-        raise ValueError(
+        raise InputError(
             f"cannot find the brain on {describe(image)}: {(volume < 0).mean():.0%} of its voxels are negative, "
             "so it is no magnitude. Give a mask."
         )
@@ -81,12 +81,12 @@ def check_mask(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return a given mask as (1, H, W, D) uint8: 1 where it is above 0.5.
 
     Raises:
-        ValueError: the mask has another shape than the image, or is empty.
+        InputError: the mask has another shape than the image, or is empty.
     """
     check_same_shape(image, mask, "mask")
     binary = (convert_to_tensor(mask, track_meta=False) > 0.5).any(dim=0, keepdim=True)
     if not binary.any():
-        raise ValueError(f"cannot mask {describe(image)}: its mask is empty. Leave the mask out, or draw it again.")
+        raise InputError(f"cannot mask {describe(image)}: its mask is empty. Leave the mask out, or draw it again.")
     return binary
 
 
@@ -112,7 +112,7 @@ class BrainMask(Transform):
         """Map (1, H, W, D) to a uint8 mask of the same shape, with the meta data of the image.
 
         Raises:
-            ValueError: the given mask has another shape or is empty, or the image shows no brain.
+            InputError: the given mask has another shape or is empty, or the image shows no brain.
         """
         if mask is None:
             result, used = brain_mask(image, self.method)

@@ -10,7 +10,7 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import MapTransform, Transform, generate_spatial_bounding_box
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
 
-from ..checks import check_one_of, check_positive, describe
+from ..checks import InputError, check_one_of, check_positive, describe
 from ._gaussian import gaussian_filter
 
 SIGNS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
@@ -89,15 +89,15 @@ def fast_radial_symmetry(
     """
     check_parameters(radii, alpha, polarity)
     if image.ndim != 5:
-        raise ValueError(
+        raise InputError(
             f"cannot transform {describe(image)}: it needs 5 dimensions (B, C, H, W, D), not {image.ndim}."
         )
     volumes = convert_to_tensor(image, dtype=torch.float32, track_meta=False).flatten(0, 1)
     if not volumes.isfinite().all():
-        raise ValueError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
+        raise InputError(f"cannot transform {describe(image)}: some of its values are not finite numbers.")
     reaching = [radius for radius in radii if sphere_votes(radius, spacing)]
     if not reaching:
-        raise ValueError(
+        raise InputError(
             f"cannot transform {describe(image)}: none of `radii` {tuple(radii)} reaches a neighbouring voxel, "
             f"its size {tuple(round(float(size), 3) for size in spacing)}."
         )

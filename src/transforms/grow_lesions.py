@@ -6,7 +6,7 @@ import torch
 from monai.utils import convert_to_tensor
 from torch.nn.functional import max_pool3d
 
-from ..checks import check_one_channel, check_one_of, describe
+from ..checks import InputError, check_one_channel, check_one_of, describe
 from .contrast import CONTRASTS
 from .gather_patches import gather_patches
 
@@ -47,7 +47,7 @@ def grow_lesions(
         least, unless an earlier one has it already.
 
     Raises:
-        ValueError: ``image`` is not one channel of a volume, ``contrast`` is neither, or a point lies outside.
+        InputError: ``image`` is not one channel of a volume, ``contrast`` is neither, or a point lies outside.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 17:1204186, 2023, section 3.1.
@@ -60,7 +60,7 @@ def grow_lesions(
     seeds = points.round().long().cpu()
     if ((seeds < 0) | (seeds >= size)).any():
         wrong = seeds[((seeds < 0) | (seeds >= size)).any(dim=1)][0].tolist()
-        raise ValueError(f"cannot grow lesions in {describe(image)}: voxel {wrong} lies outside {size.tolist()}.")
+        raise InputError(f"cannot grow lesions in {describe(image)}: voxel {wrong} lies outside {size.tolist()}.")
     radius = torch.tensor(growing_radius(spacing))
     reach = torch.ones_like(seeds) if half_sizes is None else half_sizes.round().long().cpu().clamp(min=0)
     reach = torch.minimum(reach, radius)

@@ -7,7 +7,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-from ..checks import check_same_shape, describe
+from ..checks import InputError, check_same_shape, describe
 
 
 def inpaint_mask(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -24,7 +24,7 @@ def inpaint_mask(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         numbers as ``image``.
 
     Raises:
-        ValueError: the shapes differ, or the mask leaves no voxel to copy from.
+        InputError: the shapes differ, or the mask leaves no voxel to copy from.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 2023. https://doi.org/10.3389/fninf.2023.1204186
@@ -32,7 +32,7 @@ def inpaint_mask(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     check_same_shape(image, mask, "inpaint")
     masked = convert_to_tensor(mask, dtype=torch.bool, track_meta=False).any(dim=0)
     if masked.all():
-        raise ValueError(f"cannot inpaint {describe(image)}: its mask covers the whole image. Check the mask.")
+        raise InputError(f"cannot inpaint {describe(image)}: its mask covers the whole image. Check the mask.")
     result = convert_to_tensor(image, track_meta=False).clone()
     result = result if result.is_floating_point() else result.float()
 

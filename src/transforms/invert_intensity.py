@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-from ..checks import check_one_of, describe
+from ..checks import InputError, check_one_of, describe
 from ._mask import inside_of
 from .contrast import CONTRASTS, contrast_warning, item_contrast
 
@@ -28,7 +28,7 @@ def invert_intensity(image: torch.Tensor, mask: torch.Tensor | None = None) -> t
         Tensor of the shape of ``image``, float32.
 
     Raises:
-        ValueError: the shape of the mask is another, or the maximum in the brain is not a number above 0.
+        InputError: the shape of the mask is another, or the maximum in the brain is not a number above 0.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 2023. https://doi.org/10.3389/fninf.2023.1204186
@@ -37,7 +37,7 @@ def invert_intensity(image: torch.Tensor, mask: torch.Tensor | None = None) -> t
     values = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
     maximum = values.where(inside, -torch.inf).flatten(1).amax(dim=1)
     if not ((maximum > 0) & maximum.isfinite()).all():
-        raise ValueError(
+        raise InputError(
             f"cannot invert {describe(image)}: its maximum in the brain must be a number above 0, "
             f"it is {maximum.min():.4g}."
         )

@@ -9,7 +9,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 from torch.nn.functional import avg_pool3d, interpolate
 
-from ..checks import check_one_of, check_positive, describe
+from ..checks import InputError, check_one_of, check_positive, describe
 from ._mask import inside_of
 from .contrast import CONTRASTS, item_contrast
 
@@ -61,7 +61,7 @@ def n4_bias_correction(
         Tensor of the shape of ``image``, float32.
 
     Raises:
-        ValueError: the shape of the mask is another, or the brain voxels are not finite, all equal or less than 0.
+        InputError: the shape of the mask is another, or the brain voxels are not finite, all equal or less than 0.
 
     References:
         .. [1] Tustison et al., IEEE Trans. Med. Imaging 2010. https://doi.org/10.1109/TMI.2010.2046908
@@ -94,12 +94,12 @@ def check_magnitude(image: torch.Tensor, values: torch.Tensor, inside: torch.Ten
         voxels = channel[part]
         name = f"cannot correct the bias of {describe(image)}: its brain voxels"
         if voxels.numel() < 2 or not voxels.isfinite().all() or voxels.min() == voxels.max():
-            raise ValueError(
+            raise InputError(
                 f"{name} must be finite and not all equal, there are {voxels.numel()}. Check image and mask."
             )
         negative = (voxels < 0).float().mean().item()
         if negative > MAX_NEGATIVE:
-            raise ValueError(
+            raise InputError(
                 f"{name} must be magnitudes, {negative:.0%} of them are below 0, where N4 takes a logarithm. "
                 "Leave the step out for phase, and state the contrast 'bright' for QSM."
             )

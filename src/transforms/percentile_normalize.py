@@ -8,7 +8,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-from ..checks import check_between, describe
+from ..checks import InputError, check_between, describe
 from ._mask import inside_of
 
 
@@ -27,17 +27,17 @@ def percentile_normalize(
         Tensor of the shape of ``image``, float32, not clipped, 0 outside ``inside``.
 
     Raises:
-        ValueError: the brain voxels are fewer than two, not finite, or have no range between the percentiles.
+        InputError: the brain voxels are fewer than two, not finite, or have no range between the percentiles.
     """
     values = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
     voxels = values[values != 0 if inside is None else inside]
     if voxels.numel() < 2 or not voxels.isfinite().all():
-        raise ValueError(f"cannot normalise {describe(image)}: it needs at least two finite, non-zero voxels.")
+        raise InputError(f"cannot normalise {describe(image)}: it needs at least two finite, non-zero voxels.")
     # NumPy, because torch.quantile refuses more than 16 million values.
     low, high = np.percentile(voxels.numpy(force=True), (0 if lower is None else lower, upper))
     low = low if lower is not None else 0.0
     if not low < high:
-        raise ValueError(
+        raise InputError(
             f"cannot normalise {describe(image)}: {'0' if lower is None else f'its {lower} percentile'} must be below "
             f"its {upper} percentile, they are {low:.4g} and {high:.4g}. Check that the volume is not constant."
         )

@@ -8,7 +8,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends
 
-from ..checks import describe
+from ..checks import InputError, describe
 
 
 class SelectVolume(Transform):
@@ -35,12 +35,12 @@ class SelectVolume(Transform):
         """Map (C, H, W, D) to (1, H, W, D).
 
         Raises:
-            ValueError: the file has no volume of that number.
+            InputError: the file has no volume of that number.
         """
         count = len(image)
         index = count - 1 if self.volume == "last" else int(self.volume)
         if index >= count:
-            raise ValueError(
+            raise InputError(
                 f"cannot select volume {index} of {describe(image)}: it has {count} volume{'s' * (count > 1)}, "
                 f"numbered from 0 to {count - 1}."
             )

@@ -9,7 +9,7 @@ from monai.data.utils import affine_to_spacing
 from monai.transforms import MapTransform, Transform, generate_spatial_bounding_box
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
 
-from ..checks import check_positive, check_same_shape, describe
+from ..checks import InputError, check_positive, check_same_shape, describe
 from ._segments import elongated, near_blobs, two_means
 from ._shape import frangi, structure_eigenvalues
 
@@ -44,17 +44,17 @@ def vessel_mask(
         (1, H, W, D) uint8, 1 in vessels.
 
     Raises:
-        ValueError: the shapes differ, ``image`` has not one channel or is not finite, or the mask is empty.
+        InputError: the shapes differ, ``image`` has not one channel or is not finite, or the mask is empty.
 
     References:
         .. [1] Sundaresan et al., Front. Neuroinform. 2023. https://doi.org/10.3389/fninf.2023.1204186
     """
     check_same_shape(image, brain_mask, "mask the vessels of")
     if image.ndim != 4 or len(image) != 1:
-        raise ValueError(f"cannot mask the vessels of {describe(image)}: it needs one channel, (1, H, W, D).")
+        raise InputError(f"cannot mask the vessels of {describe(image)}: it needs one channel, (1, H, W, D).")
     brain = convert_to_tensor(brain_mask, dtype=torch.bool, track_meta=False)[0]
     if not brain.any():
-        raise ValueError(f"cannot mask the vessels of {describe(image)}: its brain mask is empty.")
+        raise InputError(f"cannot mask the vessels of {describe(image)}: its brain mask is empty.")
     start, end = generate_spatial_bounding_box(brain[None])
     box = tuple(slice(*ends) for ends in zip(start, end, strict=True))
     inside = brain[box]
@@ -62,7 +62,7 @@ def vessel_mask(
     volume = convert_to_tensor(image, dtype=torch.float32, track_meta=False)[0][box]
     values = volume.take(voxels)
     if not values.isfinite().all():
-        raise ValueError(f"cannot mask the vessels of {describe(image)}: some of its values are not finite numbers.")
+        raise InputError(f"cannot mask the vessels of {describe(image)}: some of its values are not finite numbers.")
     # The edge of the brain would be the strongest structure of all.
     volume = torch.where(inside, volume - values.median(), 0)
 
