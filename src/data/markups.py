@@ -45,7 +45,7 @@ def read_markups(path: Path) -> Markups:
             no point.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise InputError(f"markups '{path}' are not JSON ({error}): save them again in 3D Slicer.") from None
     markups = content.get("markups") if isinstance(content, dict) else None
@@ -60,7 +60,7 @@ def read_markups(path: Path) -> Markups:
     for markup in markups:
         to_lps = _to_lps(markup, path)
         if markup.get("type") == "Fiducial":
-            for point in markup.get("controlPoints") or []:
+            for point in _points(markup, path):
                 if point.get("positionStatus", "defined") == "defined":
                     names.append(str(point.get("label") or point.get("id") or len(names) + 1))
                     points.append(to_lps * _numbers(point.get("position"), 3, path, f"position of '{names[-1]}'"))
@@ -77,7 +77,7 @@ def read_markups(path: Path) -> Markups:
 
 def _to_lps(markup: dict[str, Any], path: Path) -> np.ndarray:
     system, unit = markup.get("coordinateSystem", UNTOLD_SYSTEM), markup.get("coordinateUnits", "mm")
-    if system not in TO_LPS:
+    if not isinstance(system, str) or system not in TO_LPS:
         raise InputError(
             f"markups '{path}' must have the coordinate system LPS or RAS, they have {system!r}: save them again in "
             "3D Slicer."
@@ -89,11 +89,21 @@ def _to_lps(markup: dict[str, Any], path: Path) -> np.ndarray:
 
 def _box(markup: dict[str, Any], to_lps: np.ndarray, path: Path, name: str) -> np.ndarray:
     """Return centre and size (6,) of the box along the axes of the world that encloses a box of Slicer."""
-    corners = markup.get("controlPoints") or [{}]
+    corners = _points(markup, path) or [{}]
     centre = _numbers(markup.get("center", corners[0].get("position")), 3, path, f"centre of '{name}'")
     size = _numbers(markup.get("size"), 3, path, f"size of '{name}'")
     axes = _numbers(markup.get("orientation", np.eye(3).ravel().tolist()), 9, path, f"orientation of '{name}'")
     return np.concatenate([to_lps * centre, np.abs(axes.reshape(3, 3)) @ np.abs(size)])  # axes are its columns
+
+
+def _points(markup: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    points = markup.get("controlPoints") or []
+    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+        raise InputError(
+            f"markups '{path}' must have a list of points under 'controlPoints', they have {points!r:.50}: save them "
+            "again in 3D Slicer."
+        )
+    return points
 
 
 def _numbers(value: Any, count: int, path: Path, what: str) -> np.ndarray:
