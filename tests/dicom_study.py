@@ -1,9 +1,12 @@
 """DICOM series made from nothing, with dark spots at known places: classic images, an enhanced multi-frame object."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -13,6 +16,7 @@ SPACING_MM, STEP_MM = (1.1, 0.9), 3.0
 SIZE = (40, 48, 12)  # rows, columns, slices
 SPOTS = ((20, 31, 4), (9, 14, 8))
 """Row, column and slice of the middle of each dark spot, a cross of nine pixels in a slice and one above and below."""
+SWI_TYPES = ("ORIGINAL", "PRIMARY", "M", "SWI", "ND")
 PATIENT = {"PatientName": "Müller^Änne", "PatientID": "7", "PatientBirthDate": "19500101", "PatientSex": "F"}
 
 
@@ -108,6 +112,76 @@ def write_classic(folder, geometry, *, number=5, description="t2star", kind="M",
             name = f"IM{(place * 7 + echo * 5) % 97:03d}_{number}_{echo}"
             written[echo_ms, place] = save(header, folder / name, MR)
     return written
+
+
+def write_series(folder, volume=None, *, number=1, description="SWI", types=SWI_TYPES, keep=None, prefix="s", **tags):
+    """Write one file a slice of one echo of 20 ms, and return the paths; further tags may be functions of the slice.
+
+    Args:
+        volume: (rows, columns, slices), uint16; ``pixels(20.0)`` by default.
+        keep: slices to write; all by default.
+        prefix: begins the names of the files.
+    """
+    volume, geometry, uid = pixels(20.0) if volume is None else volume, oblique(), generate_uid()
+    paths = []
+    for place in range(volume.shape[2]) if keep is None else keep:
+        header = common("1.2.3", uid, number, description, "1.2.3.9")
+        header.ImageType, header.InstanceNumber = [*types], place + 1
+        header.EchoTime, header.EchoNumbers, header.MRAcquisitionType = 20.0, 1, "3D"
+        header.ImagePositionPatient = [f"{value:.8g}" for value in geometry.point(0, 0, place)]
+        header.ImageOrientationPatient = [f"{v:.8g}" for v in (*geometry.along_row, *geometry.along_column)]
+        header.PixelSpacing = list(SPACING_MM)
+        header.PixelData = np.ascontiguousarray(volume[:, :, place]).tobytes()
+        paths.append(Path(folder) / f"{prefix}{place:03d}")
+        header.SOPClassUID, header.SOPInstanceUID = MR, generate_uid()
+        header.file_meta = FileMetaDataset()
+        header.file_meta.MediaStorageSOPClassUID = MR
+        header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        for name, value in tags.items():
+            setattr(header, name, value(place) if callable(value) else value)
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+        header.preamble = bytes(128)
+        header.save_as(paths[-1])
+    return paths
+
+
+def change(paths, **tags):
+    """Set tags of files, or delete those that are None."""
+    for path in paths:
+        header = pydicom.dcmread(path)
+        for name, value in tags.items():
+            if value is None:
+                delattr(header, name)
+            else:
+                setattr(header, name, value)
+        header.save_as(path)
+
+
+def take_start(path, how):
+    """Take away what stands before the data set, as old exports do; three words say how the data set is encoded."""
+    whole = path.read_bytes()
+    if how in ("group 2", "mark"):
+        path.write_bytes(whole[132 if how == "group 2" else 128 :])
+        return
+    header, out = pydicom.dcmread(path), BytesIO()
+    header.preamble, header.file_meta = None, FileMetaDataset()
+    if how == "big":
+        header.PixelData = np.frombuffer(header.PixelData, dtype="<u2").astype(">u2").tobytes()
+    encoding = {"implicit_vr": how == "implicit", "little_endian": how != "big"}
+    pydicom.dcmwrite(out, header, **encoding, enforce_file_format=False)
+    path.write_bytes(out.getvalue())
+
+
+def seen(image, size=SIZE):
+    """Return the values of a NIfTI file where the pixels of the series lie, (rows, columns, slices)."""
+    converted, geometry, index = nib.load(image), oblique(), np.indices(size).reshape(3, -1)
+    axes = [geometry.point(*step) - geometry.corner_mm for step in np.eye(3)]
+    points = (geometry.corner_mm + index.T @ axes) * (-1, -1, 1)
+    voxels = nib.affines.apply_affine(np.linalg.inv(converted.affine), points)
+    assert np.abs(voxels - voxels.round()).max() < 0.01
+    assert sorted(converted.shape) == sorted(size)
+    return np.asarray(converted.dataobj)[tuple(voxels.round().astype(int).T)].reshape(size)
 
 
 def write_enhanced(path, geometry, *, study="1.2.3", echoes=ECHOES_MS):

@@ -75,14 +75,6 @@ def test_two_studies_in_one_folder_are_two_scans(real_scans, tmp_path):
     assert {nib.load(case.converted(tmp_path).image).shape for case in cases} == {(64, 64, 30, 3), (64, 64, 33)}
 
 
-def test_missing_slice_is_noted(real_scans, tmp_path):
-    series = real_scans / "siemens-gre-magphase-dicom" / "2_me_FieldMap_GRE"
-    shutil.copytree(series, tmp_path / "series", copy_function=shutil.copyfile)
-    (tmp_path / "series" / "0010_e2.dcm").unlink()
-    case = study_of(tmp_path / "series", tmp_path)
-    assert any("Interslice distance varies" in note for note in case.notes)
-
-
 def test_what_dcm2niix_cannot_convert_is_refused_and_leaves_nothing(real_scans, tmp_path):
     with pytest.raises(InputError, match=r"99_Phoenix_Document' cannot .*says: 'No valid DICOM images were found'"):
         convert_dicom(real_scans / "siemens-xa30-enhanced-dicom" / "99_Phoenix_Document", tmp_path)
@@ -105,9 +97,16 @@ def test_subfolders_are_not_mixed_in(real_scans):
 
 def test_missing_program_is_named_with_its_package(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda *args, **kwargs: None)
+    write_classic(tmp_path / "study", oblique(), echoes=(20.0,))
     with pytest.raises(InputError, match=r"package 'dcm2niix' or its program is missing.*pip install dcm2niix"):
+        convert_dicom(tmp_path / "study", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+
+
+def test_folder_without_dicom_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("nothing")
+    with pytest.raises(InputError, match="must hold DICOM images, it holds none that can be read"):
         convert_dicom(tmp_path, tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def test_configs_refuse_dicom(tmp_path):
@@ -132,6 +131,9 @@ def test_configs_refuse_dicom(tmp_path):
         ({"echo_ms": 60}, {"echo_ms": 80}),
         ({"echo_ms": 20, "slices": 60}, {"echo_ms": 20, "slices": 3}),
         ({"echo_ms": 0}, {"kind": "phase", "echo_ms": 40}),
+        ({"echo_ms": 20, "swi": True}, {"echo_ms": 20, "swi": True, "slices": 96, "overlapping": True}),
+        ({"kind": "derived", "sequence": "SWI"}, {"sequence": "T1", "gradient_echo": True}),
+        ({"sequence": None}, {"kind": "derived", "sequence": "SWI"}),
     ],
 )
 def test_better_scan_is_chosen_in_any_order(better, worse):
@@ -217,8 +219,8 @@ def test_what_cannot_be_read_or_converted_is_noted(tmp_path):
     (tmp_path / "study" / "broken").write_bytes(bytes(128) + b"DICM" + bytes(9))
     case = study_of(tmp_path / "study", tmp_path)
     notes = "\n".join(case.notes)
-    assert "series 6 'swi' is left out: DICOM folder" in notes
-    assert "1 DICOM files cannot be read, the first is 'broken'" in notes
+    assert "series 6 'swi' in DICOM folder" in case.warnings[0]
+    assert f"1 DICOM files cannot be read, the first is '{tmp_path}/study/broken'" in notes
     assert "series 5 't2star'" in case.notes[0]
 
 

@@ -12,13 +12,24 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from dicom_study import ECHOES_MS, SPOTS, oblique, sagittal, write_classic, write_enhanced
+from dicom_study import (
+    ECHOES_MS,
+    SPOTS,
+    change,
+    oblique,
+    sagittal,
+    take_start,
+    write_classic,
+    write_enhanced,
+    write_series,
+)
 from pydicom.sr.codedict import codes
 from scipy import ndimage
 
 import csvd
 from csvd import __version__
 from csvd.data import InputError, find_cases
+from csvd.data.dicom_files import read_dicom
 from csvd.report import lesion_table, write_lesions
 from csvd.report.dicom import find_source, write_dicom
 
@@ -239,7 +250,7 @@ def test_missing_slice_is_named(tmp_path):
     write_classic(tmp_path / "study", oblique(), echoes=(20.0,))
     (tmp_path / "work").mkdir()
     case = find_cases(tmp_path / "study")[0].converted(tmp_path / "work")
-    with pytest.raises(InputError, match=r"'5\.nii' cannot be written as DICOM: .* 12 slices .* 11 have \[1\]\. Are"):
+    with pytest.raises(InputError, match=r"study' cannot be written as DICOM: .* 12 slices .* 11 have \[1\]\. Are"):
         find_source(case.image, case.dicom[1:])
 
 
@@ -252,13 +263,61 @@ def test_other_pixels_are_noticed(tmp_path):
         find_source(case.image, case.dicom)
 
 
+@pytest.mark.parametrize(
+    ("tags", "start"),
+    [
+        ({}, "implicit"),
+        ({}, "explicit"),
+        ({}, "group 2"),
+        ({"InstanceNumber": lambda place: (5 * place) % 12 + 1}, None),
+        ({"InstanceNumber": 1}, None),
+        ({"InstanceNumber": None, "SeriesNumber": None}, None),
+        ({"twice": True}, None),
+        ({"phase": True}, None),
+    ],
+)
+def test_objects_reference_the_files_that_show_the_spots_whatever_the_export_did(tmp_path, tags, start):
+    study, tags = tmp_path / "study", dict(tags)
+    twice, phase = tags.pop("twice", False), tags.pop("phase", False)
+    paths = write_series(study, SeriesInstanceUID="1.2.3.4", **tags)
+    if phase:
+        write_series(study, prefix="p", types=("ORIGINAL", "PRIMARY", "P"), SeriesInstanceUID="1.2.3.4")
+    for path in paths:
+        if start:
+            take_start(path, start)
+        if twice:
+            shutil.copyfile(path, path.with_name(f"z{path.name}"))
+            change([path.with_name(f"z{path.name}")], SOPInstanceUID=f"1.2.3.4.1{path.name[1:]}")
+    _, out, source = detect(study, tmp_path / "work")
+    write_dicom(out, "a", source)
+    files = {read_dicom(path).SOPInstanceUID: path for path in paths}
+    seg = hd.seg.segread(out / "a_seg.dcm")
+    shown = {image.ReferencedSOPInstanceUID: points for _, points, image in frames_of(seg)}
+    assert {files[uid] for uid in shown} == {paths[place + step] for *_, place in SPOTS for step in (-1, 0, 1)}
+    for uid, points in shown.items():
+        assert read_dicom(files[uid], pixels=True).pixel_array.min() == 20
+        place = paths.index(files[uid])
+        np.testing.assert_allclose((points - oblique().corner_mm) @ oblique().normal, 3.0 * place, atol=1e-3)
+
+
+@pytest.mark.parametrize("tag", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"])
+def test_identifiers_that_do_not_hold_together_are_named(tmp_path, tag):
+    same = tag == "SOPInstanceUID"
+    write_series(tmp_path / "study", **{tag: "1.2.3.4.5" if same else lambda place: f"1.2.3.{place + 50}"})
+    wanted, found = (12, 1) if same else (1, 12)
+    with pytest.raises(
+        InputError, match=f"/study' .* 12 DICOM files must have {wanted} {tag}, they have {found}. Leave"
+    ):
+        detect(tmp_path / "study", tmp_path / "work")
+
+
 def test_missing_frame_of_reference_is_named(tmp_path):
     write_classic(tmp_path / "study", oblique())
     for path in (tmp_path / "study").iterdir():
         header = pydicom.dcmread(path)
         del header.FrameOfReferenceUID
         header.save_as(path)
-    with pytest.raises(InputError, match="must have a FrameOfReferenceUID, they have none"):
+    with pytest.raises(InputError, match="its 12 DICOM files must have 1 FrameOfReferenceUID, they have none"):
         detect(tmp_path / "study", tmp_path / "work")
 
 
@@ -267,7 +326,7 @@ def test_results_of_another_scan_are_refused(tmp_path):
     _, out, source = detect(tmp_path / "study", tmp_path / "work")
     image = nib.load(out / "a_cmb.nii.gz")
     nib.save(nib.Nifti1Image(image.get_fdata().astype(np.int16), np.eye(4)), out / "a_cmb.nii.gz")
-    with pytest.raises(InputError, match=r"a_cmb\.nii\.gz' is not on the grid of '.*\.nii'"):
+    with pytest.raises(InputError, match=r"a_cmb\.nii\.gz' is not on the grid of the scan in .*study'"):
         write_dicom(out, "a", source)
 
 

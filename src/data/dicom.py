@@ -1,60 +1,77 @@
-"""DICOM series converted to NIfTI with dcm2niix, and the one scan among them that shows microbleeds best."""
+"""DICOM series converted to NIfTI, and the one scan among them that shows microbleeds best."""
 
 import json
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os.path import commonpath
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from ..checks import InputError
 from ..sequences import CONTRASTS
+from .dcm2niix import about_geometry, run_dcm2niix
+from .dicom_files import is_dicom, numbers_of, values_of
+from .image_kinds import PARTS, derivation, image_kind, is_swi
 from .sequence import sequence_of_tags
+from .series import TEXTS, Instance, Series, sort_series
+from .stacks import ECHO_TOLERANCE_MS, check_places, check_stack, find_stacks, overlaps
 
 LONGEST_ECHO_MS = 50.0
 """Beyond this a gradient echo of the brain has little signal left."""
-PARTS = ("phase", "complex")
-"""Kinds of images that do not show tissue by itself, see :func:`image_kind`."""
-ECHO_TOLERANCE_MS = 0.02
 AFFINE_TOLERANCE_MM = 1e-2
+SECONDS = ("EchoTime", "RepetitionTime", "InversionTime")
 
 
 @dataclass(frozen=True)
 class Converted:
-    """One image that dcm2niix made from DICOM files.
+    """One image made from DICOM files.
 
     Attributes:
         image: the NIfTI file.
-        folder: the DICOM folder.
-        kind: see :func:`image_kind`.
+        folder: the folder of its DICOM files.
+        files: the DICOM files of its series.
+        kind: see :func:`csvd.data.image_kinds.image_kind`.
+        derivation: how it was made from others, see :func:`csvd.data.image_kinds.derivation`; empty for an original.
         gradient_echo: whether nothing says spin echo or diffusion.
         epi: whether it is echo planar.
         sequence: what its tags say, see :func:`csvd.data.sequence_of_tags`.
         swi: whether it is a susceptibility-weighted image.
         echo_ms: echo time, 0 when it is not known.
         slices: number of slices.
+        overlapping: whether slices are at least twice as thick as they are apart.
         series: number and description of its series, for example ``"4 'me_fMRI'"``.
-        number: number of its series.
-        warnings: what dcm2niix warned of while converting the files.
+        number: number of its series, None when it has none.
+        notes: what dcm2niix warned of while converting its series, but for the next.
+        warnings: what a user must know of where its slices lie.
     """
 
     image: Path
     folder: Path
+    files: tuple[Path, ...] = ()
     kind: str = "magnitude"
+    derivation: str = ""
     gradient_echo: bool = True
     epi: bool = False
     sequence: str | None = None
     swi: bool = False
     echo_ms: float = 0.0
     slices: int = 0
+    overlapping: bool = False
     series: str = ""
-    number: int = 0
+    number: int | None = None
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotConverted:
+    """Images of a series that could not be converted: what their tags say of them, and why."""
+
+    scan: Converted
+    error: InputError
 
 
 def is_dicom_folder(folder: Path) -> bool:
@@ -62,125 +79,140 @@ def is_dicom_folder(folder: Path) -> bool:
     return any(is_dicom(path) for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def is_dicom(path: Path) -> bool:
-    """Return whether a file carries the mark of DICOM part 10, ``DICM`` after 128 bytes."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def image_kind(types: Collection[str], description: str = "") -> str:
-    """Return what an image shows: ``"magnitude"`` (also SWI), ``"phase"``, ``"complex"`` (real or imaginary part) or
-    ``"derived"`` (maps and projections).
+def convert_dicom(folder: Path, workdir: Path) -> list[Converted]:
+    """Convert the DICOM files right inside a folder to NIfTI files in new folders inside ``workdir``.
 
     Args:
-        types: values of the DICOM tag ImageType, or of FrameType.
-        description: that of the series.
-    """
-    words, description = {word.upper() for word in types}, description.upper()
-    if words & {"P", "PHASE", "PHASE MAP", "PHASE_MAP"}:
-        return "phase"
-    if words & {"REAL", "IMAGINARY"}:
-        return "complex"
-    projection = words & {"MIP", "MNIP", "PROJECTION IMAGE"} or "MIP" in description
-    swi = "SWI" in words or "SWI" in description
-    return "derived" if projection or ("DERIVED" in words and not swi) else "magnitude"
-
-
-def convert_dicom(folder: Path, workdir: Path, files: Sequence[Path] = ()) -> list[Converted]:
-    """Convert DICOM files to NIfTI files in a new folder inside ``workdir``.
-
-    Mosaics, enhanced multi-frame objects, mixed echoes and phase images become files of their own.
-
-    Args:
-        folder: where the files are, for error messages.
+        folder: of DICOM files.
         workdir: the caller removes it.
-        files: which ones; all right inside ``folder`` when none are given.
 
     Raises:
-        InputError: dcm2niix is missing or failed, or found no image.
+        InputError: there are none, or no series can be converted.
     """
-    program = _dcm2niix()
-    target = Path(tempfile.mkdtemp(dir=workdir))
-    source = _linked(files, target / "files") if files else folder
-    # No subfolders, no settings of the user, a sidecar without names, not compressed, named by series number.
-    options = ["-d", "0", "-g", "i", "-b", "y", "-ba", "o", "-z", "n", "-f", "%s", "-o", str(target)]
-    done = subprocess.run([program, *options, str(source)], capture_output=True, text=True, errors="replace")
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    # Without a sidecar it is a resampled copy of one that has it.
-    images = sorted(path for path in target.glob("*.nii") if path.with_suffix(".json").exists())
-    if done.returncode != 0 or not images:
-        shutil.rmtree(target)
-        said = "; ".join([line for line in lines if line.startswith(("Warning", "Error"))][-2:] or lines[-1:])
-        raise InputError(
-            f"DICOM folder '{folder}' cannot be converted, dcm2niix says: '{said}'. "
-            "Give a folder with one whole image series."
-        )
-    warnings = tuple(line for line in lines if line.startswith("Warning"))
-    return [_read_converted(image, folder, warnings) for image in images]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
+    scans, failed = convert_all(sort_series(files)[0], workdir)
+    if not scans and failed:
+        raise failed[0].error
+    if not scans:
+        raise InputError(f"folder '{folder}' must hold DICOM images, it holds none that can be read. Check the path.")
+    return scans
 
 
-def _linked(files: Sequence[Path], folder: Path) -> Path:
-    """Return a new folder with links to files, or with copies where there are no links."""
-    folder.mkdir()
-    for number, path in enumerate(files):
-        link = folder / f"{number:05d}_{path.name}"  # files of two folders may have one name
+def convert_all(series: Iterable[Series], workdir: Path) -> tuple[list[Converted], list[NotConverted]]:
+    """Convert series, see :func:`csvd.data.series.sort_series`, and return the images, and what is none and why.
+
+    Args:
+        series: which ones.
+        workdir: folder for new folders of NIfTI files, which the caller removes.
+    """
+    scans: list[Converted] = []
+    failed: list[NotConverted] = []
+    for one in series:
+        name = f"series {one.name} in DICOM folder '{one.folder}'"
+        whole: list[Instance] = []
+        warnings: list[str] = []
+        stacks = list(find_stacks(one))
+        for stack in stacks:
+            echo = f" (TE {stack[0].echo_ms:.3g} ms)" if len(stacks) > 1 and stack[0].echo_ms else ""
+            try:
+                warnings += check_stack(stack, name + echo)
+                whole += stack
+            except InputError as error:
+                failed.append(NotConverted(_from_tags(one, stack), error))
         try:
-            link.symlink_to(path.absolute())
-        except OSError:
-            shutil.copyfile(path, link)
-    return folder
+            scans += _convert(one, whole, warnings, workdir, name) if whole else []
+        except InputError as error:
+            failed.append(NotConverted(_from_tags(one, whole), error))
+    return scans, failed
 
 
-def _dcm2niix() -> str:
-    package = find_spec("dcm2niix")
-    program = shutil.which("dcm2niix", path=str(Path(package.origin).parent)) if package and package.origin else None
-    if program is None:
-        raise InputError(
-            "DICOM cannot be converted: the Python package 'dcm2niix' or its program is missing. "
-            "Install it with `pip install dcm2niix`, or convert the folder to NIfTI yourself."
-        )
-    return program
+def _convert(
+    series: Series, members: Sequence[Instance], warnings: Sequence[str], workdir: Path, name: str
+) -> list[Converted]:
+    """Convert the whole stacks of a series.
+
+    Raises:
+        InputError: dcm2niix failed, or put slices where they do not belong.
+    """
+    images, said = run_dcm2niix(series, [one.path for one in members], workdir)
+    geometry = tuple(f"{name}: {line}" for line in said if about_geometry(line))
+    scans = []
+    for image in images:
+        scan = _from_sidecar(image, _from_tags(series, members), series.first)
+        own = [one for one in members if not one.echo_ms or abs(one.echo_ms - scan.echo_ms) < ECHO_TOLERANCE_MS]
+        check_places(image, own, name)
+        notes = tuple(f"dcm2niix: {line}" for line in said if not about_geometry(line))
+        scans.append(replace(scan, notes=notes, warnings=(*warnings, *geometry), overlapping=overlaps(own)))
+    return scans
 
 
-def _read_converted(image: Path, folder: Path, warnings: tuple[str, ...]) -> Converted:
-    """Translate the sidecar (BIDS names; seconds) beside ``image``."""
-    sidecar = json.loads(image.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
-    types = {str(word).upper() for word in sidecar.get("ImageType", [])}
-    description = str(sidecar.get("SeriesDescription", ""))
-    sequence = f"{sidecar.get('ScanningSequence', '')} {sidecar.get('SequenceName', '')}".upper()
-    return Converted(
-        image=image,
-        folder=folder,
-        kind=image_kind(types, description),
+def _from_tags(series: Series, members: Sequence[Instance]) -> Converted:
+    """Return what the tags of DICOM files say of an image of them."""
+    first = members[0]
+    tags: dict[str, Any] = {tag: first.text(tag) for tag in ("Modality", "ProtocolName", "SequenceName", *TEXTS)}
+    tags["ScanningSequence"] = "_".join(values_of(first.tags, "ScanningSequence"))
+    for tag in (*SECONDS, "MagneticFieldStrength"):
+        value = numbers_of(first.tags, tag, 1)
+        tags |= {tag: value[0] / (1000 if tag in SECONDS else 1)} if value else {}
+    known = Converted(series.folder, series.folder, series.files, series=series.name, number=series.number)
+    return replace(_described(known, tags, first), slices=len(members))
+
+
+def _from_sidecar(image: Path, known: Converted, first: Instance) -> Converted:
+    """Translate the sidecar (BIDS names; seconds) beside ``image``, and mend it where the DICOM tags know better."""
+    path = image.with_suffix(".json")
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8", errors="replace"), strict=False)
+    except ValueError:  # text in some alphabets
+        sidecar = {}
+    sidecar |= {tag: first.text(tag) for tag in ("Modality", "SeriesDescription", "ProtocolName") if first.text(tag)}
+    if known.number is None:
+        sidecar.pop("SeriesNumber", None)  # dcm2niix makes one up
+    scan = replace(_described(known, sidecar, first), image=image)
+    if scan.kind == "phase" and scan.kind.upper() not in sidecar.get("ImageType", []):
+        sidecar["ImageType"] = [*sidecar.get("ImageType", []), "PHASE"]
+    path.write_text(json.dumps(sidecar, indent=1), encoding="utf-8")
+    return replace(scan, slices=nib.Nifti1Image.from_filename(image).shape[2])
+
+
+def _described(known: Converted, tags: Mapping[str, Any], first: Instance) -> Converted:
+    """Return an image with what tags say of it, in BIDS names, and the tags of one of its files."""
+    types = [str(word).upper() for word in tags.get("ImageType", first.types)]
+    texts = [first.text(tag) for tag in TEXTS]
+    kind = image_kind(types, *texts)
+    kind = first.kind if kind == "magnitude" else kind
+    sequence = f"{tags.get('ScanningSequence', '')} {tags.get('SequenceName', '')}".upper()
+    return replace(
+        known,
+        kind=kind,
+        derivation=derivation(types, *texts) or first.derivation if kind == "derived" else "",
         gradient_echo="SE" not in sequence and "DIFFUSION" not in types,
         epi="EP" in sequence,
-        sequence=sequence_of_tags(sidecar),
-        swi="SWI" in types or "SWI" in description.upper(),
-        echo_ms=1000 * float(sidecar.get("EchoTime", 0)),
-        slices=nib.Nifti1Image.from_filename(image).shape[2],
-        series=f"{sidecar.get('SeriesNumber', '?')} '{description}'",
-        number=int(sidecar.get("SeriesNumber", 0)),
-        warnings=warnings,
+        sequence="phase" if kind == "phase" else sequence_of_tags({**tags, "ImageType": types}),
+        swi=is_swi(types, *texts),
+        echo_ms=1000 * float(tags.get("EchoTime", 0)),
     )
 
 
 def choose_scan(scans: Sequence[Converted]) -> tuple[Converted, str]:
     """Choose the image in which microbleeds are darkest, and say which it is in one sentence.
 
-    Magnitude goes before derived maps, gradient before spin echoes, tags of a sequence that the detector takes before
-    none and these before others, susceptibility-weighted before plain images, others before echo planar ones; then
-    the longest echo up to 50 ms (the shortest when all are longer), then the most slices.
+    Originals go before projections and other derived images, unless no original may show microbleeds; gradient before
+    spin echoes, tags of a sequence that the detector takes before none and these before others, susceptibility-weighted
+    before plain images, others before echo planar ones; then the longest echo up to 50 ms (the shortest when all are
+    longer), slices that do not overlap, and the most slices.
 
     Raises:
         InputError: all images are phase, real or imaginary.
     """
     candidates = [scan for scan in scans if scan.kind not in PARTS]
     if not candidates:
+        folder = commonpath([scan.folder for scan in scans])
         raise InputError(
-            f"DICOM folder '{scans[0].folder}' must hold a magnitude image, its {len(scans)} images are all phase. "
+            f"DICOM folder '{folder}' must hold a magnitude image, its {len(scans)} images are all phase. "
             "Give the series of the magnitude."
         )
-    best = max(candidates, key=_suitability)
+    best = max(candidates, key=suitability)
     echoes = sorted({scan.echo_ms for scan in candidates if scan.series == best.series and scan.kind == best.kind})
     time = f"{best.echo_ms:.3g} ms" if best.echo_ms else "unknown"
     return best, (
@@ -190,11 +222,15 @@ def choose_scan(scans: Sequence[Converted]) -> tuple[Converted, str]:
     )
 
 
-def _suitability(scan: Converted) -> tuple[float, ...]:
-    fit = 2 if scan.sequence in CONTRASTS else scan.sequence is None
+def suitability(scan: Converted) -> tuple[float, ...]:
+    """Return the key by which :func:`choose_scan` sorts."""
+    fit = 2 if scan.sequence in CONTRASTS else int(scan.sequence is None)
+    original = scan.kind == "magnitude"
+    rank = 2 if original and fit else int(fit == 2)
     usable = scan.echo_ms <= LONGEST_ECHO_MS
     echo = scan.echo_ms if usable else -scan.echo_ms
-    return scan.kind == "magnitude", scan.gradient_echo, fit, scan.swi, not scan.epi, usable, echo, scan.slices
+    last = (not scan.overlapping, scan.slices)
+    return rank, original, scan.gradient_echo, fit, scan.swi, not scan.epi, usable, echo, *last
 
 
 def choose_phase(scans: Sequence[Converted], best: Converted) -> Converted | None:
@@ -207,7 +243,7 @@ def choose_phase(scans: Sequence[Converted], best: Converted) -> Converted | Non
         and abs(scan.echo_ms - best.echo_ms) < ECHO_TOLERANCE_MS
         and _same_grid(nib.Nifti1Image.from_filename(scan.image), image)
     ]
-    return min(phases, key=lambda scan: abs(scan.number - best.number), default=None)
+    return min(phases, key=lambda scan: abs((scan.number or 0) - (best.number or 0)), default=None)
 
 
 def _same_grid(image: nib.Nifti1Image, other: nib.Nifti1Image) -> bool:

@@ -1,9 +1,8 @@
 """DICOM studies, wherever their files lie, and the scan of each to work on."""
 
-import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checks import InputError
-from .dicom import choose_phase, choose_scan, convert_dicom, is_dicom
+from .dicom import Converted, NotConverted, choose_phase, choose_scan, convert_all, suitability
+from .dicom_files import is_dicom, read_tags, values_of
+from .series import Series, common_folder, sort_series
 
-TAGS = ("Modality", "SeriesInstanceUID", "SOPInstanceUID", "SeriesNumber", "SeriesDescription")
+TAGS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "StudyDate", "NumberOfFrames")
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,17 @@ class ChosenScan:
         image: the NIfTI file.
         phase: phase image of the same acquisition, if there is one.
         files: DICOM files of the series of ``image``.
+        folder: the folder of ``files``, which the user knows.
         notes: how it was chosen, one sentence each.
+        warnings: what the user must know of it, one sentence each.
     """
 
     image: Path
     phase: Path | None
     files: tuple[Path, ...]
-    notes: list[str]
+    folder: Path
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def find_studies(folder: Path) -> dict[str, list[Path]]:
@@ -38,22 +43,17 @@ def find_studies(folder: Path) -> dict[str, list[Path]]:
 
     One study is called like the folder; each of several after the folders that it lies in, and where others lie in the
     same, also by a part of the SHA-256 of its StudyInstanceUID, so that one that comes later takes no other's name.
-    Hidden files are left out; what names no study goes with others in its folder.
+    Hidden files are left out; what names no study goes with others in its folder. Files of which each names a study of
+    its own are one study, see :func:`_join`.
     """
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     shown = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    tags = ("StudyInstanceUID",)
     dicom = (path for path in tqdm(shown, "files", unit="file", disable=None, leave=False) if is_dicom(path))
-    uids = {path: str(_read_tags(path, tags).get(*tags) or "") for path in dicom}
-    of_folder = {path.parent: uid for path, uid in uids.items() if uid}
-    studies: dict[str, list[Path]] = defaultdict(list)
-    for path, uid in uids.items():
-        studies[uid or of_folder.get(path.parent) or next(iter(of_folder.values()), "")].append(path)
+    studies = _join({path: _Names.of(path) for path in dicom})
     name = folder.resolve().name
     if len(studies) == 1:
         return dict(zip([name], studies.values(), strict=True))
-    common = {uid: Path(os.path.commonpath([path.parent for path in files])) for uid, files in studies.items()}
-    places = {uid: "_".join(place.relative_to(folder).parts) or name for uid, place in common.items()}
+    places = {uid: "_".join(common_folder(files).relative_to(folder).parts) or name for uid, files in studies.items()}
     shared = Counter(places.values())
     return {
         place + (f"_{sha256(uid.encode()).hexdigest()[:8]}" if shared[place] > 1 else ""): studies[uid]
@@ -61,15 +61,59 @@ def find_studies(folder: Path) -> dict[str, list[Path]]:
     }
 
 
-def _read_tags(path: Path, tags: Sequence[str]) -> Any:
-    """Return the dataset of some tags of a DICOM file; empty where it cannot be read."""
-    import pydicom  # where MONAI Label runs there may be none
-    from pydicom.errors import InvalidDicomError
+@dataclass(frozen=True)
+class _Names:
+    """What a DICOM file says of where it belongs; empty where it says nothing."""
 
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-    except (InvalidDicomError, OSError, EOFError, ValueError):
-        return pydicom.FileDataset(path, {})
+    study: str
+    series: str
+    frame_of_reference: str
+    person: tuple[str, str]
+    one_image: bool
+
+    @classmethod
+    def of(cls, path: Path) -> "_Names":
+        header: Any = read_tags(path, TAGS)
+        study, series, frame, patient, date, frames = (" ".join(values_of(header, tag)) for tag in TAGS)
+        return cls(study, series, frame, (patient, date), frames in ("", "1"))
+
+
+def _join(names: dict[Path, _Names]) -> dict[str, list[Path]]:
+    """Return the files of each study, by a StudyInstanceUID of it.
+
+    Some anonymising programs give each file a StudyInstanceUID of its own. Studies that share a series are one; and so
+    are such pieces, and studies of one image, of one person and day in the same folder or frame of reference.
+    """
+    members: dict[str, list[Path]] = defaultdict(list)
+    of_folder = {path.parent: one.study for path, one in names.items() if one.study}
+    for path, one in names.items():
+        members[one.study or of_folder.get(path.parent) or next(iter(of_folder.values()), "")].append(path)
+    root = {study: study for study in members}
+
+    def find(study: str) -> str:
+        while root[study] != study:
+            study = root[study]
+        return study
+
+    def unite(studies: Iterable[tuple[Any, str]]) -> None:
+        first: dict[Any, str] = {}
+        for key, study in studies:
+            root[find(study)] = find(first.setdefault(key, study))
+
+    filed = [(study, path, names[path]) for study, paths in members.items() for path in paths]
+    unite((one.series, study) for study, _, one in filed if one.series)
+    parts = Counter(find(study) for study in members)
+    pieces = [item for item in filed if parts[find(item[0])] > 1 or (len(members[item[0]]) == 1 and item[2].one_image)]
+    unite(((path.parent, one.person), study) for study, path, one in pieces)
+    unite(
+        ((one.frame_of_reference, one.person), study)
+        for study, _, one in pieces
+        if one.frame_of_reference and one.person[0]
+    )
+    studies: dict[str, list[Path]] = defaultdict(list)
+    for study, path, _ in filed:
+        studies[find(study)].append(path)
+    return studies
 
 
 def convert_study(folder: Path, files: Sequence[Path], workdir: Path) -> ChosenScan:
@@ -83,56 +127,53 @@ def convert_study(folder: Path, files: Sequence[Path], workdir: Path) -> ChosenS
     Raises:
         InputError: there is no MR image, no series can be converted, or all images are phase.
     """
-    series, notes = _sort_by_series(folder, files)
-    scans, errors = [], {}
-    for name, members in series.items():
-        try:
-            scans += [(scan, name) for scan in convert_dicom(folder, workdir, members)]
-        except InputError as error:
-            errors[name] = error
-    if not scans:
-        raise next(iter(errors.values()))
-    images = [scan for scan, _ in scans]
-    scan, reason = choose_scan(images)
-    phase = choose_phase(images, scan)
-    for image in images:
-        if image not in (scan, phase):
-            image.image.unlink()
-    notes = [f"converted from DICOM: {reason}", *(f"dcm2niix: {warning}" for warning in scan.warnings), *notes]
-    if len(series) > 1:
-        notes.insert(1, f"series of the study: {', '.join(series)}")
-    notes += [f"series {name} is left out: {error}" for name, error in errors.items()]
-    members = next(series[name] for image, name in scans if image is scan)
-    return ChosenScan(scan.image, None if phase is None else phase.image, tuple(members), notes)
-
-
-def _sort_by_series(folder: Path, files: Sequence[Path]) -> tuple[Mapping[str, list[Path]], list[str]]:
-    """Return the files of each MR series, by number and description, and a note on what cannot be read.
-
-    Raises:
-        InputError: no file is MR.
-    """
-    series: dict[str, dict[str, Path]] = defaultdict(dict)
-    names: dict[str, str] = {}
-    others, unreadable = set(), []
-    for path in files:
-        tags = _read_tags(path, TAGS)
-        modality, uid, instance, number, description = (str(tags.get(tag) or "") for tag in TAGS)
-        if not modality and path.name != "DICOMDIR":
-            unreadable.append(path.name)
-        if modality != "MR":
-            others.add(modality or "unknown")
-            continue
-        names.setdefault(uid, f"{number or '?'} '{description}'")
-        series[uid].setdefault(instance, path)  # exports may hold a file twice
-    if not series:
+    series, notes = sort_series(files)
+    mr = [one for one in series if one.first.text("Modality") == "MR"]
+    if not mr:
+        others = sorted({one.first.text("Modality") for one in series}) or ["unknown"]
         raise InputError(
             f"DICOM folder '{folder}' must hold MR images, its {len(files)} DICOM files are of modality "
-            f"{', '.join(sorted(others))}. Give the folder of the scan."
+            f"{', '.join(others)}. Give the folder of the scan."
         )
-    notes = [f"{len(unreadable)} DICOM files cannot be read, the first is '{unreadable[0]}'"] if unreadable else []
-    named: dict[str, list[Path]] = {}
-    for uid, members in sorted(series.items(), key=lambda item: (len(names[item[0]].split()[0]), names[item[0]])):
-        name = names[uid] if names[uid] not in named else f"{names[uid]} ({uid})"
-        named[name] = list(members.values())
-    return named, notes
+    scans, failed = convert_all(mr, workdir)
+    if not scans:
+        raise failed[0].error
+    scan, reason = choose_scan(scans)
+    phase = choose_phase(scans, scan)
+    for other in scans:
+        if other not in (scan, phase):
+            other.image.unlink()
+    names = [one.name for one in mr]
+    listed = [f"series of the study: {', '.join(names)}"] if len(names) > 1 else []
+    left, missed = _left_out(scan, failed)
+    return ChosenScan(
+        image=scan.image,
+        phase=None if phase is None else phase.image,
+        files=scan.files,
+        folder=scan.folder,
+        notes=[f"converted from DICOM: {reason}", *listed, *scan.notes, *_copies(mr), *notes, *left],
+        warnings=[*missed, *_not_original(scan, scans), *scan.warnings],
+    )
+
+
+def _left_out(scan: Converted, failed: Sequence[NotConverted]) -> tuple[list[str], list[str]]:
+    """Return notes on the series that could not be converted, and warnings on those that would have been chosen."""
+    better = [
+        one for one in failed if one.scan.kind not in ("phase", "complex") and suitability(one.scan) > suitability(scan)
+    ]
+    notes = [f"series {one.scan.series} is left out: {one.error}" for one in failed if one not in better]
+    return notes, [f"series {scan.series} was taken in place of a better one: {one.error}" for one in better]
+
+
+def _copies(series: Iterable[Series]) -> list[str]:
+    return [f"series {one.name}: {one.copies} DICOM files are copies, left out" for one in series if one.copies]
+
+
+def _not_original(scan: Converted, scans: Sequence[Converted]) -> list[str]:
+    """Return a warning on a scan that is a projection or the like; a map of susceptibility is right as it is."""
+    if scan.kind != "derived" or scan.sequence == "QSM":
+        return []
+    return [
+        f"series {scan.series} in DICOM folder '{scan.folder}' is no original but a derived image ({scan.derivation}): "
+        "sizes and numbers of lesions are not those of the original. Give the original series"
+    ]

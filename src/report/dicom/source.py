@@ -11,18 +11,18 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
 from ...checks import InputError
-from ...data.dicom import ECHO_TOLERANCE_MS, PARTS, image_kind
+from ...data.dicom_files import numbers_of, read_dicom, values_of
+from ...data.image_kinds import PARTS, image_kind
+from ...data.series import Instance, common_folder, plane_affine
+from ...data.stacks import ECHO_TOLERANCE_MS, LPS
 
 TOLERANCE_VOXELS = 0.1
 LOWEST_CORRELATION = 0.99
-GE_TYPE, GE_TYPES = (0x0043, 0x102F), {1: "PHASE", 2: "REAL", 3: "IMAGINARY"}
-"""Private tag in which GE tells what ImageType does not."""
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""RAS+ mm to the patient coordinates of DICOM, and back."""
+ONE_OF_ALL = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+"""Identifiers that the images of a scan have in common: a DICOM object refers to one study, series and frame."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Plane:
         size: rows and columns.
         tile: of a mosaic, the number of the slice in it, from 0; else None.
         echo_ms: echo time, None where it is not known.
-        kind: see :func:`csvd.data.dicom.image_kind`.
+        kind: see :func:`csvd.data.image_kinds.image_kind`.
         order: sorts the images of one place in time.
     """
 
@@ -74,7 +74,7 @@ class Plane:
         Raises:
             RuntimeError: no decoder for a compressed image is installed.
         """
-        stored = pydicom.dcmread(self.header.filename).pixel_array
+        stored = read_dicom(Path(self.header.filename), pixels=True).pixel_array
         if self.tile is not None:
             across = self.header.Columns // self.size[1]
             row, column = (self.tile // across) * self.size[0], (self.tile % across) * self.size[1]
@@ -88,10 +88,12 @@ class Source:
 
     Attributes:
         scan: the NIfTI file.
+        folder: of its DICOM files, for messages.
         volumes: for each volume of the scan its planes, one for each slice.
     """
 
     scan: Path
+    folder: Path
     volumes: tuple[tuple[Plane, ...], ...]
 
     @cached_property
@@ -104,15 +106,15 @@ class Source:
 def find_source(scan: Path, files: Sequence[Path]) -> Source:
     """Return the DICOM images that a scan was converted from.
 
-    Series, echo and kind are those of the sidecar that dcm2niix wrote beside the scan; each slice must have one image
-    a volume whose pixels lie on the voxels to within a tenth of their size, and look the same.
+    Echo and kind are those of the sidecar that dcm2niix wrote beside the scan; each slice must have one image a volume
+    whose pixels lie on the voxels to within a tenth of their size, and look the same.
 
     Args:
         scan: NIfTI file that :func:`csvd.data.convert_dicom` made.
-        files: DICOM files, at least all of the scan's series.
+        files: DICOM files of the scan's series.
 
     Raises:
-        InputError: slices are missing or ambiguous, show something else, or lack a frame of reference.
+        InputError: slices are missing or ambiguous, show something else, or their identifiers do not hold together.
     """
     sidecar = json.loads(scan.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
     image: Any = nib.load(scan)
@@ -124,18 +126,30 @@ def find_source(scan: Path, files: Sequence[Path]) -> Source:
             places[tuple(int(axis[0, 0] + axis[-1, -1]) for axis in voxels)].append(plane)
     counts = {len(planes) for planes in places.values()}
     pixels = sum(int(np.prod(planes[0].size)) for planes in places.values())
-    name = f"scan '{scan.name}' cannot be written as DICOM:"
+    folder = common_folder(files)
+    name = f"results of DICOM folder '{folder}' cannot be written as DICOM:"
     if counts != {volumes} or pixels != np.prod(image.shape[:3]):
         raise InputError(
             f"{name} each of its {image.shape[2]} slices must have {volumes} DICOM images on its grid, {len(places)} "
             f"have {sorted(counts)}. Are slices missing, or unevenly spaced? Leave out --dicom, or export them again."
         )
     ordered = [sorted(planes, key=lambda plane: plane.order) for planes in places.values()]
-    source = Source(scan, tuple(zip(*ordered, strict=True)))
-    if "FrameOfReferenceUID" not in source.volumes[0][0].header:
-        raise InputError(f"{name} its DICOM files must have a FrameOfReferenceUID, they have none. Leave out --dicom.")
+    source = Source(scan, folder, tuple(zip(*ordered, strict=True)))
+    _check_identifiers(source, name)
     _check_pixels(source, image, name)
     return source
+
+
+def _check_identifiers(source: Source, name: str) -> None:
+    """Raise an InputError unless the images are of one series, and each has a name of its own."""
+    headers = list({id(plane.header): plane.header for planes in source.volumes for plane in planes}.values())
+    for tag, wanted in (*((tag, 1) for tag in ONE_OF_ALL), ("SOPInstanceUID", len(headers))):
+        found = len({*(value for header in headers for value in values_of(header, tag))})
+        if found != wanted or not all(values_of(header, tag) for header in headers):
+            raise InputError(
+                f"{name} its {len(headers)} DICOM files must have {wanted} {tag}, they have {found or 'none'}. "
+                "Leave out --dicom."
+            )
 
 
 def _check_pixels(source: Source, image: Any, name: str) -> None:
@@ -160,13 +174,11 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
 
 
 def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Iterator[Plane]:
-    """Yield the planes of the sidecar's series, echo and kind."""
+    """Yield the planes of the sidecar's echo and kind."""
     echo_ms = 1000 * float(sidecar.get("EchoTime", 0))
     part = image_kind(sidecar.get("ImageType", [])) in PARTS
     for path in files:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        if header.get("SeriesInstanceUID") != sidecar.get("SeriesInstanceUID", header.get("SeriesInstanceUID")):
-            continue
+        header = read_dicom(path)
         for plane in _frames(header, image) if "PerFrameFunctionalGroupsSequence" in header else _image(header, image):
             same_echo = not plane.echo_ms or not echo_ms or abs(plane.echo_ms - echo_ms) < ECHO_TOLERANCE_MS
             if (plane.kind in PARTS) == part and same_echo:
@@ -174,24 +186,17 @@ def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Itera
 
 
 def _image(header: Dataset, image: Any) -> Iterator[Plane]:
-    """Yield the plane of a classic image, or those of a mosaic, which lie as the scan says."""
+    """Yield the plane of a classic image, or those of a mosaic, which lie as the scan says; none where tags lack."""
+    one = Instance(Path(header.filename), header)
     order = (
-        float(header.get("TemporalPositionIdentifier") or 0),
-        float(header.get("AcquisitionNumber") or 0),
-        float(header.get("InstanceNumber") or 0),
+        _number(header, "TemporalPositionIdentifier"),
+        _number(header, "AcquisitionNumber"),
+        _number(header, "InstanceNumber"),
     )
-    types = [*header.get("ImageType", []), GE_TYPES.get(header[GE_TYPE].value, "") if GE_TYPE in header else ""]
-    echo = header.get("EchoTime")
-    known: dict[str, Any] = {
-        "header": header,
-        "frame": None,
-        "echo_ms": None if echo is None else float(echo),
-        "kind": image_kind(types),
-        "order": order,
-    }
-    if "MOSAIC" not in types:
-        to_mm = _affine(header.ImagePositionPatient, header.ImageOrientationPatient, header.PixelSpacing)
-        yield Plane(**known, to_mm=to_mm, size=(header.Rows, header.Columns), tile=None)
+    known: dict[str, Any] = {"header": header, "frame": None, "echo_ms": one.echo_ms, "kind": one.kind, "order": order}
+    if one.to_mm is not None:
+        yield Plane(**known, to_mm=one.to_mm, size=one.size, tile=None)
+    if "MOSAIC" not in one.types:
         return
     across = ceil(sqrt(image.shape[2]))
     size = (header.Rows // across, header.Columns // across)
@@ -210,39 +215,34 @@ def _mosaic_affines(header: Dataset, image: Any) -> Iterator[np.ndarray]:
             first[axis] = size - 1
     for number in range(slices):
         first[2] = number
-        yield _affine((axes @ first)[:3], orientation, header.PixelSpacing)
+        yield plane_affine((axes @ first)[:3], orientation, header.PixelSpacing)
 
 
 def _frames(header: Dataset, image: Any) -> Iterator[Plane]:
     """Yield the planes of an enhanced multi-frame object."""
-    shared = header.SharedFunctionalGroupsSequence[0]
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     for number, own in enumerate(header.PerFrameFunctionalGroupsSequence, start=1):
 
         def group(name: str, own: Dataset = own) -> Dataset:
             return (own.get(name) or shared.get(name) or [Dataset()])[0]
 
-        position, content = group("PlanePositionSequence"), group("FrameContentSequence")
-        to_mm = _affine(
-            position.ImagePositionPatient,
-            group("PlaneOrientationSequence").ImageOrientationPatient,
-            group("PixelMeasuresSequence").PixelSpacing,
-        )
-        echo = group("MREchoSequence").get("EffectiveEchoTime")
-        types = group("MRImageFrameTypeSequence").get("FrameType") or header.get("ImageType", [])
+        position = numbers_of(group("PlanePositionSequence"), "ImagePositionPatient", 3)
+        orientation = numbers_of(group("PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+        spacing = numbers_of(group("PixelMeasuresSequence"), "PixelSpacing", 2)
+        if position is None or orientation is None or spacing is None:
+            continue
+        to_mm = plane_affine(position, orientation, spacing)
+        echo = numbers_of(group("MREchoSequence"), "EffectiveEchoTime", 1)
+        types = values_of(group("MRImageFrameTypeSequence"), "FrameType") or values_of(header, "ImageType")
         order = (
-            float(content.get("TemporalPositionIndex") or 0),
-            float(header.get("AcquisitionNumber") or 0),
-            float(header.get("InstanceNumber") or 0),
+            _number(group("FrameContentSequence"), "TemporalPositionIndex"),
+            _number(header, "AcquisitionNumber"),
+            _number(header, "InstanceNumber"),
             float(number),
         )
         size = (header.Rows, header.Columns)
-        yield Plane(header, number, to_mm, size, None, None if echo is None else float(echo), image_kind(types), order)
+        yield Plane(header, number, to_mm, size, None, echo[0] if echo else None, image_kind(types), order)
 
 
-def _affine(position: Any, orientation: Any, spacing: Any) -> np.ndarray:
-    """Return (4, 4), (row, column, 0, 1) to LPS mm, of ImagePosition, ImageOrientation and PixelSpacing."""
-    along_row, along_column = np.reshape(np.array(orientation, dtype=float), (2, 3))
-    to_mm = np.zeros((4, 4))
-    to_mm[:3, 0], to_mm[:3, 1] = along_column * float(spacing[0]), along_row * float(spacing[1])
-    to_mm[:3, 3], to_mm[3, 3] = position, 1
-    return to_mm
+def _number(header: Dataset, tag: str) -> float:
+    return (numbers_of(header, tag, 1) or [0.0])[0]

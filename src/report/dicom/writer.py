@@ -54,7 +54,10 @@ def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
     instances = np.asarray(image.dataobj)
     affine, shape = source.grid
     if instances.shape != shape or not np.allclose(image.affine, affine, atol=1e-3):
-        raise InputError(f"result '{folder / case}_cmb.nii.gz' is not on the grid of '{source.scan}': give its scan.")
+        raise InputError(
+            f"result '{folder / case}_cmb.nii.gz' is not on the grid of the scan in DICOM folder '{source.folder}': "
+            "give its scan."
+        )
     with (folder / f"{case}_lesions.tsv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     missing = {int(row["id"]) for row in rows} ^ ({*np.unique(instances).tolist()} - {0})
