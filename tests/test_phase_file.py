@@ -71,6 +71,7 @@ UNITS = {
     "16 bits": scaled(-32000, 32000),
     "filtered turns": lambda phase: phase / (2 * np.pi),
     "filtered degrees": lambda phase: phase * 180 / np.pi,
+    "filtered, few levels": lambda phase: (phase / 0.3).round() * 3,
     "unwrapped": lambda phase: phase + torch.linspace(0, 25, phase.shape[1])[None, :, None, None],
     "raw -pi..pi": raw,
     "raw 0..2 pi": per_turn(2 * np.pi, start=0),

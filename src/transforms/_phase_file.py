@@ -38,6 +38,7 @@ HALFWAY, STRAY = (0.4, 0.6), 1e-3  # of the range, and of the voxels: see :func:
 WRAPPED, WELL_WRAPPED = 1e-4, 1e-3  # of the neighbours; next to strong lesions alone it is 1e-5
 FILL = 0.05  # of the voxels: a value that so many have is what a mask put outside of the head
 PADDING, EMPTY = 1e-3, 0.1  # of the voxels and of the range: the same where that many lie beyond such a gap
+LEVELS = 16  # of the values in that range, below which its steps look like wraps
 SAMPLE = 1_000_000  # voxels in which fill is looked for
 
 
@@ -131,16 +132,19 @@ def _range_and_wraps(phase: np.ndarray) -> tuple[float, float, float, bool]:
     real = ~np.isin(phase, _fill(phase))
     inside = phase[real]
     low, high = float(inside.min(initial=np.inf)), float(inside.max(initial=-np.inf))
-    most = float(np.subtract(*np.quantile(_sample(inside), (1 - STRAY, STRAY)))) if len(inside) else 0.0
+    sample = _sample(inside)
+    most = float(np.subtract(*np.quantile(sample, (1 - STRAY, STRAY)))) if len(sample) else 0.0
+    step = np.diff(np.unique(sample)).min(initial=np.inf)  # of coarse values neighbours differ by nothing or by much
     far = pairs = distant = halfway = 0
     for axis in range(3):
         values, there = np.moveaxis(phase, axis, 0), np.moveaxis(real, axis, 0)
-        step = np.abs(values[1:] - values[:-1])[there[1:] & there[:-1]]
-        pairs += len(step)
-        far += int((step > FAR * (high - low)).sum())
-        distant += int((step > FAR * most).sum())
-        halfway += int(((step > HALFWAY[0] * most) & (step < HALFWAY[1] * most)).sum())
-    return low, high, far / max(pairs, 1), distant > max(halfway, WRAPPED * pairs)
+        apart = np.abs(values[1:] - values[:-1])[there[1:] & there[:-1]]
+        pairs += len(apart)
+        far += int((apart > FAR * (high - low)).sum())
+        distant += int((apart > FAR * most).sum())
+        halfway += int(((apart > HALFWAY[0] * most) & (apart < HALFWAY[1] * most)).sum())
+    jumps = most > LEVELS * step and distant > max(halfway, WRAPPED * pairs)
+    return low, high, far / max(pairs, 1), bool(jumps)
 
 
 def _sample(values: np.ndarray) -> np.ndarray:
@@ -163,7 +167,7 @@ def _says_radians(file: Path) -> bool:
     try:
         tags = json.loads(sidecar.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
-        return False  # says nothing of the unit; a broken one is told of where scans are looked for
+        return False  # without it the unit is found all the same
     return isinstance(tags, dict) and str(tags.get("Units")).lower() in ("rad", "radian", "radians")
 
 
