@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dicom_study import SIZE, change, oblique, pixels, seen, write_classic, write_enhanced, write_series
 
-from csvd.data import find_cases
+from csvd.data import InputError, find_cases
 from csvd.data.series import sort_series
 
 PHASE_TYPES = ("ORIGINAL", "PRIMARY", "P", "ND")
@@ -76,6 +76,39 @@ def test_two_people_with_a_study_per_file_in_one_folder_are_two_scans(tmp_path):
         write_series(tmp_path / "people", prefix=person, PatientID=person, StudyInstanceUID=uid)
     cases = find_cases(tmp_path / "people")
     assert [{path.name[0] for path in case.dicom} for case in cases] in ([{"A"}, {"B"}], [{"B"}, {"A"}])
+
+
+@pytest.mark.parametrize("tag", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_people_whose_identifiers_are_all_the_same_are_not_mixed(tmp_path, tag):
+    for person in ("A", "B"):
+        uids = {"StudyInstanceUID": f"1.2.{ord(person)}", tag: "1.2.3.4"}
+        write_series(tmp_path / "people" / person, PatientID=person, prefix=person, **uids)
+    cases = find_cases(tmp_path / "people")
+    assert [{path.name[0] for path in case.dicom} for case in cases] == [{"A"}, {"B"}]
+
+
+def test_nameless_people_in_one_folder_with_an_identifier_per_file_are_refused(tmp_path):
+    for person in ("A", "B"):
+        tags = {
+            name: lambda place, p=person: f"1.2.{ord(p)}.{place}" for name in ("StudyInstanceUID", "SeriesInstanceUID")
+        }
+        write_series(tmp_path / "people", pixels(20.0, seed=ord(person)), prefix=person, PatientID="", **tags)
+    with pytest.raises(InputError, match="2 images at each place, and each file has a SeriesInstanceUID of its own"):
+        study_of(tmp_path / "people", tmp_path)
+
+
+def test_series_of_one_uid_are_told_apart_by_their_numbers(tmp_path):
+    t1 = {"EchoTime": 3.0, "ScanningSequence": ["GR", "IR"], "InversionTime": 900.0, "description": "t1_mpr"}
+    for number, tags in enumerate(
+        ({}, {"types": ("ORIGINAL", "PRIMARY", "M", "ND"), "description": "Mag"}, t1), start=1
+    ):
+        volume = pixels(20.0) if number == 1 else pixels(5.0)
+        write_series(
+            tmp_path / "study", volume, number=number, prefix=f"{number}_", SeriesInstanceUID="1.2.3.4", **tags
+        )
+    case = study_of(tmp_path / "study", tmp_path)
+    assert_is_the_scan(case, tmp_path / "study")
+    assert "series of the study: 1 'SWI', 2 'Mag', 3 't1_mpr'" in case.notes
 
 
 def test_magnitude_and_phase_under_one_series_uid_are_told_apart(tmp_path):

@@ -115,7 +115,7 @@ def test_messages_of_the_converter_name_the_files_of_the_user(tmp_path):
     path = write_series(tmp_path / "study")[5]
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(
-        Exception, match=f"DICOM folder '{tmp_path}/study' cannot .*'Warning: .*{tmp_path}/study/s005"
+        InputError, match=f"DICOM folder '{tmp_path}/study' cannot .*'Warning: .*{tmp_path}/study/s005"
     ) as it:
         chosen(tmp_path / "study", tmp_path)
     assert "/work/" not in str(it.value)

@@ -115,7 +115,7 @@ def convert_all(series: Iterable[Series], workdir: Path) -> tuple[list[Converted
         for stack in stacks:
             echo = f" (TE {stack[0].echo_ms:.3g} ms)" if len(stacks) > 1 and stack[0].echo_ms else ""
             try:
-                warnings += check_stack(stack, name + echo)
+                warnings += check_stack(stack, name + echo, one.uid_per_file)
                 whole += stack
             except InputError as error:
                 failed.append(NotConverted(_from_tags(one, stack), error))

@@ -150,7 +150,8 @@ def sort_series(files: Iterable[Path]) -> tuple[list[Series], list[str]]:
     """Return the series of DICOM files by number, and a note on what cannot be read.
 
     Files that each have a SeriesInstanceUID of their own, but number, description, folder and orientation in common,
-    are one series. Magnitude, phase and derived images of one SeriesInstanceUID are several. Copies are left out.
+    are one series. Magnitude, phase and derived images of one SeriesInstanceUID are several, and so are those of
+    several numbers. Copies are left out.
     """
     instances = [Instance(path, read_tags(path, TAGS)) for path in files]
     broken = [one.path for one in instances if not one.text("Modality") and one.path.name != "DICOMDIR"]
@@ -190,14 +191,14 @@ def _joined(groups: dict[str, list[Instance]]) -> Iterable[tuple[list[Instance],
 
 
 def _by_kind(members: list[Instance], uid_per_file: bool) -> Iterable[Series]:
-    """Yield what a series shows, kind by kind."""
-    kinds: dict[tuple[str, str], list[Instance]] = defaultdict(list)
+    """Yield the images of one SeriesInstanceUID, those of each number and kind together."""
+    kinds: dict[tuple[str, str, str], list[Instance]] = defaultdict(list)
     for one in members:
-        kinds[one.kind, one.derivation].append(one)
-    for (kind, how), found in kinds.items():
+        kinds[one.text("SeriesNumber") or one.text("SeriesDescription"), one.kind, one.derivation].append(one)
+    for (own, kind, how), found in kinds.items():
         number = " ".join(values_of(found[0].tags, "SeriesNumber"))
         name = f"{number} '{found[0].text('SeriesDescription')}'".strip()
-        name += f" ({how or kind})" if len(kinds) > 1 else ""
+        name += f" ({how or kind})" if sum(own == other for other, *_ in kinds) > 1 else ""
         kept = _without_copies(found)
         yield Series(name, tuple(kept), uid_per_file, len(found) - len(kept), len(kinds) > 1)
 

@@ -33,15 +33,16 @@ def find_stacks(series: Series) -> Iterator[tuple[Instance, ...]]:
     yield from map(tuple, stacks.values())
 
 
-def check_stack(stack: Sequence[Instance], name: str) -> list[str]:
+def check_stack(stack: Sequence[Instance], name: str, uid_per_file: bool = False) -> list[str]:
     """Return a sentence on what is odd about the slices of a stack.
 
     Args:
         stack: see :func:`find_stacks`.
         name: what messages call it.
+        uid_per_file: see :class:`csvd.data.series.Series`.
 
     Raises:
-        InputError: slices are missing.
+        InputError: slices are missing, or it cannot be told which belong together.
     """
     if stack[0].to_mm is None:
         return []
@@ -66,6 +67,11 @@ def check_stack(stack: Sequence[Instance], name: str) -> list[str]:
         raise InputError(
             f"{name} must have as many images at each place, it has {most} at some and {fewest} at others of "
             f"{len(counts)}: images are missing. Export the whole series again."
+        )
+    if uid_per_file and most > 1:
+        raise InputError(
+            f"{name} has {most} images at each place, and each file has a SeriesInstanceUID of its own: which belong "
+            "together cannot be told. Give the files of one scan in a folder of their own."
         )
     return _odd_spacing(stack[0], step, name)
 

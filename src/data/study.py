@@ -15,6 +15,8 @@ from .dicom_files import is_dicom, read_tags, values_of
 from .series import Series, common_folder, sort_series
 
 TAGS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "StudyDate", "NumberOfFrames")
+PIECE = 2
+"""So many files of one StudyInstanceUID, a slice and perhaps its copy, may be a piece of a study."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,21 @@ class _Names:
 def _join(names: dict[Path, _Names]) -> dict[str, list[Path]]:
     """Return the files of each study, by a StudyInstanceUID of it.
 
-    Some anonymising programs give each file a StudyInstanceUID of its own. Studies that share a series are one; and so
-    are such pieces, and studies of one image, of one person and day in the same folder or frame of reference.
+    Some anonymising programs give each file a StudyInstanceUID of its own, others all people the same. Pieces of a
+    person are one study when they share a series, a frame of reference or, on one day, a folder.
     """
-    members: dict[str, list[Path]] = defaultdict(list)
     of_folder = {path.parent: one.study for path, one in names.items() if one.study}
+    study_of = {
+        path: one.study or of_folder.get(path.parent) or next(iter(of_folder.values()), "")
+        for path, one in names.items()
+    }
+    patients: dict[str, set[str]] = defaultdict(set)
     for path, one in names.items():
-        members[one.study or of_folder.get(path.parent) or next(iter(of_folder.values()), "")].append(path)
+        patients[study_of[path]].add(one.person[0])
+    members: dict[str, list[Path]] = defaultdict(list)
+    for path, one in names.items():
+        several = len(patients[study_of[path]] - {""}) > 1
+        members[study_of[path] + (f" {one.person[0]}" if several else "")].append(path)
     root = {study: study for study in members}
 
     def find(study: str) -> str:
@@ -100,19 +110,15 @@ def _join(names: dict[Path, _Names]) -> dict[str, list[Path]]:
         for key, study in studies:
             root[find(study)] = find(first.setdefault(key, study))
 
-    filed = [(study, path, names[path]) for study, paths in members.items() for path in paths]
-    unite((one.series, study) for study, _, one in filed if one.series)
-    parts = Counter(find(study) for study in members)
-    pieces = [item for item in filed if parts[find(item[0])] > 1 or (len(members[item[0]]) == 1 and item[2].one_image)]
-    unite(((path.parent, one.person), study) for study, path, one in pieces)
-    unite(
-        ((one.frame_of_reference, one.person), study)
-        for study, _, one in pieces
-        if one.frame_of_reference and one.person[0]
-    )
+    pieces = {study: paths for study, paths in members.items() if len(paths) <= PIECE}
+    filed = [(study, path, names[path]) for study, paths in pieces.items() for path in paths if names[path].one_image]
+    unite(((one.series, one.person[0]), study) for study, _, one in filed if one.series)
+    unite(((path.parent, one.person), study) for study, path, one in filed)
+    named = [(study, one) for study, _, one in filed if one.frame_of_reference and one.person[0]]
+    unite(((one.frame_of_reference, one.person), study) for study, one in named)
     studies: dict[str, list[Path]] = defaultdict(list)
-    for study, path, _ in filed:
-        studies[find(study)].append(path)
+    for study, paths in members.items():
+        studies[find(study)] += paths
     return studies
 
 
