@@ -23,24 +23,12 @@ from tqdm import tqdm
 
 from .checks import is_foreseen, reason
 from .data import Case
+from .results import Result
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 LONGEST = timedelta(days=30)  # that a machine waits for the others
-
-
-@dataclass(frozen=True)
-class Result:
-    """What work on a scan returns.
-
-    Attributes:
-        record: the result, the same each time that the scan is worked on.
-        seconds: that each step took.
-    """
-
-    record: Row
-    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from . import __version__
-from .cohorts import Result, Row, attempt, gather, local_device, own_share, place, run_each
+from .cohorts import Row, attempt, gather, local_device, own_share, place, run_each
 from .data import Case, InputError, check_output, find_cases, is_bids
 from .report import (
     check_derivative,
@@ -24,6 +24,7 @@ from .report import (
     write_participants,
     write_subtypes,
 )
+from .results import Result
 from .runner import WRITER, BundleRunner, fingerprint, read_config, record_path, taken_over
 
 
@@ -153,10 +154,19 @@ def run_bundle(
     return rows
 
 
+def _earlier(out: Path, case: str, bids: bool) -> Path | None:
+    """Return the JSON of a case that an earlier run left, None without one."""
+    try:
+        path = record_path(out, case, bids)
+    except InputError:  # no BIDS name, so no place for a result
+        return None
+    return path if path.exists() else None
+
+
 def _with_earlier(row: Row, out: Path, bids: bool) -> Row:
     """Return the row of a scan; if it failed, and an earlier run left a result, the reason says so."""
-    path = record_path(out, row["case"], bids)
-    if row["status"] == "ok" or not path.exists():
+    path = _earlier(out, row["case"], bids)
+    if row["status"] == "ok" or path is None:
         return row
     return {**row, "reason": f"{row['reason']} The result of an earlier run is still in '{path.parent}'."}
 
@@ -188,8 +198,8 @@ def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool
     wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
     rows = []
     for case in cases:
-        path = record_path(out, case.name, bids)
-        if not path.exists():
+        path = _earlier(out, case.name, bids)
+        if path is None:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
         made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .checks import InputError
+from .names import storable
 
 
 @contextmanager
@@ -24,6 +25,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a text as UTF-8, whole or not at all, see :func:`csvd.names.storable`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(storable(text), encoding="utf-8")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from .checks import InputError, is_foreseen, reason
-from .data import Case, check_scan, convert_dicom, is_dicom_folder, sequence_of_name, sequence_of_sidecar
+from .data import Case, check_scan, convert_dicom, is_dicom_folder, read_sidecar, sequence_of_name, sequence_of_tags
 from .sequences import CONTRASTS, GROUPS
 from .single_run import SingleRun
 from .transforms.name_sequence import UNSURE
@@ -36,6 +36,7 @@ class Named:
         tags: what the DICOM tags or the BIDS name say, if they do.
         warning: how tags and pixels disagree, or why nothing is sure; empty when all is well.
         by: which of the two ``tags`` comes from, in words.
+        broken: what is wrong with its JSON files, one sentence each.
     """
 
     sequence: str
@@ -46,6 +47,12 @@ class Named:
     tags: str | None
     warning: str = ""
     by: str = "DICOM tags"
+    broken: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user must be told of it, one sentence each."""
+        return [*self.broken, *([self.warning] if self.warning else [])]
 
 
 class SequenceGate:
@@ -70,15 +77,13 @@ class SequenceGate:
         self.single_run = SingleRun(parser)
 
     def __call__(self, case: Case) -> Named:
-        """Name one series, with what its JSON files say, or its BIDS name where they do not decide.
-
-        Raises:
-            InputError: that file is no JSON.
-        """
+        """Name one series, with what its JSON files say, or its BIDS name where they do not decide."""
         evaluator = self.single_run({"image": str(case.image)})
         evaluator.run()
-        seen, tags = evaluator.state.output[0], sequence_of_sidecar(case.image)
-        return judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
+        seen, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
+        tags = sequence_of_tags(sidecar)
+        named = judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
+        return replace(named, broken=tuple(broken))
 
 
 def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> Named:
@@ -120,8 +125,9 @@ def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Cas
             f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({by}). Give the right "
             "series, or --any-sequence to detect all the same."
         )
-    notes = [f"sequence: {named.sequence} ({by})", *([named.warning] if named.warning else [])]
-    return replace(case, contrast=case.contrast or contrast or named.contrast, notes=[*case.notes, *notes])
+    notes = [*case.notes, f"sequence: {named.sequence} ({by})"]
+    contrast = case.contrast or contrast or named.contrast
+    return replace(case, contrast=contrast, notes=notes, warnings=[*case.warnings, *named.remarks])
 
 
 @dataclass(frozen=True)

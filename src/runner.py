@@ -15,11 +15,11 @@ from monai.bundle import ConfigParser
 
 from .bundles import find_bundle as find_bundle
 from .checks import cause_of, is_foreseen
-from .cohorts import Result
 from .data import Case, InputError, check_scan
 from .files import sha256
 from .gate import SequenceGate, check_sequence
 from .report import derivative_path, write_derivative
+from .results import Result
 from .single_run import SingleRun
 
 CONFIG = "configs/inference.json"

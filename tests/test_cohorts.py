@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from geometry import planted_scan
 
-from csvd.cohorts import Result, gather, local_device, own_share, run_each
+from csvd.cohorts import gather, local_device, own_share, run_each
 from csvd.data import Case, InputError
 from csvd.detection import detect
+from csvd.results import Result
 from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")

@@ -4,9 +4,18 @@ import pytest
 from bids import make_awkward, make_bids, save_json, save_noise
 
 from csvd.checks import InputError
-from csvd.data import bids_root, check_scan, find_cases, find_items, is_bids, sequence_of_name, sequence_of_sidecar
+from csvd.data import (
+    bids_root,
+    check_scan,
+    find_cases,
+    find_items,
+    is_bids,
+    read_sidecar,
+    sequence_of_name,
+    sequence_of_tags,
+)
 from csvd.data.bids import bids_scans
-from csvd.data.sidecars import echo_ms, read_sidecar
+from csvd.data.sidecars import echo_ms
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +208,8 @@ def test_nearer_sidecars_and_those_of_more_entities_go_first(tmp_path):
 
 
 def test_tags_that_are_inherited_name_the_sequence(root):
-    assert sequence_of_sidecar(root / "sub-02" / "anat" / "sub-02_acq-x_run-1_T2starw.nii.gz") == "T2*-GRE"
+    tags, _ = read_sidecar(root / "sub-02" / "anat" / "sub-02_acq-x_run-1_T2starw.nii.gz")
+    assert sequence_of_tags(tags) == "T2*-GRE"
 
 
 @pytest.mark.parametrize(

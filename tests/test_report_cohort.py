@@ -33,7 +33,8 @@ def test_good_scan_has_counts_and_quality(rows):
     assert list(rows[0]) == list(PARTICIPANT_COLUMNS)
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
     said = ["5-10", "5-9", "mixed", "registration"]
-    start, end = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"], ["1402.5", "n/a", "1", "thick slices"]
+    start = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"]
+    end = ["1402.5", "n/a", "1", "thick slices"]
     assert list(rows[0].values()) == [*start, *mars, *said, *end]
 
 

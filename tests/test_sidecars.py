@@ -6,7 +6,7 @@ import re
 import pytest
 from bids import save_json, save_noise
 
-from csvd.data import sequence_of_sidecar, sequence_of_tags
+from csvd.data import sequence_of_tags
 from csvd.data.sidecars import echo_ms, read_sidecar
 
 GOOD = {"EchoTime": 0.02, "ScanningSequence": "GR", "MagneticFieldStrength": 3}
@@ -46,7 +46,7 @@ def test_file_that_is_no_json_object_is_left_out_and_named(beside, content, rule
     assert tags == {}
     assert said.startswith(f"sidecar '{image.parent / 'a_swi.json'}' {rule}")
     assert "\n" not in said
-    assert sequence_of_sidecar(image) is None
+    assert sequence_of_tags(read_sidecar(image)[0]) is None
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
@@ -143,8 +143,8 @@ def test_faults_of_one_file_are_one_sentence_and_of_two_files_two(tmp_path):
 
 def test_wrong_values_do_not_change_what_the_others_say(beside):
     for wrong in ({"InversionTime": None}, {"ImageType": None}, {"SequenceName": 3}, {"Modality": ""}):
-        assert sequence_of_sidecar(beside(json.dumps({**GOOD, **wrong}))) == "T2*-GRE"
-    assert sequence_of_sidecar(beside(json.dumps({**GOOD, "EchoTime": 20}))) == "T2*-GRE"
-    assert sequence_of_sidecar(beside(json.dumps({**GOOD, "EchoTime": 4}))) is None
+        assert sequence_of_tags(read_sidecar(beside(json.dumps({**GOOD, **wrong})))[0]) == "T2*-GRE"
+    assert sequence_of_tags(read_sidecar(beside(json.dumps({**GOOD, "EchoTime": 20})))[0]) == "T2*-GRE"
+    assert sequence_of_tags(read_sidecar(beside(json.dumps({**GOOD, "EchoTime": 4})))[0]) is None
     assert sequence_of_tags({**GOOD, "MagneticFieldStrength": "1.5 T", "EchoTime": "0.02"}) == "T2*-GRE"
     assert sequence_of_tags({"ImageType": None, "EchoTime": None, "RepetitionTime": []}) is None

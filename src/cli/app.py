@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from .. import __version__
-from ..names import shown
+from ..names import shown, storable
 from .logs import log_to, log_to_screen
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -94,7 +94,7 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
         return  # with 0: torchrun ends the first process, which has tables to write, when another fails
     failed = [row for row in rows if row["status"] == "failed"]
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        print(storable(json.dumps(rows, ensure_ascii=False)))
     else:
         for row in rows:
             _print_row(row, say, lambda case: page_path(out, case, bids))

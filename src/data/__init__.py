@@ -12,8 +12,8 @@ from .layouts import LAYOUTS, read_layout
 from .phase import find_phase
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
-from .sequence import ReadSequenced, sequence_of_name, sequence_of_sidecar, sequence_of_tags
-from .sidecars import bids_name, bids_root
+from .sequence import ReadSequenced, sequence_of_name, sequence_of_tags
+from .sidecars import bids_name, bids_root, read_sidecar
 from .slicer import not_reviewed, slicer_items
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
@@ -47,10 +47,10 @@ __all__ = [
     "read_age",
     "read_layout",
     "read_sex",
+    "read_sidecar",
     "read_subtype",
     "select_fold",
     "sequence_of_name",
-    "sequence_of_sidecar",
     "sequence_of_tags",
     "settings_digest",
     "slicer_items",

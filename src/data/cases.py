@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
+from ..names import folder_name
 from .bids import BIDS_SUFFIXES, bids_scans, is_bids
 from .datalist import load_datalist
 from .phase import phase_beside
@@ -70,7 +72,7 @@ class Case:
             also: further keys to take over from what is listed, such as "age".
         """
         item: dict[str, Any] = {"image": str(self.image), "case": self.name}
-        item |= {"notes": "\n".join(self.notes), "warnings": "\n".join(self.warnings)}
+        item |= {"notes": _lines(self.notes), "warnings": _lines(self.warnings)}
         if self.subject is not None:
             item["subject"] = self.subject
         if self.mask is not None:
@@ -163,7 +165,7 @@ def _cases_of_folder(folder: Path) -> list[Case]:
 
 
 def _cases_of_bids(root: Path) -> list[Case]:
-    scans = bids_scans(root)
+    scans = bids_scans(root, missing=True)
     if not scans:
         found = sorted({bids_name(path)[1] for path in root.glob("sub-*/**/*.nii*")})
         raise InputError(
@@ -198,13 +200,13 @@ def _cases_of_items(items: Sequence[dict[str, Any]], path: Path) -> list[Case]:
 def _names_of_files(images: Sequence[Path]) -> list[str]:
     """Return a name for each file: its own, after as many of its folders as it takes to tell all apart."""
     parts = [[*image.parent.parts[1:], _name(image)] for image in images]
-    names = ["_".join(part[-1:]) for part in parts]
+    names = [part[-1] for part in parts]
     for depth in range(2, max(map(len, parts), default=0) + 1):
         shared = {name for name, count in Counter(name.casefold() for name in names).items() if count > 1}
         if not shared:
             break
         names = [
-            "_".join(part[-depth:]) if name.casefold() in shared else name
+            folder_name("_".join(part[-depth:])) if name.casefold() in shared else name
             for name, part in zip(names, parts, strict=True)
         ]
     return names
@@ -226,14 +228,14 @@ def _case_of_item(item: dict[str, Any], name: str, path: Path) -> Case:
 def _with_phase(case: Case) -> Case:
     if case.phase is not None or case.dicom:
         return case
-    phase, notes = phase_beside(case.image)
-    return replace(case, phase=phase, notes=[*case.notes, *notes])
+    phase, warnings = phase_beside(case.image)
+    return replace(case, phase=phase, warnings=[*case.warnings, *warnings])
 
 
 def _check_names(cases: list[Case], path: Path) -> None:
     seen: dict[str, Case] = {}
     for case in cases:
-        key = case.name.casefold()  # macOS and Windows would write both into one folder
+        key = unicodedata.normalize("NFC", case.name).casefold()  # macOS and Windows would write both into one folder
         if key in seen:
             raise InputError(
                 f"input '{path}' has two scans named '{case.name}': '{seen[key].image}' and '{case.image}'. "
@@ -242,12 +244,17 @@ def _check_names(cases: list[Case], path: Path) -> None:
         seen[key] = case
 
 
+def _lines(sentences: Sequence[str]) -> str:
+    """Return sentences as lines; names of files, which may hold a line break, on the line of their sentence."""
+    return "\n".join(" ".join(sentence.split()) for sentence in sentences)
+
+
 def _is_nifti(path: Path) -> bool:
     return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def _name(path: Path) -> str:
-    return path.name[: path.name.lower().rindex(".nii")] if _is_nifti(path) else path.name
+    return folder_name(path.name[: path.name.lower().rindex(".nii")] if _is_nifti(path) else path.name)
 
 
 def _listed(names: list[str]) -> str:

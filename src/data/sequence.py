@@ -10,7 +10,7 @@ import torch
 from monai.transforms import Transform
 
 from ..checks import InputError
-from .sidecars import bids_name, bids_root, echo_ms, read_sidecar
+from .sidecars import bids_name, bids_root, echo_ms
 from .tags import checked_tags
 
 LONG_ECHO_MS = 9.0  # at 3 T; from here a gradient echo shows T2* more than T1
@@ -57,12 +57,6 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
         return _spin_echo(te, 1000 * tags.get("RepetitionTime", 0.0))
     late = te * tags.get("MagneticFieldStrength", 3) / 3 >= LONG_ECHO_MS
     return "T2*-GRE" if late and ("GR" in sequence or "EP" in sequence) else None
-
-
-def sequence_of_sidecar(image: Path) -> str | None:
-    """Return :func:`sequence_of_tags` of the JSON files (BIDS) of an image, see :func:`read_sidecar`."""
-    tags, _ = read_sidecar(image)
-    return sequence_of_tags(tags)
 
 
 def sequence_of_name(image: Path) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from ..files import atomic_path
+from ..names import storable
 
 
 class TableWriter(ABC):
@@ -38,4 +39,4 @@ class TableWriter(ABC):
         with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, list(self.rows[0]), delimiter="\t", lineterminator="\n")
             table.writeheader()
-            table.writerows(self.rows)
+            table.writerows({name: storable(str(value)) for name, value in row.items()} for row in self.rows)

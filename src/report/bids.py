@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote_to_bytes
 from .. import __version__
 from ..checks import InputError
 from ..data.sidecars import bids_root
-from ..files import atomic_path, check_output
-from ..names import shown, storable
+from ..files import atomic_path, check_output, write_text
+from ..names import shown
 from .cohort import PARTICIPANT_COLUMNS, write_participants
 from .cohort_page import write_cohort_page
 from .page import LIMITS, RESEARCH_USE
@@ -139,7 +139,7 @@ def write_derivative(folder: Path, record: Mapping[str, Any], out: Path, image: 
     earlier.unlink(missing_ok=True)  # its results are replaced now
     digests = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
     record = {**record, "sha256": digests}
-    _write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")
+    write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")
     _write_lesions(folder / f"{case}_lesions.tsv")
     made = {**_sources(image), "SpatialReference": "orig", "Manual": False}
     told = {name: {"Description": words} for name, words in record["columns"].items() if name != "id"}
@@ -178,8 +178,8 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
         "DatasetLinks": {"raw": raw},
     }
     _write_json(description, out, "/dataset_description.json")
-    _write_text("\n".join(IGNORED) + "\n", out / ".bidsignore")
-    _write_text(README, out / "README.md")
+    write_text("\n".join(IGNORED) + "\n", out / ".bidsignore")
+    write_text(README, out / "README.md")
     write_participants(rows, out / "cohort.tsv")
     told = {name: {"Description": words} for name, words in PARTICIPANT_COLUMNS.items()}
     _write_json(told, out, "/cohort.json")
@@ -201,7 +201,7 @@ def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
         scans[subject] += 1
         failed[subject] += row["status"] != "ok"
     lines = [f"{subject}\t{number}\t{failed[subject]}\n" for subject, number in sorted(scans.items())]
-    _write_text("participant_id\tn_scans\tn_failed\n" + "".join(lines), out / "participants.tsv")
+    write_text("participant_id\tn_scans\tn_failed\n" + "".join(lines), out / "participants.tsv")
     words = {"n_scans": "scans that were worked on", "n_failed": "of them without a result; cohort.tsv has the reasons"}
     told = {name: {"Description": text} for name, text in words.items()}
     _write_json({"Description": "Participants and their scans", **told}, out, "/participants.json")
@@ -239,9 +239,4 @@ def _description(folder: Path) -> dict[str, Any]:
 
 
 def _write_json(content: Mapping[str, Any], place: Path, ending: str) -> None:
-    _write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", Path(f"{place}{ending}"))
-
-
-def _write_text(text: str, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(storable(text), encoding="utf-8")
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", Path(f"{place}{ending}"))

@@ -10,6 +10,7 @@ from typing import Any
 from ..checks import InputError
 from ..files import atomic_path
 from ..mars import MARS
+from ..names import storable
 from ..regions import REGIONS
 from .burden import UNKNOWN, WORDS
 from .quality import quality_flags
@@ -77,7 +78,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Collection[str], pat
         table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n", restval=UNKNOWN)
         table.writeheader()
         for row in rows:
-            table.writerow({name: UNKNOWN if value is None else value for name, value in row.items()})
+            table.writerow({name: UNKNOWN if value is None else storable(str(value)) for name, value in row.items()})
 
 
 def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:

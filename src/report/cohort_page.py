@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..files import atomic_path
+from ..files import write_text
 from .burden import UNKNOWN
 from .burden import WORDS as BURDEN
 from .cohort import PARTICIPANT_COLUMNS, cohort_table
@@ -37,8 +37,7 @@ def write_cohort_page(
     """Write :func:`cohort_page` to ``index.html`` in the folder of the results."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out / "index.html") as temporary:
-        temporary.write_text(cohort_page(rows, out.absolute().name, page_of), encoding="utf-8")
+    write_text(cohort_page(rows, out.absolute().name, page_of), out / "index.html")
 
 
 def cohort_page(rows: Sequence[Row], name: str, page_of: Callable[[str], str] = page_of_case) -> str:

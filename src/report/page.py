@@ -7,7 +7,7 @@ from html import escape
 from math import isnan
 from typing import Any
 
-from ..files import atomic_path
+from ..files import write_text
 from ..regions import REGIONS
 from .lesion_table import COLUMNS, UNKNOWN, Lesion
 from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
@@ -44,8 +44,7 @@ def write_page(
     viewer: bool = True,
 ) -> None:
     """Write :func:`page` to a file."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(page(record, lesions, scene, viewer), encoding="utf-8")
+    write_text(page(record, lesions, scene, viewer), path)
 
 
 def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, viewer: bool = True) -> str:

@@ -15,6 +15,9 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
+from ..files import write_text
+from ..names import folder_name, storable
+
 AFFINE_TOLERANCE = 1e-3
 
 
@@ -81,8 +84,8 @@ class ResultWriter(ABC):
 
 def write_record(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Write the JSON of a case, and return its content as one that reads it gets it."""
-    text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
-    path.write_text(text + "\n", encoding="utf-8")
+    text = storable(json.dumps(record, indent=2, ensure_ascii=False, default=str))
+    write_text(text + "\n", path)
     return json.loads(text)
 
 
@@ -94,7 +97,7 @@ def read_case(
     Image (float32) and mask (bool) are (1, H, W, D); raises a RuntimeError if the result is not on the file's grid.
     """
     scan = cast(nib.Nifti1Image, nib.load(result.meta[ImageMetaKey.FILENAME_OR_OBJ]))
-    case = str(item.get("case", stem_of(str(scan.get_filename()))))
+    case = str(item.get("case", folder_name(stem_of(str(scan.get_filename())))))
     check_grid(result, scan, case)
     mask = item.get("mask")
     mask = None if mask is None else mask.cpu() > 0.5  # resampled back to the file's grid, it has soft edges

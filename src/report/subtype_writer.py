@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from monai.data import MetaTensor
 
-from ..files import atomic_folder, atomic_path
+from ..files import atomic_folder, write_text
 from ..registration import align_to_mni
 from ..transforms import lesion_instances
 from .lesion_table import lesion_table, write_lesions
@@ -54,8 +54,7 @@ class SubtypeWriter(ResultWriter):
             write_lesions(lesions, folder / f"{case}_lesions.tsv")
             scene = make_scene(image, instances, mask, scan.affine, record["contrast"])
             attention, heat = (scene.turned(maps[name]) for name in ("attention", "gradcam"))
-            with atomic_path(folder / f"{case}.html") as path:
-                path.write_text(subtype_page(record, scene, attention.max(axis=(0, 1)), heat), encoding="utf-8")
+            write_text(subtype_page(record, scene, attention.max(axis=(0, 1)), heat), folder / f"{case}.html")
             written = write_record(record, folder / f"{case}.json")
         self.seconds["outputs"] = round(time.perf_counter() - started - self.seconds["regions"], ndigits=2)
         return written
