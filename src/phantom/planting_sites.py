@@ -1,0 +1,106 @@
+"""Where microbleeds are planted: places of the brain by the shares that readers found, on tissue, apart or in clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ..affine import apply_affine
+from ..mars import MARS, mni_mars
+from ..regions import mni_tissue, nearest_voxels
+from ..registration import align_to_mni
+
+PLACES: dict[str, float] = {
+    "white matter": 0.40,
+    "cortex": 0.33,
+    "cerebellum": 0.08,
+    "basal ganglia": 0.08,
+    "thalamus": 0.05,
+    "brainstem": 0.04,
+}
+"""Share of microbleeds in each place, of real patients; they do not sum to 1, and are taken relative to their sum."""
+DEEP = ("internal capsule", "external capsule")
+"""Regions of MARS that count as basal ganglia here."""
+EDGE_MM = 1.5
+"""Distance from the outside of the brain that microbleeds keep."""
+TISSUE = (0.35, 1.35)
+"""Mean within 2 mm over the median of the brain: neither air nor fluid."""
+APART_MM = 6.0
+CLUSTER_MM = (3.5, 9.0)
+
+
+def place_codes(image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
+    """Return the number of the place in :data:`PLACES`, from 1, of each voxel of the brain, (H, W, D) uint8.
+
+    A scan that shows no whole brain is "white matter" everywhere.
+
+    Args:
+        image: (H, W, D).
+        mask: brain, (H, W, D) bool.
+        affine: (4, 4) voxel to RAS mm.
+    """
+    codes = mask.to(torch.uint8)
+    matrix = align_to_mni(image[None], mask[None].to(torch.uint8), affine).matrix
+    if matrix is None:
+        return codes
+    voxels = mask.nonzero()
+    here = nearest_voxels(apply_affine(matrix, apply_affine(affine.double(), voxels)))
+    _, grey, white, _ = (torch.from_numpy(np.asarray(part)) for part in mni_tissue())
+    names, places = list(MARS), list(PLACES)
+    tissue = torch.where(white[here] >= grey[here], places.index("white matter"), places.index("cortex")) + 1
+    mars = mni_mars()[here].long()
+    for place in places[2:]:
+        regions = (place, *DEEP) if place == "basal ganglia" else (place,)
+        for region in regions:
+            tissue[mars == names.index(region) + 1] = places.index(place) + 1
+    codes[tuple(voxels.T)] = tissue.to(torch.uint8)
+    return codes
+
+
+def usable_voxels(image: torch.Tensor, mask: torch.Tensor, spacing_mm: tuple[float, float, float]) -> torch.Tensor:
+    """Return where a microbleed may lie, (H, W, D) bool: on tissue, not at the edge of the brain."""
+    brain, median = mask.numpy(), float(image[mask].median())
+    inside = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1] > EDGE_MM
+    sigma = [1.2 / spacing_mm[0], 1.2 / spacing_mm[1], 0]
+    smooth = ndimage.gaussian_filter(image.numpy().astype(np.float32), sigma) / median
+    good = inside & (smooth > TISSUE[0]) & (smooth < TISSUE[1])
+    return torch.from_numpy(good if good.any() else brain)
+
+
+def draw_sites(
+    places: torch.Tensor,
+    usable: torch.Tensor,
+    spacing_mm: tuple[float, float, float],
+    count: int,
+    rng: np.random.Generator,
+    clustered: float = 0.2,
+) -> list[tuple[np.ndarray, str]]:
+    """Return voxel (3,) and place of up to ``count`` microbleeds; some lie in a cluster with the one before.
+
+    Args:
+        places: from :func:`place_codes`.
+        usable: from :func:`usable_voxels`.
+        spacing_mm: of the voxels.
+        count: how many; fewer where there is no room.
+        rng: source of all randomness.
+        clustered: share that lies 3.5 to 9 mm from the one before.
+    """
+    candidates = {name: np.argwhere(((places == code) & usable).numpy()) for code, name in enumerate(PLACES, 1)}
+    names = [name for name in PLACES if len(candidates[name])]
+    shares = np.array([PLACES[name] for name in names])
+    spacing, found = np.array(spacing_mm), []
+    for _ in range(count):
+        name = names[rng.choice(len(names), p=shares / shares.sum())]
+        sites = candidates[name]
+        if found and rng.random() < clustered:
+            distance = np.linalg.norm((sites - found[-1][0]) * spacing, axis=1)
+            near = sites[(distance > CLUSTER_MM[0]) & (distance < CLUSTER_MM[1])]
+            sites, apart = (near, CLUSTER_MM[0]) if len(near) else (sites, APART_MM)
+        else:
+            apart = APART_MM
+        for site in sites[rng.integers(len(sites), size=20)]:
+            if all(np.linalg.norm((site - other) * spacing) >= apart for other, _ in found):
+                found.append((site, name))
+                break
+    return found
