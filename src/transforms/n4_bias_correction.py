@@ -25,6 +25,8 @@ MAX_NEGATIVE = 0.01
 def itk_log_bias(volume: np.ndarray, mask: np.ndarray, iterations: int) -> np.ndarray:
     """Return ITK's estimate of the logarithm of the bias field, everywhere on the grid of ``volume``.
 
+    ITK's filters that are made from then on in this process have one thread, so that every machine finds the same bits.
+
     Args:
         volume: (H, W, D) float32, above 0.
         mask: (H, W, D) uint8, 1 where the field is fitted.
@@ -34,6 +36,8 @@ def itk_log_bias(volume: np.ndarray, mask: np.ndarray, iterations: int) -> np.nd
     import itk
     from itk.itkN4BiasFieldCorrectionImageFilterPython import itkN4BiasFieldCorrectionImageFilterIF3IUC3IF3 as Filter
 
+    # N4 makes filters of its own, which add up the field in as many parts as there are threads. One is no slower.
+    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
     n4 = Filter.New()
     n4.SetInput(itk.image_view_from_array(volume))
     n4.SetMaskImage(itk.image_view_from_array(mask))
