@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dicom_study import pixels, seen, write_series
+from dicom_study import oblique, pixels, seen, write_series
 from scipy import ndimage
 
 from csvd.data import InputError, convert_dicom
@@ -63,6 +63,17 @@ def test_projection_under_the_series_of_its_scan_is_left(tmp_path):
     scan = chosen(tmp_path / "study", tmp_path)
     np.testing.assert_array_equal(seen(scan.image), pixels(20.0))
     assert {path.name[0] for path in scan.files} == {"s"}
+
+
+def test_swi_that_calls_itself_derived_is_left_where_another_does_not(tmp_path):
+    """Twice the slices, half as thick, and no word of what was done."""
+    twice = np.repeat(projection(), 2, axis=2)
+    halves = {"SliceThickness": 1.5, "SpacingBetweenSlices": 1.5}
+    place = {"ImagePositionPatient": lambda place: [*oblique().point(0, 0, place / 2).round(5)]}
+    derived = ("DERIVED", "PRIMARY", "M", "SWI")
+    write_series(tmp_path / "study" / "a", twice, number=4, types=derived, **halves, **place)
+    write_series(tmp_path / "study" / "b", number=5)
+    assert chosen(tmp_path / "study", tmp_path).folder == tmp_path / "study" / "b"
 
 
 def test_slices_that_overlap_are_left_where_others_do_not(tmp_path):

@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ..checks import InputError
-from .dicom import Converted, NotConverted, choose_phase, choose_scan, convert_all, suitability
+from .conversion import Converted, NotConverted, convert_all
+from .dicom import choose_phase, choose_scan, suitability
 from .dicom_files import is_dicom, read_tags, values_of
 from .series import Series, common_folder, sort_series
 
