@@ -259,7 +259,7 @@ def test_missing_and_unreadable_files_are_named(item, tmp_path):
     with pytest.raises(InputError, match=r"phase '.*none.nii' does not exist"):
         SusceptibilitySignd("candidates", drop_diamagnetic=True)(item)
     (tmp_path / "none.nii").write_text("no image")
-    with pytest.raises(InputError, match=r"phase '.*none.nii' cannot be read"):
+    with pytest.raises(InputError, match=r"phase '.*none.nii' is not NIfTI: its header lacks the mark"):
         SusceptibilitySignd("candidates", drop_diamagnetic=True)(item)
 
 

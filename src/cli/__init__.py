@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import warnings
+from contextlib import suppress
 
 from ..checks import reason
 from ..names import shown
@@ -18,7 +19,8 @@ def main() -> None:
     """Run the command line; exit code 2 when the command cannot run, after one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a screen that cannot show a name must not stop the work
+            with suppress(OSError):  # of a file that cannot be told where it is
+                stream.reconfigure(errors="replace")  # a screen that cannot show a name must not stop the work
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # lifted by --log and --debug
     try:

@@ -174,13 +174,7 @@ def sort(
             continue
         fit = "no" if row.named.contrast is None else f"yes, {row.named.contrast}"
         seen = (row.named.pixels, f"{row.named.probability:.2f}", row.named.tags or "")
-        table.add_row(
-            shown(row.name),
-            row.named.sequence,
-            *seen,
-            fit,
-            shown("; ".join(row.named.remarks)),
-        )
+        table.add_row(shown(row.name), row.named.sequence, *seen, fit, shown("; ".join(row.named.remarks)))
     console.print(table, markup=False)
     console.print("Research use only.")
     raise typer.Exit(int(any(row.named is None for row in rows)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from scipy.io import loadmat
 
 from ..checks import InputError
+from ..nifti import load_nifti
 from .bids import bids_scans
 from .sidecars import bids_name
 from .slicer import slicer_items
@@ -25,7 +26,7 @@ def points_mm(voxels: Iterable[Iterable[float]], image: Path) -> list[list[float
     Raises:
         InputError: a voxel lies outside the scan.
     """
-    scan = cast(nib.Nifti1Image, nib.load(image))
+    scan = load_nifti(image, "scan")
     size = np.array(scan.shape[:3])
     unique = list(dict.fromkeys(tuple(map(float, voxel)) for voxel in voxels))
     index = np.reshape(unique, (-1, 3)) - 1

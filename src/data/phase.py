@@ -2,13 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import cast
 
 import nibabel as nib
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
-from ..checks import corners_apart
+from ..checks import InputError, corners_apart
+from ..nifti import load_nifti
 
 
 def find_phase(image: str | os.PathLike[str]) -> Path | None:
@@ -54,6 +52,6 @@ def phase_beside(image: str | os.PathLike[str]) -> tuple[Path | None, list[str]]
 
 def _loaded(path: str | os.PathLike[str]) -> nib.Nifti1Image | None:
     try:
-        return cast(nib.Nifti1Image, nib.load(path))
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError):
+        return load_nifti(path)
+    except InputError:
         return None

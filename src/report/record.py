@@ -91,7 +91,7 @@ def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[st
     return {
         "file": Path(str(scan.get_filename())).name,
         "shape": list(scan.shape),
-        "voxel_mm": [round(float(size), ndigits=4) for size in scan.header.get_zooms()[:3]],
+        "voxel_mm": [round(float(size), ndigits=4) for size in nib.affines.voxel_sizes(scan.affine)],
         "axes": "".join(nib.aff2axcodes(scan.affine)),
         **known,
     }

@@ -17,6 +17,7 @@ from monai.utils import ImageMetaKey
 
 from ..files import write_text
 from ..names import folder_name, storable
+from ..nifti import load_nifti
 
 AFFINE_TOLERANCE = 1e-3
 
@@ -96,7 +97,7 @@ def read_case(
 
     Image (float32) and mask (bool) are (1, H, W, D); raises a RuntimeError if the result is not on the file's grid.
     """
-    scan = cast(nib.Nifti1Image, nib.load(result.meta[ImageMetaKey.FILENAME_OR_OBJ]))
+    scan = load_nifti(result.meta[ImageMetaKey.FILENAME_OR_OBJ])
     case = str(item.get("case", folder_name(stem_of(str(scan.get_filename())))))
     check_grid(result, scan, case)
     mask = item.get("mask")
@@ -127,11 +128,14 @@ def read_volume(scan: nib.Nifti1Image, pred: MetaTensor) -> torch.Tensor:
 
 def save_map(values: MetaTensor, dtype: type, scan: nib.Nifti1Image, path: Path, description: str) -> None:
     """Save (1, H, W, D) with the geometry of the file, and none of its texts, which may name a person."""
-    header = scan.header.copy()
+    own = load_nifti(str(scan.get_filename()), in_mm=False)
+    header = own.header.copy()
     header.extensions.clear()
     header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     header.set_intent("none")
-    header["descrip"], header["aux_file"], header["db_name"] = description, "", ""
+    texts = {"descrip": description, "aux_file": "", "db_name": ""}
+    for field in texts.keys() & header.keys():  # NIfTI-2 has no db_name
+        header[field] = texts[field]
     header["cal_min"], header["cal_max"] = 0, 0
-    nib.save(scan.__class__(values[0].numpy().astype(dtype), scan.affine, header), path)
+    nib.save(own.__class__(values[0].numpy().astype(dtype), own.affine, header), path)

@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 from pathlib import Path
-from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +11,7 @@ from monai.data import MetaTensor
 from monai.utils import ImageMetaKey
 
 from ..checks import InputError, corners_apart
+from ..nifti import load_nifti
 
 KINDS = ("phase", "qsm")
 QSM_NAMES = ("qsm", "chi", "chimap")  # last words, after an underscore, of the names of susceptibility maps
@@ -61,15 +60,8 @@ def load_phase(path: str | None, scan: MetaTensor) -> tuple[torch.Tensor, str, s
     stem = file.name.lower().removesuffix(".gz").removesuffix(".nii")
     kind = "qsm" if path is None or stem.rpartition("_")[2] in QSM_NAMES else "phase"
     name = f"{kind} '{file}'"
-    if file.is_symlink() and not file.exists():
-        raise InputError(
-            f"{name} is a link to '{os.readlink(file)}', which is not here. Get its content first: "
-            f"`datalad get '{file}'`, or `git annex get`."
-        )
-    if not file.is_file():
-        raise InputError(f"{name} does not exist: check the path.")
     try:
-        image = cast(nib.Nifti1Image, nib.load(file))
+        image = load_nifti(file, kind)
         _check_grid(name, image, scan, own)
         values = np.array(image.dataobj[_volume(image, scan)], dtype=np.float32)  # a copy: the file's may be read-only
     except (nib.filebasedimages.ImageFileError, EOFError, OSError, TypeError) as error:
