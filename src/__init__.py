@@ -21,8 +21,13 @@ def require(version: str) -> None:
         )
 
 
-def _complete_user() -> None:
-    """Give a user id that no file lists, as of ``docker run --user``, a name and a home: MONAI and matplotlib ask."""
+def _prepare_process() -> None:
+    """Set what libraries read once, when they are loaded.
+
+    A user id that no file lists, as of ``docker run --user``, gets a name and a home, for which MONAI and matplotlib
+    ask. MKL adds up in one order with any number of threads, so that fully connected layers give the same bits.
+    """
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
     try:
         getpass.getuser()
     except (KeyError, OSError):
@@ -33,4 +38,4 @@ def _complete_user() -> None:
         os.environ["HOME"] = os.sep  # as Docker has it
 
 
-_complete_user()
+_prepare_process()
