@@ -289,13 +289,8 @@ def sorted_studies(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]
     """Yield what ``csvd sort`` calls the projections of script 16."""
     for study in sorted(cases.inputs("16").iterdir()):
         for row in sort_study(study, cases.bundle):
-            projection = row.name.startswith("minip")
-            taken = row.named is not None and row.named.contrast is not None
-            yield (
-                f"{study.name}: {row.name}",
-                not (projection and taken),
-                row.named.sequence if row.named else row.reason,
-            )
+            told = "; ".join(row.named.remarks) if row.named else row.reason
+            yield f"{study.name}: {row.name}", row.name.startswith("minip") == ("derived image" in told), told
 
 
 def _truth(base: Path) -> list[str]:

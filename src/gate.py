@@ -13,7 +13,10 @@ from monai.bundle import ConfigParser
 from tqdm import tqdm
 
 from .checks import InputError, is_foreseen, reason
-from .data import Case, check_scan, convert_dicom, is_dicom_folder, read_sidecar, sequence_of_name, sequence_of_tags
+from .data import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_tags
+from .data.conversion import convert_all
+from .data.dicom_files import is_dicom
+from .data.series import sort_series
 from .sequences import CONTRASTS, GROUPS
 from .single_run import SingleRun
 from .transforms.name_sequence import UNSURE
@@ -36,7 +39,7 @@ class Named:
         tags: what the DICOM tags or the BIDS name say, if they do.
         warning: how tags and pixels disagree, or why nothing is sure; empty when all is well.
         by: which of the two ``tags`` comes from, in words.
-        broken: what is wrong with its JSON files, one sentence each.
+        told: what else the user must know of it, one sentence each: of its JSON files, of how it was made.
     """
 
     sequence: str
@@ -47,12 +50,12 @@ class Named:
     tags: str | None
     warning: str = ""
     by: str = "DICOM tags"
-    broken: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> list[str]:
         """What the user must be told of it, one sentence each."""
-        return [*self.broken, *([self.warning] if self.warning else [])]
+        return [*self.told, *([self.warning] if self.warning else [])]
 
 
 class SequenceGate:
@@ -83,7 +86,7 @@ class SequenceGate:
         seen, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
         tags = sequence_of_tags(sidecar)
         named = judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
-        return replace(named, broken=tuple(broken))
+        return replace(named, told=tuple(broken))
 
 
 def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> Named:
@@ -159,15 +162,16 @@ def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
     if isinstance(case, Sorted):
         return case
     try:
-        check_scan(case.image)
-        return Sorted(case.name, gate(case))
+        told = (*case.warnings, *check_scan(case.image).warnings)
+        named = gate(case)
+        return Sorted(case.name, replace(named, told=(*told, *named.told)))
     except Exception as error:  # whatever is wrong with one series must not stop the others
         logger.error("%s failed: %s", case.name, reason(error), exc_info=None if is_foreseen(error) else error)
         return Sorted(case.name, None, reason(error))
 
 
 def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
-    """Yield the series under a folder; a row with the reason in place of a DICOM folder that holds no image.
+    """Yield the series under a folder; a row with the reason in place of a DICOM series that cannot be read.
 
     Args:
         root: the folder; hidden ones below it are left out.
@@ -181,12 +185,18 @@ def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
         for path in sorted(folder.iterdir()):
             if path.name.lower().endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
                 yield Case(str(place / path.name), path)
-        if is_dicom_folder(folder):
-            try:
-                converted = convert_dicom(folder, workdir)
-            except InputError as error:
-                yield Sorted(str(place), None, str(error))
-                continue
-            for one in converted:
-                echo = f", TE {one.echo_ms:.3g} ms" if one.echo_ms else ""
-                yield Case(f"{place} series {one.series}{echo}", one.image)
+        yield from _dicom_series(folder, str(place), workdir)
+
+
+def _dicom_series(folder: Path, place: str, workdir: Path) -> Iterator[Case | Sorted]:
+    """Yield the DICOM series right inside a folder."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
+    scans, failed = convert_all(sort_series(files)[0], workdir)
+    for one in failed:
+        yield Sorted(f"{place} series {one.scan.series}", None, str(one.error))
+    for scan in scans:
+        echo = f", TE {scan.echo_ms:.3g} ms" if scan.echo_ms else ""
+        derived = [f"it is a derived image ({scan.derivation}), no original"] if scan.derivation else []
+        yield Case(f"{place} series {scan.series}{echo}", scan.image, warnings=[*derived, *scan.warnings])
+    if files and not scans and not failed:
+        yield Sorted(place, None, f"DICOM folder '{folder}' must hold images, none of them can be read. Check it.")

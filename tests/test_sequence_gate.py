@@ -216,7 +216,7 @@ def test_series_are_found_in_subfolders(save_scan, tmp_path):
     found = list(find_series(tmp_path / "study", tmp_path))
     assert [one.name for one in found] == ["b.nii", "T1/a.nii.gz", "dicom"]
     assert isinstance(found[2], Sorted)
-    assert "must hold DICOM images, it holds none that can be read" in found[2].reason
+    assert "must hold images, none of them can be read" in found[2].reason
 
 
 def test_folders_without_series_are_refused(tmp_path):

@@ -10,6 +10,7 @@ import torch
 from monai.transforms import Transform
 
 from ..checks import InputError
+from .image_kinds import is_swi
 from .sidecars import bids_name, bids_root, echo_ms
 from .tags import checked_tags
 
@@ -49,7 +50,7 @@ def sequence_of_tags(tags: Mapping[str, Any]) -> str | None:
         return "QSM"
     if types & MAPS or "DWI" in sequence or (spin and "EP" in sequence):
         return "DWI"
-    if "SWI" in types or "SWI" in text:
+    if is_swi(types, text):
         return "SWI"
     if "IR" in sequence and te:
         return ("FLAIR" if ti > 1500 else "T1") if te > 50 or ti < 1500 else None
