@@ -20,6 +20,11 @@ def storable(text: str) -> str:
     return NOT_UTF8.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def with_source(text: str, temporary: str, source: str) -> str:
+    """Return a text that names what the user gave, ``source``, in place of files in a temporary folder."""
+    return re.sub(re.escape(temporary) + r"[^'\s]*", lambda match: source, text)
+
+
 def folder_name(text: str) -> str:
     """Return a name for the folder of a result, which screens, tables and JSON can hold too.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from .checks import cause_of, is_foreseen
 from .data import Case, InputError, check_scan
 from .files import sha256
 from .gate import SequenceGate, check_sequence
+from .names import with_source
 from .report import derivative_path, write_derivative
 from .results import Result
 from .single_run import SingleRun
@@ -66,22 +67,20 @@ class BundleRunner:
                 refuses its sequence, or DICOM objects cannot be written for it.
         """
         with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-            scan = case.converted(Path(workdir))
-            named = partial(_with_name_of_user, scan=scan, case=case)
             try:
-                return self._run(replace(scan, warnings=[*map(named, scan.warnings)]), case, named)
+                return self._run(case.converted(Path(workdir)), case, workdir)
             except Exception as error:
-                if case.dicom and is_foreseen(error):
-                    raise InputError(named(str(cause_of(error)))) from error
+                if is_foreseen(error):
+                    raise InputError(with_source(str(cause_of(error)), workdir, str(case.image))) from error
                 raise
 
-    def _run(self, scan: Case, case: Case, named: Callable[[str], str]) -> Result:
+    def _run(self, scan: Case, case: Case, workdir: str) -> Result:
         info = check_scan(scan.image, scan.mask)
-        notes, warnings = [*scan.notes, *map(named, info.notes)], [*scan.warnings, *map(named, info.warnings)]
-        scan = replace(scan, notes=notes, warnings=warnings)
+        scan = replace(scan, notes=[*scan.notes, *info.notes], warnings=[*scan.warnings, *info.warnings])
         if self.gate is not None:
             scan = check_sequence(scan, self.gate(scan), self.contrast)
-        evaluator = self.single_run({**scan.item(self.also), "source_sha256": fingerprint(case, self.also)})
+        known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
+        evaluator = self.single_run({**scan.item(self.also), **known})
         writer = self.single_run.parser.get_parsed_content(WRITER)
         if self.dicom:
             from .report.dicom import find_source, write_dicom
@@ -92,11 +91,6 @@ class BundleRunner:
         if self.derivative is not None:
             record = write_derivative(writer.output_dir / scan.name, record, self.derivative, scan.image)
         return Result(record, writer.seconds)
-
-
-def _with_name_of_user(text: str, scan: Case, case: Case) -> str:
-    """Return a text that names what the user gave in place of the temporary file that was made of it."""
-    return text.replace(str(scan.image), str(case.image))
 
 
 def taken_over(config: ConfigParser) -> Collection[str]:

@@ -1,7 +1,8 @@
 """Detection in a folder of DICOM studies: each study gets its result or its reason."""
 
+import numpy as np
 import pytest
-from dicom_study import oblique, write_classic, write_series
+from dicom_study import oblique, pixels, write_classic, write_series
 
 from csvd.detection import detect
 from csvd.runner import find_bundle
@@ -43,3 +44,17 @@ def test_dicom_objects_are_added_to_results_that_are_there(people):
     assert [row["status"] for row in rows] == ["ok", "failed"]
     assert (results / "first_sr.dcm").exists()
     assert (results / "first.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_reason_and_warnings_name_the_folder_of_the_user(tmp_path, place):
+    """A study of constant images beside two that are well, converted into temporary files that are gone."""
+    names = {"first": "a", "middle": "c", "last": "e"}
+    for number, name in enumerate((names[place], "b", "d")):
+        volume = np.full_like(pixels(20.0), 300) if number == 0 else None
+        write_series(tmp_path / "studies" / name, volume, StudyInstanceUID=f"1.2.{number}")
+    rows = detect(tmp_path / "studies", tmp_path / "out", BUNDLE, any_sequence=True)
+    assert [row["case"] for row in rows if row["status"] == "failed"] == [names[place]]
+    told = [text for row in rows for text in (row.get("reason"), *row.get("warnings", ())) if text]
+    assert any(text.startswith(f"scan '{tmp_path / 'studies'}' must not be constant") for text in told)
+    assert not [text for text in told if "csvd-" in text]

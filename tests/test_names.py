@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from csvd.names import LONGEST_BYTES, folder_name, shown, storable
+from csvd.names import LONGEST_BYTES, folder_name, shown, storable, with_source
 
 LATIN_1 = os.fsdecode(b"M\xfcller_swi")
 KEPT = ["sub-01_swi", "a b 'c' \"d\"", "[bold]x[red]", "-dash", "dot.", "<b>&amp;", "e\u0301 \u4e2d", "Müller"]
@@ -51,3 +51,9 @@ def test_long_names_leave_room_for_the_endings_of_files(name, tmp_path):
 
 def test_texts_keep_their_lines_and_tabs():
     assert storable(f"a\tb\n{LATIN_1}\n") == "a\tb\nM\ufffdller_swi\n"
+
+
+def test_temporary_files_are_called_what_the_user_gave():
+    text = "image '/tmp/csvd-a/b/1.nii' and '/tmp/csvd-a/2.nii' must be finite; '/tmp/other' is"
+    said = with_source(text, "/tmp/csvd-a", "my\\1 study")
+    assert said == "image 'my\\1 study' and 'my\\1 study' must be finite; '/tmp/other' is"

@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 from .. import __version__
 from ..files import sha256
+from ..names import with_source
 from ..registration import Alignment
 from ..transforms import Susceptibility
 from .burden import burden
@@ -45,6 +46,10 @@ def case_record(
     of_steps = [warning for meta in metas for warning in meta.get("warnings") or []]  # batching makes None of []
     of_result = [*_warnings(quality["mask_volume_ml"]), *([alignment.warning] if alignment.warning else [])]
     counts = count_lesions(lesions)
+
+    def of_user(text: str) -> str:
+        return with_source(text, item["temporary"], item["source"]) if "temporary" in item else text
+
     return {
         "case": case,
         "subject": item.get("subject"),
@@ -53,8 +58,8 @@ def case_record(
         "mars": count_mars(lesions),
         "burden": burden(counts),
         "regions": {"method": alignment.method, "overlap": alignment.overlap},
-        "warnings": list(dict.fromkeys([*_lines(item, "warnings"), *of_steps, *of_result])),
-        "notes": _lines(item, "notes"),
+        "warnings": list(dict.fromkeys(of_user(text) for text in (*_lines(item, "warnings"), *of_steps, *of_result))),
+        "notes": [of_user(text) for text in _lines(item, "notes")],
         "input": _input(scan, metas),
         "quality": quality,
         "phase": _phase(item.get("susceptibility")),
