@@ -1,4 +1,6 @@
 import math
+import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,7 +95,7 @@ def test_no_shape_takes_more_than_all_of_a_voxel(draw):
     shapes = [vessel_coverage(draw(draws, torch.zeros(30, 3)), many)]
     shapes.append(soft_coverage(draws, torch.zeros(30, 3), torch.full((30,), 2.0), many))
     shapes.append(dot_coverage(draw_dots(draws, torch.zeros(30, 3), torch.full((30,), 2.0)), many)[0])
-    assert all(0 <= shape.min() and shape.max() <= 1 + 1e-6 for shape in shapes)
+    assert all(shape.min() >= 0 and shape.max() <= 1 + 1e-6 for shape in shapes)
 
 
 def batch(kinds, thin=False, seed=0):
@@ -135,8 +137,6 @@ def test_slices_of_thin_scans_are_means_over_three_millimetres():
 
 
 def test_a_core_plants_hundreds_of_patches_a_second():
-    import time
-
     kinds = ([Kind.MICROBLEED] * 4 + [Kind.NOTHING] * 4 + [Kind.VESSEL, Kind.NUCLEUS]) * 10
     batch(kinds)
     times = []
@@ -149,7 +149,9 @@ def test_a_core_plants_hundreds_of_patches_a_second():
 
 def test_a_dipole_is_positive_at_its_poles_and_negative_at_its_equator():
     points = torch.tensor([[0.0, 0, 2], [2.0, 0, 0], [0, 2.0, 0], [0, 0, 4.0], [0, 0, 0]])
-    phase = dipole_phase(points, torch.zeros(3), radius_mm=2 - 1e-4, radians=1.0, b0_direction=torch.tensor([0, 0, 1.0]))
+    phase = dipole_phase(
+        points, torch.zeros(3), radius_mm=2 - 1e-4, radians=1.0, b0_direction=torch.tensor([0, 0, 1.0])
+    )
     torch.testing.assert_close(phase, torch.tensor([1, -0.5, -0.5, 0.125, 0]), atol=1e-3, rtol=0)
 
 
@@ -215,7 +217,9 @@ def test_a_scan_without_phase_has_no_calcification():
 
 
 def test_places_are_drawn_by_the_shares_of_real_patients():
-    places = torch.arange(1, len(PLACES) + 1, dtype=torch.uint8).repeat_interleave(100)[:, None, None].expand(-1, 60, 60)
+    places = (
+        torch.arange(1, len(PLACES) + 1, dtype=torch.uint8).repeat_interleave(100)[:, None, None].expand(-1, 60, 60)
+    )
     usable = torch.ones(places.shape, dtype=torch.bool)
     found = draw_sites(places, usable, (1.0, 1.0, 1.0), 600, np.random.default_rng(0), clustered=0)
     total = sum(PLACES.values())
@@ -229,7 +233,7 @@ def test_microbleeds_lie_apart_and_clusters_close():
     usable = torch.ones(places.shape, dtype=torch.bool)
     apart = [v for v, _ in draw_sites(places, usable, (1, 1, 1), 20, np.random.default_rng(0), clustered=0)]
     close = [v for v, _ in draw_sites(places, usable, (1, 1, 1), 20, np.random.default_rng(0), clustered=1)]
-    steps = [np.linalg.norm(a - b) for a, b in zip(close, close[1:], strict=False)]
+    steps = [np.linalg.norm(a - b) for a, b in pairwise(close)]
     assert min(np.linalg.norm(a - b) for k, a in enumerate(apart) for b in apart[:k]) >= 6
     assert 3.5 < np.median(steps) < 9
 

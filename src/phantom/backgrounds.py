@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -79,9 +79,9 @@ def read_volume(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     Raises:
         InputError: the image is no volume, or its values are not finite.
     """
-    image = nib.load(path)
+    image = cast(nib.Nifti1Image, nib.load(path))
     volume = np.asarray(image.dataobj, dtype=np.float32)
-    volume = volume.reshape(volume.shape[:3] + (-1,))[..., -1] if volume.ndim >= 3 else volume
+    volume = volume.reshape(*volume.shape[:3], -1)[..., -1] if volume.ndim >= 3 else volume
     if volume.ndim != 3 or min(volume.shape) < 3:
         raise InputError(f"cannot plant into '{path}': its shape is {image.shape}, it needs three slices or more.")
     if not np.isfinite(volume).all():
@@ -142,13 +142,7 @@ def write_planted_cohort(
 
 
 def _write_subject(
-    background: Background,
-    out: Path,
-    seed: int,
-    index: int,
-    find_brain: FindBrain,
-    lesions: float,
-    mimics: int,
+    background: Background, out: Path, seed: int, index: int, find_brain: FindBrain, lesions: float, mimics: int
 ) -> dict[str, Any]:
     """Plant into one scan and write it; return its row of ``participants.tsv``, and whether it has a phase."""
     name = f"sub-{index + 1:03d}"

@@ -20,7 +20,7 @@ OPERATORS = 96  # blurs to choose from
 def turn(patches: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Mirror patches (N, C, 64, 64) and turn some of them, and return their middle, (N, C, 56, 56)."""
     n = len(patches)
-    quarter = draws.among(1, 8).item()
+    quarter = int(draws.among(1, 8))
     patches = patches.flip(-1) if quarter & 1 else patches
     patches = patches.flip(-2) if quarter & 2 else patches
     patches = patches.transpose(-1, -2) if quarter & 4 else patches
@@ -89,7 +89,9 @@ def strip(patches: torch.Tensor, draws: Draws, clear_mm: torch.Tensor) -> torch.
     angle = draws.uniform(count, 0, 2 * math.pi).view(-1, 1, 1)
     out, side = rows * angle.sin() + columns * angle.cos(), rows * angle.cos() - columns * angle.sin()
     bent = out + 0.02 * draws.normal(count).view(-1, 1, 1) * side.square()
-    edge = (draws.uniform(count, 3, 13) + clear_mm[some])[:, None] + draws.uniform(count * slices, -2, 2).view(count, -1)
+    edge = (draws.uniform(count, 3, 13) + clear_mm[some])[:, None] + draws.uniform(count * slices, -2, 2).view(
+        count, -1
+    )
     patches[some] = patches[some] * (bent[:, None] < edge[..., None, None])
     return patches
 
@@ -143,9 +145,10 @@ def degrade(patches: torch.Tensor, draws: Draws, noise_share: torch.Tensor) -> t
     operators, factors = blurs()
     chosen = draws.among(n, OPERATORS)
     level = 0.072 * draws.uniform(n).square()
-    noisy = patches + draws.normal(*patches.shape) * (level * factors[chosen])[:, None, None, None] * noise_share[
-        ..., None, None
-    ]
+    noisy = (
+        patches
+        + draws.normal(*patches.shape) * (level * factors[chosen])[:, None, None, None] * noise_share[..., None, None]
+    )
     operator = operators[chosen]
     lines = torch.bmm(operator, noisy.transpose(1, 2).reshape(n, DRAWN, -1)).view(n, DRAWN, slices, DRAWN)
     return torch.bmm(lines.reshape(n, -1, DRAWN), operator.mT).view(n, DRAWN, slices, DRAWN).transpose(1, 2).abs()

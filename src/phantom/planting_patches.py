@@ -136,7 +136,9 @@ def _draw_dots(
     cover, distance = dot_coverage(dots, raster)
     core = torch.where(draws.chance(n, hollow) & (dots.radius_mm > 0.9), draws.uniform(n, 0.3, 1.1), torch.zeros(n))
     cover = cover * (1 - core.view(-1, 1, 1) * (-(distance / 0.45).square()).clamp(min=LOWEST).exp())[:, None]
-    strength = torch.where(draws.chance(n, rims), draws.uniform(n, -0.1, 0.4), torch.zeros(n)) if rims else torch.zeros(n)
+    strength = (
+        torch.where(draws.chance(n, rims), draws.uniform(n, -0.1, 0.4), torch.zeros(n)) if rims else torch.zeros(n)
+    )
     beyond = (distance - 1) * dots.radius_mm.view(-1, 1, 1) - draws.uniform(n, 0.3, 0.9).view(-1, 1, 1)
     ring = strength.view(-1, 1, 1) * (-(beyond / 0.4).square()).clamp(min=LOWEST).exp()
     rim = ring[:, None] * cover.amax((2, 3), keepdim=True)

@@ -234,7 +234,12 @@ class _Planter:
         )
         z_mm = (torch.arange(box[2].start, box[2].stop) - int(voxel[2])) * self.spacing[2]
         origin = int(voxel[2]) - box[2].start
-        return box, Raster(rows, columns, z_mm[None], torch.full_like(z_mm, self.spacing[2])[None], origin), factor, origin  # type: ignore[return-value]
+        return (
+            box,
+            Raster(rows, columns, z_mm[None], torch.full_like(z_mm, self.spacing[2])[None], origin),
+            factor,
+            origin,
+        )  # type: ignore[return-value]
 
 
 def _averaged(cover: torch.Tensor, factor: tuple[int, int]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Where microbleeds are planted: places of the brain by the shares that readers found, on tissue, apart or in clusters."""
+"""Where microbleeds are planted: on tissue, in places of the brain by the shares of patients, apart or in clusters."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def draw_sites(
     candidates = {name: np.argwhere(((places == code) & usable).numpy()) for code, name in enumerate(PLACES, 1)}
     names = [name for name in PLACES if len(candidates[name])]
     shares = np.array([PLACES[name] for name in names])
-    spacing, found = np.array(spacing_mm), []
+    spacing = np.array(spacing_mm)
+    found: list[tuple[np.ndarray, str]] = []
     for _ in range(count):
         name = names[rng.choice(len(names), p=shares / shares.sum())]
         sites = candidates[name]

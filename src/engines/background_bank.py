@@ -1,0 +1,142 @@
+"""Scans from which patches are cut at random for training: on disk, at 0.45 mm in plane, mapped into memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn.functional import interpolate
+
+from ..inferers.dot_candidates import find_dark_dots
+from ..transforms.slice_context import THICK_MM, context_slices, fine_grid, to_fine
+
+REACH = 36
+"""Voxels by which the slices are extended at each side."""
+SIZE = 64
+CLEAR_MM = 4.0
+"""Distance from a marked microbleed within which a dark dot is no negative."""
+DARKEST = 0.25
+
+
+@dataclass
+class Background:
+    """One scan of the bank; points are (row, column, slice) of the fine grid.
+
+    Args:
+        name: of the file.
+        slices: (D, H + 72, W + 72) float16, brain median 1, edges repeated.
+        brain: the same grid, bool.
+        spacing_mm: between slices.
+        dots: dark dots that are no microbleed, (N, 3).
+        inside: points in the brain, (M, 3).
+        lesions: points of own microbleeds and the number of each, (L, 4).
+    """
+
+    name: str
+    slices: np.ndarray
+    brain: np.ndarray
+    spacing_mm: float
+    dots: np.ndarray
+    inside: np.ndarray
+    lesions: np.ndarray
+
+    @property
+    def thin(self) -> bool:
+        """Whether the outer slices of a patch are means."""
+        return self.spacing_mm < THICK_MM
+
+    def cut(self, point: np.ndarray, stripped: bool) -> np.ndarray:
+        """Return the patch (5, 64, 64) float16 around a point, 0 outside the brain when ``stripped``."""
+        row, column, index = (int(value) for value in point)
+        first = REACH - SIZE // 2
+        window = np.s_[row + first : row + first + SIZE, column + first : column + first + SIZE]
+        patch = np.empty((5, SIZE, SIZE), np.float16)
+        for channel, chosen in enumerate(context_slices(index, len(self.slices), self.spacing_mm)):
+            planes = [self.slices[(k, *window)] for k in chosen]
+            if stripped:
+                planes = [np.where(self.brain[(k, *window)], p, 0) for k, p in zip(chosen, planes, strict=True)]
+            patch[channel] = planes[0] if len(planes) == 1 else np.mean(planes, axis=0, dtype=np.float32)
+        return patch
+
+
+def write_background(
+    folder: Path,
+    name: str,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    spacing_mm: tuple[float, float, float],
+    label: torch.Tensor | None,
+    seed: int,
+    most: int = 1500,
+    inside: int = 20000,
+) -> None:
+    """Write a scan into a bank.
+
+    Args:
+        folder: of the bank.
+        name: of the scan.
+        image: (H, W, D) float32, slices along the last axis, microbleeds dark.
+        mask: brain, (H, W, D) bool.
+        spacing_mm: of the voxels.
+        label: own microbleeds, (H, W, D) integers, if there are any.
+        seed: of the points in the brain.
+        most: dark dots at most.
+        inside: points in the brain that are kept.
+    """
+    rng = np.random.default_rng(seed)
+    image = image / image[mask].median()
+    dots = find_dark_dots(image, mask, spacing_mm, threshold=0.05, most=most).points
+    lesions = np.zeros((0, 4), np.int32)
+    clear = mask.numpy()
+    if label is not None and label.any():
+        away = ndimage.distance_transform_edt(label.numpy() == 0, sampling=spacing_mm)
+        dots = dots[torch.from_numpy(away)[tuple(dots.T)] > CLEAR_MM]
+        clear = clear & (away > CLEAR_MM + 1)
+        lesions = _lesion_points(image.numpy(), label.numpy(), float(image[mask].median()))
+    core = ndimage.binary_erosion(clear, iterations=max(1, int(2 / spacing_mm[0])))
+    places = np.argwhere(core if core.sum() > 1000 else clear)
+    places = places[rng.choice(len(places), inside)]
+    fine = fine_grid(image, spacing_mm[:2]).permute(2, 0, 1).numpy()
+    brain = interpolate(mask.permute(2, 0, 1)[None].float(), size=fine.shape[1:])[0].numpy() > 0.5
+    target = folder / name
+    target.mkdir(parents=True, exist_ok=True)
+    sizes = (image.shape, fine.shape[1:])
+    margin = ((0, 0), (REACH, REACH), (REACH, REACH))
+    np.save(target / "slices.npy", np.pad(np.clip(fine, 0, 8), margin, mode="edge").astype(np.float16))
+    np.save(target / "brain.npy", np.pad(brain, margin))
+    on_fine = [to_fine(torch.as_tensor(p[:, :3]), *sizes).numpy() for p in (dots, places, lesions)]
+    size = np.array(fine.shape[1:])
+    for points in on_fine:
+        points[:, :2] = points[:, :2].clip(0, size - 1)
+    np.savez(
+        target / "points.npz", dots=on_fine[0], inside=on_fine[1], lesions=np.c_[on_fine[2], lesions[:, 3:]].astype(int)
+    )
+    (target / "scan.json").write_text(json.dumps({"spacing_mm": list(spacing_mm)}))
+
+
+def _lesion_points(image: np.ndarray, label: np.ndarray, tissue: float) -> np.ndarray:
+    """Return the middle of each microbleed in each slice where it is nearly as dark as in its darkest, (L, 4)."""
+    parts, _ = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    rows = []
+    for number, box in enumerate(ndimage.find_objects(parts), start=1):
+        voxels = np.argwhere(parts[box] == number) + [side.start for side in box]
+        values = image[tuple(voxels.T)]
+        for index in np.unique(voxels[:, 2]):
+            here = voxels[:, 2] == index
+            if values[here].min() <= values.min() + DARKEST * max(tissue - values.min(), 0):
+                rows.append([*voxels[here][:, :2].mean(0).round(), index, number])
+    return np.array(rows, np.int32).reshape(-1, 4)
+
+
+def read_background(folder: Path) -> Background:
+    """Return a scan of the bank, its slices mapped into memory."""
+    points = np.load(folder / "points.npz")
+    spacing = json.loads((folder / "scan.json").read_text())["spacing_mm"]
+    slices, brain = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("slices", "brain"))
+    return Background(
+        folder.name, slices, brain, float(spacing[2]), points["dots"], points["inside"], points["lesions"]
+    )

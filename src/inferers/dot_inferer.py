@@ -1,0 +1,95 @@
+"""The detector of dark dots as MONAI's evaluator calls it: maps of a scan, from its image and its brain mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from monai.utils import convert_to_dst_type, convert_to_tensor
+
+from ..checks import check_between
+from ..networks.dot_ensemble import DotEnsemble
+from ..planes import slice_axis
+from ..transforms.grow_lesions import grow_lesions
+from ..transforms.window_maximum import window_maximum
+from .dot_detector import Detections, DotDetector
+
+LOWEST = 0.01
+"""Probability from which a candidate is drawn; below it there are a thousand a scan."""
+
+
+class DotInferer(Inferer):
+    """Maps (B, 2, H, W, D) of scans (B, 2, H, W, D) whose channels are image and mask, in any orientation.
+
+    The image comes from :class:`csvd.transforms.DarkContrastd`. The first channel of the result is the response of the
+    Hessian, scaled to 0..1, the second the probability that a candidate is a microbleed: one value in all voxels of a
+    candidate, 0 outside. No candidate touches another, so that connected components tell them apart.
+
+    Args:
+        detector: finds and judges candidates; :class:`DotDetector` by default.
+        lowest: probability from which a candidate is drawn.
+
+    Raises:
+        ValueError: ``lowest`` lies outside [0, 1].
+    """
+
+    def __init__(self, detector: DotDetector | None = None, lowest: float = LOWEST) -> None:
+        super().__init__()
+        check_between("lowest", lowest, 0, 1)
+        self.detector = detector or DotDetector()
+        self.lowest = lowest
+
+    def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the maps of a batch, on the device of the inputs."""
+        affines = _affines(inputs)
+        scans = convert_to_tensor(inputs, track_meta=False).float()
+        maps = [self._maps(scan, affine, network) for scan, affine in zip(scans, affines, strict=True)]
+        return convert_to_dst_type(torch.stack(maps), inputs, dtype=torch.float32)[0]
+
+    def _maps(self, scan: torch.Tensor, affine: torch.Tensor, network: Any) -> torch.Tensor:
+        spacing = [float(mm) for mm in affine[:3, :3].norm(dim=0)]
+        axis = slice_axis(spacing)
+        order = [k for k in range(3) if k != axis] + [axis]
+        image, mask = (part.permute(order).contiguous() for part in scan)
+        spacing = [spacing[k] for k in order]
+        found = self.detector(image, mask > 0, spacing, cast(DotEnsemble, network))
+        chosen = found.probability >= self.lowest
+        found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
+        maps = draw_detections(image, found, spacing)
+        return maps.permute(0, *(1 + order.index(k) for k in range(3)))
+
+
+def draw_detections(image: torch.Tensor, found: Detections, spacing_mm: Sequence[float]) -> torch.Tensor:
+    """Return response and probability, (2, H, W, D), in the voxels that each candidate is grown to.
+
+    Args:
+        image: (H, W, D), slices along the last axis, microbleeds dark.
+        found: candidates, the surest first; where two would touch, the surer one keeps its voxels.
+        spacing_mm: of the voxels.
+    """
+    maps = image.new_zeros(2, *image.shape)
+    if not len(found.points):
+        return maps
+    grown = grow_lesions(image[None], found.points, spacing=spacing_mm, contrast="dark")[0]
+    taken = torch.zeros_like(grown)
+    strength = (found.response / 0.5).clamp(0.01, 1)
+    for number, point in enumerate(found.points.tolist(), start=1):
+        window = tuple(slice(max(0, p - 8), p + 9) for p in point)
+        here = (grown[window] == number) & (window_maximum(taken[window], (3, 3, 3)) == 0)
+        if not here.any():
+            continue
+        taken[window][here] = number
+        for channel, value in enumerate((strength[number - 1], found.probability[number - 1])):
+            maps[channel][window][here] = value
+    return maps
+
+
+def _affines(inputs: torch.Tensor) -> torch.Tensor:
+    """Return the affine (4, 4) of each scan of a batch; voxels of 1 mm where there is none."""
+    if not isinstance(inputs, MetaTensor):
+        return torch.eye(4).expand(len(inputs), 4, 4)
+    affine = inputs.affine
+    return affine.expand(len(inputs), 4, 4) if affine.ndim == 2 else affine

@@ -1,0 +1,47 @@
+"""Several classifiers of dark dots as one, with one calibration: what a bundle's ``model.pt`` holds."""
+
+import torch
+from torch import nn
+
+from .dot_classifier import DotClassifier
+
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
+
+
+class DotEnsemble(nn.Module):
+    """Mean log-odds of classifiers that differ in their seed alone, then ``odds / temperature + bias``.
+
+    Args:
+        members: how many.
+        features: of each, see :class:`DotClassifier`.
+
+    Raises:
+        ValueError: there are no members.
+    """
+
+    temperature: torch.Tensor
+    bias: torch.Tensor
+
+    def __init__(self, members: int = 1, features: int = 32) -> None:
+        super().__init__()
+        if members < 1:
+            raise ValueError(f"`members` must be 1 or more, got {members!r}.")
+        self.members = nn.ModuleList(DotClassifier(features) for _ in range(members))
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("bias", torch.zeros(()))
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return the probability (N,) that the middle of patches (N, 5, 48, 48) is a microbleed."""
+        return self.calibrate(self.odds(patches)).sigmoid()
+
+    def odds(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return the mean log-odds (N,) of the members."""
+        return torch.stack([member(patches) for member in self.members]).mean(dim=0)
+
+    def mirrored_odds(self, patches: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Return the mean log-odds (N,) over the mirrorings of a slice, from the one numbered ``first`` on."""
+        return torch.stack([self.odds(patches.flip(axes)) for axes in MIRRORS[first:]]).mean(dim=0)
+
+    def calibrate(self, odds: torch.Tensor) -> torch.Tensor:
+        """Return calibrated log-odds (N,)."""
+        return odds / self.temperature + self.bias
