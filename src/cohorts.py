@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import threading
 import traceback
 import warnings
 from collections import deque
@@ -166,10 +167,19 @@ def _start(make: Callable[[], Work], threads: int) -> None:
     warnings.simplefilter("ignore")  # as the command line does in the first process
     logging.disable(logging.CRITICAL)
     share_cores(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _work[:] = [make()]
     except Exception as error:
         _work[:] = [error]
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it does, however that ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def share_cores(threads: int) -> None:

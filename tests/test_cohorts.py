@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -73,6 +74,37 @@ def test_scan_that_kills_its_process_is_a_row_and_the_rest_goes_on():
     assert rows["bad"] == {"case": "bad", "subject": None, "status": "failed", "reason": "bad must be good"}
     assert "was killed" in rows["killer"]["reason"]
     assert all(rows[name] == {"case": name, "status": "ok", "length": 1} for name in "abcde")
+
+
+def wait_for_ever():
+    return lambda case: time.sleep(600)
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them():
+    code = "from test_cohorts import CASES, run_each, wait_for_ever; run_each(CASES, wait_for_ever, jobs=2)"
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    children = first_children(first.pid, within_s=120)
+    first.kill()
+    first.wait()
+    assert children
+    for _ in range(100):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    pytest.fail("processes were left")
+
+
+def first_children(pid, within_s):
+    """Return the numbers of the processes that work for another, as soon as they do."""
+    for _ in range(10 * within_s):
+        listed = Path(f"/proc/{pid}/task/{pid}/children")
+        children = listed.read_text().split() if listed.exists() else []
+        workers = [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+        if len(workers) == 2 and all(len(list(Path(f"/proc/{one}/task").iterdir())) > 1 for one in workers):
+            return workers
+        time.sleep(0.1)
+    return []
 
 
 def test_no_scan_is_no_row():

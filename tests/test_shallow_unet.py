@@ -48,3 +48,14 @@ def test_scripted_network_gives_the_same(small):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ShallowUNet(**arguments)
+
+
+def test_result_is_the_same_with_any_number_of_threads():
+    network, image = ShallowUNet(features=4).eval(), torch.rand(1, 2, 32, 36, 12)
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            results.append(network(image))
+    torch.set_num_threads(before)
+    assert torch.equal(*results)

@@ -52,7 +52,9 @@ class ShallowEncoder(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the features of the three levels of (B, in_channels, H, W, D), shapes below for strides of 2."""
-        projected = self.project(image).contiguous(memory_format=torch.channels_last_3d)  # a third faster on CPU
+        # Channels last is a third faster on CPU, and gives the same bits with any number of threads.
+        projected = self.project(image.contiguous(memory_format=torch.channels_last_3d))
+        projected = projected.contiguous(memory_format=torch.channels_last_3d)
         fine = self.level_1(projected)  # (B, f, H, W, D)
         middle = self.level_2(self.pool_1(fine))  # (B, 2f, H/2, W/2, D/2)
         return fine, middle, self.level_3(self.pool_2(middle))  # (B, 4f, H/4, W/4, D/4)
