@@ -6,9 +6,9 @@ The same as ``csvd experiment leave-out`` and ``seeds``, which are either minute
 import argparse
 from pathlib import Path
 
+from csvd.bundles import find_bundle
 from csvd.experiments import Study, leave_out, seeds
 from csvd.experiments.sizes import Size
-from csvd.runner import find_bundle
 
 EXPERIMENTS = {"leave-out": leave_out, "seeds": seeds}
 

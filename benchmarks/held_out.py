@@ -19,11 +19,11 @@ import torch
 from scipy import ndimage
 from tqdm import tqdm
 
+from csvd.bundles import find_bundle
 from csvd.data import load_datalist
 from csvd.detection import detect
 from csvd.metrics import reliability, summarize_cohort
 from csvd.phantom import MIMICS, PATIENTS, write_cohort
-from csvd.runner import find_bundle
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "random")
 CONTRASTS = {"swi": "SWI", "mag": "GRE", "qsm": "QSM"}

@@ -14,11 +14,11 @@ from monai.data import Dataset
 from monai.transforms import Compose
 from tqdm import tqdm
 
+from csvd.bundles import find_bundle
 from csvd.data import DiskCacheDataset, load_datalist
 from csvd.engines import load_weights
 from csvd.experiments.tables import INTERVAL, chosen_threshold
 from csvd.metrics import FROCMetric, lesion_overlaps, pooled_rates, summarize_cohort
-from csvd.runner import find_bundle
 from csvd.transforms import lesion_instances
 
 RATES = ("recall", "FPs per subject", "Dice", "box IoU", "recall at Dice > 0.5")

@@ -14,8 +14,8 @@ from monai.transforms import LoadImage
 from scipy import ndimage
 from tqdm import tqdm
 
+from csvd.bundles import find_bundle
 from csvd.detection import detect
-from csvd.runner import find_bundle
 from csvd.transforms import BrainMask
 
 RADII_MM = (1.0, 1.5, 2.0, 3.0)

@@ -19,9 +19,10 @@ import torch
 from monai.inferers import sliding_window_inference
 from monai.transforms import CropForegroundd
 
+from csvd.bundles import find_bundle
 from csvd.data import Case
 from csvd.phantom import write_cohort
-from csvd.runner import BundleRunner, find_bundle
+from csvd.runner import BundleRunner
 from csvd.transforms import FastRadialSymmetry, VesselMask
 
 RADII_MM = (1.6, 2.4, 3.2, 4.8)

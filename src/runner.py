@@ -13,7 +13,6 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from .bundles import find_bundle as find_bundle
 from .checks import cause_of, is_foreseen
 from .data import Case, InputError, check_scan
 from .files import sha256

@@ -10,9 +10,9 @@ import pytest
 from bids import save_json
 from geometry import planted_scan
 
+from csvd.bundles import find_bundle
 from csvd.data import InputError, not_reviewed, read_layout
 from csvd.detection import detect, report
-from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
 FIDUCIAL = {"type": "Fiducial", "coordinateSystem": "LPS"}

@@ -13,8 +13,8 @@ import pytest
 from geometry import STORED, planted_scan
 from warm import python_m
 
+from csvd.bundles import find_bundle
 from csvd.metrics import operating_threshold
-from csvd.runner import find_bundle
 
 ANYHOW = "--any-sequence"  # for scans too crude to look like any
 SMALL = {"shape": (48, 56, 44), "voxel_mm": (2.0, 2.0, 2.0)}

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from geometry import planted_scan
 
+from csvd.bundles import find_bundle
 from csvd.cohorts import gather, local_device, own_share, run_each
 from csvd.data import Case, InputError
 from csvd.detection import detect
 from csvd.results import Result
-from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
 CASES = [Case(name, Path(f"{name}.nii.gz")) for name in ("a", "b", "c", "killer", "d", "bad", "e")]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from dicom_study import oblique, pixels, write_classic, write_series
 
+from csvd.bundles import find_bundle
 from csvd.detection import detect
-from csvd.runner import find_bundle
 
 BUNDLE = find_bundle("cmb_detection")
 

@@ -9,13 +9,13 @@ import small
 import torch
 
 from csvd import experiments
+from csvd.bundles import find_bundle
 from csvd.data import load_datalist
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_table
-from csvd.runner import find_bundle
 from csvd.splits import SECTIONS
 
 OWN_DETECTOR = {key: value for key, value in small.EXPERIMENT.settings.items() if not key.startswith("network_def")}

@@ -13,9 +13,9 @@ from geometry import planted_scan
 from monai.data import MetaTensor
 from warm import python_m
 
+from csvd.bundles import find_bundle
 from csvd.detection import detect
 from csvd.report import CaseWriter
-from csvd.runner import find_bundle
 from csvd.transforms import LesionBoxesd, SusceptibilitySignd
 
 

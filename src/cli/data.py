@@ -118,8 +118,8 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demonstration.")] = False,
 ) -> None:
     """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
+    from ..bundles import find_bundle
     from ..demo import run_demo
-    from ..runner import find_bundle
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
     table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)

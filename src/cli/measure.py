@@ -26,8 +26,8 @@ def evaluate_detection(
     ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
 ) -> None:
     """Lesion-wise rates on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    from ..bundles import find_bundle
     from ..experiments import evaluate_cohort, operating_points, write_evaluation
-    from ..runner import find_bundle
 
     settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
     bundle = bundle or find_bundle("cmb_detection")
@@ -83,7 +83,7 @@ def experiment(
 ) -> None:
     """Train and measure on simulated cohorts, a table: csvd experiment ablation --quick --out ablation"""
     from .. import experiments
-    from ..runner import find_bundle
+    from ..bundles import find_bundle
 
     size = (experiments.QUICK if quick else experiments.FULL)[name.value]
     of = "csvd_classification" if name is Experiment.csvd_crossval else "cmb_detection"

@@ -70,8 +70,8 @@ def detect(
     debug: Debug = False,
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
+    from ..bundles import find_bundle
     from ..detection import detect as detect_scans
-    from ..runner import find_bundle
 
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     if drop_diamagnetic:
@@ -122,8 +122,8 @@ def classify(
     debug: Debug = False,
 ) -> None:
     """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
+    from ..bundles import find_bundle
     from ..detection import classify as classify_scans
-    from ..runner import find_bundle
 
     known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
@@ -158,8 +158,8 @@ def sort(
     debug: Debug = False,
 ) -> None:
     """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
+    from ..bundles import find_bundle
     from ..gate import sort_study
-    from ..runner import find_bundle
 
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:
