@@ -18,7 +18,7 @@ from ..phantom.draws import Draws
 from ..phantom.planting_patches import Kind, plant_patches
 from .background_bank import REACH, Background
 
-SHARES = {Kind.NOTHING: 0.40, Kind.MICROBLEED: 0.40, Kind.VESSEL: 0.09, Kind.FLOW_VOID: 0.05, Kind.NUCLEUS: 0.06}
+SHARES = {Kind.NOTHING: 0.40, Kind.MICROBLEED: 0.38, Kind.VESSEL: 0.09, Kind.FLOW_VOID: 0.07, Kind.NUCLEUS: 0.06}
 HARDEST_OF = 8
 BRIGHTEST_OF = 24
 SMOOTHING = 0.01

@@ -95,7 +95,7 @@ def _place(kinds: torch.Tensor, raster: Raster, draws: Draws) -> tuple[torch.Ten
     n = len(kinds)
     wide, narrow = draws.log_uniform(n, *RADIUS_MM), draws.log_uniform(n, RADIUS_MM[0], 1.9)
     radius = torch.where(draws.chance(n, 0.55), narrow, wide)
-    radius = torch.where(kinds == Kind.FLOW_VOID, draws.log_uniform(n, 0.5, 2.2), radius)
+    radius = torch.where(kinds == Kind.FLOW_VOID, draws.log_uniform(n, 0.5, 3), radius)
     off_plane = draws.uniform(n, -0.5, 0.5) * torch.maximum(raster.thickness_mm[:, MIDDLE], 0.8 * radius)
     return torch.cat([0.35 * draws.normal(n, 2), off_plane[:, None]], dim=1), radius
 
@@ -153,23 +153,23 @@ def _add_neighbours(
     raster: Raster,
     draws: Draws,
 ) -> torch.Tensor:
-    """Add a second microbleed to a quarter of all patches, and up to three more to some: clusters."""
+    """Add a second microbleed to a quarter of all patches, and up to four more to some: clusters."""
     n = len(kinds)
     dotted = (kinds == Kind.MICROBLEED) | (kinds == Kind.FLOW_VOID)
-    cluster = draws.chance(n, torch.where(dotted, 0.22, 0.05))
-    hosts = [draws.chance(n, 0.25), *(cluster & draws.chance(n, 0.8) for _ in range(3))]
+    cluster = draws.chance(n, torch.where(dotted, 0.28, 0.05))
+    hosts = [draws.chance(n, 0.25), *(cluster & draws.chance(n, 0.8) for _ in range(4))]
     for host in (some.nonzero()[:, 0] for some in hosts):
         k = len(host)
         if not k:
             continue
         radius, true = draws.log_uniform(k, 0.55, 2), kinds[host] == Kind.MICROBLEED
         near = 1.2 * radius_mm[host] + 0.9 * radius + draws.uniform(k, 0.2, 1.5)
-        far = draws.uniform(k, 3.2, 10) + radius_mm[host] * true
+        far = draws.uniform(k, 2.5, 9) + radius_mm[host] * true
         away = torch.where(true & draws.chance(k, 0.4), near, far)
         angle = draws.uniform(k, 0, 6.283)
         shift = torch.stack([away * angle.sin(), away * angle.cos(), draws.uniform(k, -1, 1)], dim=1)
         dots = draw_dots(draws, centre_mm[host] + shift, radius)
-        drawn, _ = _draw_dots(dots, draws.uniform(k, 0.3, 1), raster.of(host), draws, hollow=0.25, rims=0)
+        drawn, _ = _draw_dots(dots, draws.uniform(k, 0.4, 1), raster.of(host), draws, hollow=0.25, rims=0)
         cover[host] = torch.maximum(cover[host], drawn)
     return cover
 
