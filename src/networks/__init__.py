@@ -3,6 +3,8 @@
 from .attention_mil import AttentionMIL, AttentionPooling
 from .cascade import CascadeNetwork, calibrated, read_places
 from .classifier_arm import ClassifierArm
+from .dot_classifier import DotClassifier
+from .dot_ensemble import DotEnsemble
 from .five_block import FiveBlockCNN
 from .mean_of_folds import MeanOfFolds
 from .residual import ResidualPatchClassifier
@@ -18,6 +20,8 @@ __all__ = [
     "AttentionPooling",
     "CascadeNetwork",
     "ClassifierArm",
+    "DotClassifier",
+    "DotEnsemble",
     "FiveBlockCNN",
     "MeanOfFolds",
     "MultiTaskTeacher",

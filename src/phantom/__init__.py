@@ -1,10 +1,13 @@
 """Simulated susceptibility scans with known microbleeds."""
 
+from .backgrounds import find_backgrounds, write_planted_cohort
 from .blobs import MIMICS
 from .cohort import write_cohort
 from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
 from .on_the_fly import FreshSubjects, SimulatedSubjects, SimulationReader
+from .planting_patches import plant_patches
+from .planting_scan import PlantedScan, plant_scan
 from .protocols import PATIENTS, PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
@@ -15,13 +18,18 @@ __all__ = [
     "PHENOTYPES",
     "PROTOCOLS",
     "FreshSubjects",
+    "PlantedScan",
     "Protocol",
     "Series",
     "SimulatedSubjects",
     "SimulationReader",
     "Subject",
+    "find_backgrounds",
+    "plant_patches",
+    "plant_scan",
     "simulate_series",
     "simulate_subject",
     "write_cohort",
+    "write_planted_cohort",
     "write_studies",
 ]

@@ -3,6 +3,8 @@
 from .adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
 from .append_lesions import AppendLesionsd, append_lesions
 from .brain_mask import BrainMask, BrainMaskd
+from .close_mask import CloseMaskd, close_mask
+from .dark_contrast import DarkContrast, DarkContrastd, dark_contrast
 from .fold_disagreement import FoldDisagreementd
 from .frst import FastRadialSymmetry, FastRadialSymmetryd
 from .gather_patches import gather_patches
@@ -24,6 +26,7 @@ from .rand_drop_inputs import RandDropInputsd
 from .relative_susceptibility import phase_convention, relative_susceptibility
 from .select_volume import SelectVolume, SelectVolumed
 from .series_slices import SeriesSlices, SeriesSlicesd, series_slices
+from .slice_context import context_patches, context_slices, fine_grid, to_fine
 from .slice_target import SliceTargetd, slice_target
 from .subtype_probability import SubtypeProbabilityd
 from .susceptibility_sign import Susceptibility, SusceptibilitySign, SusceptibilitySignd, lesion_contrast
@@ -35,6 +38,9 @@ __all__ = [
     "AppendLesionsd",
     "BrainMask",
     "BrainMaskd",
+    "CloseMaskd",
+    "DarkContrast",
+    "DarkContrastd",
     "FastRadialSymmetry",
     "FastRadialSymmetryd",
     "FoldDisagreementd",
@@ -72,6 +78,11 @@ __all__ = [
     "VesselMaskd",
     "adjacent_slices",
     "append_lesions",
+    "close_mask",
+    "context_patches",
+    "context_slices",
+    "dark_contrast",
+    "fine_grid",
     "gather_patches",
     "grow_lesions",
     "lesion_contrast",
@@ -80,4 +91,5 @@ __all__ = [
     "relative_susceptibility",
     "series_slices",
     "slice_target",
+    "to_fine",
 ]
