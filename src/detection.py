@@ -33,17 +33,16 @@ def page_path(out: Path, case: str, bids: bool = False) -> Path:
     return derivative_path(out, case, "_report.html") if bids else out / case / f"{case}.html"
 
 
-def detect(source: Path, out: Path, bundle: Path, *, any_sequence: bool = False, **how: Any) -> list[Row]:
+def detect(source: Path, out: Path, bundle: Path, **how: Any) -> list[Row]:
     """Detect microbleeds, see :func:`run_bundle`.
 
     Args:
         source: see :func:`run_bundle`.
         out: see :func:`run_bundle`.
         bundle: folder of the detection bundle.
-        any_sequence: detect whatever the sequence gate says of a scan.
         how: further arguments of :func:`run_bundle`.
     """
-    return run_bundle(source, out, bundle, write_cohort, gate_bundle=None if any_sequence else bundle, **how)
+    return run_bundle(source, out, bundle, write_cohort, gate_bundle=bundle, **how)
 
 
 def report(out: Path) -> Path:
@@ -76,7 +75,7 @@ def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None,
         source: see :func:`run_bundle`.
         out: see :func:`run_bundle`.
         bundle: folder of the classification bundle.
-        gate_bundle: folder of the detection bundle, whose gate refuses other sequences; none is refused without.
+        gate_bundle: folder of the detection bundle, whose gate says what a scan is.
         how: further arguments of :func:`run_bundle`; ``known`` may have ``age``, ``sex`` and ``label``.
     """
     return run_bundle(source, out, bundle, write_subtypes, gate_bundle=gate_bundle, **how)
@@ -89,6 +88,7 @@ def run_bundle(
     write_table: Callable[[Sequence[Row], Path], None],
     *,
     gate_bundle: Path | None = None,
+    any_sequence: bool = False,
     mask: Path | None = None,
     known: Mapping[str, Any] | None = None,
     phase: Path | None = None,
@@ -110,6 +110,7 @@ def run_bundle(
         bundle: its folder.
         write_table: writes ``participants.tsv``.
         gate_bundle: see :class:`BundleRunner`.
+        any_sequence: detect whatever the sequence gate says of a scan.
         mask: brain mask of a single scan, on its grid.
         known: what a data list would say of a single scan.
         phase: phase image or QSM of a single scan, on its grid; else what lies beside it.
@@ -145,7 +146,7 @@ def run_bundle(
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
         if dicom:
             done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
-        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None)
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None, any_sequence)
         rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
     if place()[0] == 0 and bids:
         write_dataset(rows, out, source)

@@ -23,6 +23,12 @@ from .transforms.name_sequence import UNSURE
 
 logger = logging.getLogger(__name__)
 
+ALMOST_SURE = 0.95
+"""Probability from which pixels alone refuse a scan."""
+
+REFUSED = [name for name, group in GROUPS.items() if group not in ("T2*/SWI", "T2-like", "QSM")]
+"""What pixels can refuse. T2-weighted spin echo is not among them: gradient echo with bright CSF looks like it."""
+
 CONFIG, WEIGHTS = "configs/sequence_inference.json", "models/sequence.pt"
 
 
@@ -110,27 +116,34 @@ def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> 
     return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning, by)
 
 
-def check_sequence(case: Case, named: Named, contrast: str | None = None) -> Case:
+def check_sequence(case: Case, named: Named, contrast: str | None = None, any_sequence: bool = False) -> Case:
     """Return the case with a note on its sequence, and with the contrast of that, unless it has one.
+
+    A scan that was given by name is refused when its tags, or its BIDS name, say that it is of another sequence, or when
+    its pixels almost surely do, see :data:`ALMOST_SURE`. What is in doubt is searched, with a warning.
 
     Args:
         case: the scan.
         named: what it is.
         contrast: what the user said, which goes before what was seen.
+        any_sequence: refuse nothing.
 
     Raises:
-        InputError: the detector does not take the sequence, or it is more likely that it does not.
+        InputError: it is of another sequence.
     """
     by = named.by if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
-    if named.contrast is None:
-        looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
+    looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
+    sure = named.tags is not None or (named.pixels in REFUSED and named.probability >= ALMOST_SURE)
+    if named.contrast is None and sure and not any_sequence:
         raise InputError(
             f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({by}). Give the right "
             "series, or --any-sequence to detect all the same."
         )
+    doubt = f"it was searched as SWI or T2*-weighted, it looks like {looks} ({by}): check that it is the right series"
+    warnings = [*case.warnings, *named.remarks, *([doubt] if named.contrast is None else [])]
     notes = [*case.notes, f"sequence: {named.sequence} ({by})"]
-    contrast = case.contrast or contrast or named.contrast
-    return replace(case, contrast=contrast, notes=notes, warnings=[*case.warnings, *named.remarks])
+    contrast = case.contrast or contrast or named.contrast or "dark"
+    return replace(case, contrast=contrast, notes=notes, warnings=warnings)
 
 
 @dataclass(frozen=True)

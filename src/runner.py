@@ -36,6 +36,7 @@ class BundleRunner:
         gate_bundle: folder of the bundle whose sequence gate refuses scans of other sequences; none is refused without.
         dicom: write DICOM objects too; the scans come from DICOM.
         derivative: BIDS derivative, into which the results go.
+        any_sequence: refuse no scan; the gate still finds the contrast.
 
     Raises:
         InputError: a bundle has no inference config or no weights.
@@ -48,6 +49,7 @@ class BundleRunner:
         gate_bundle: Path | None = None,
         dicom: bool = False,
         derivative: Path | None = None,
+        any_sequence: bool = False,
     ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
@@ -57,6 +59,7 @@ class BundleRunner:
         self.single_run = SingleRun(parser)
         self.dicom = dicom
         self.derivative = derivative
+        self.any_sequence = any_sequence
 
     def __call__(self, case: Case) -> Result:
         """Check one scan, run the bundle, write its outputs and return what is in them.
@@ -77,7 +80,7 @@ class BundleRunner:
         info = check_scan(scan.image, scan.mask)
         scan = replace(scan, notes=[*scan.notes, *info.notes], warnings=[*scan.warnings, *info.warnings])
         if self.gate is not None:
-            scan = check_sequence(scan, self.gate(scan), self.contrast)
+            scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
         known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
         evaluator = self.single_run({**scan.item(self.also), **known})
         writer = self.single_run.parser.get_parsed_content(WRITER)

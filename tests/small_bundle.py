@@ -1,7 +1,7 @@
 """A detection bundle that takes a tenth of a second a scan, and fails where the name of a scan says.
 
 A scan with ``fails<stage>`` in its name makes that stage raise: ``check`` (its file is no NIfTI), ``gate``,
-``preprocessing``, ``network``, ``postprocessing`` or ``writer``. The gate takes scans for T2 that are brighter than
+``preprocessing``, ``network``, ``postprocessing`` or ``writer``. The gate takes scans for FLAIR that are brighter than
 twice the tissue. The detector takes for a microbleed what is darker than half of it; no weights matter.
 """
 
@@ -67,10 +67,10 @@ class Dark(Inferer):
 
 
 class GateInferer(Inferer):
-    """Return the probabilities (B, 10, N) of the sequences: scans brighter than any of ours are T2, others SWI."""
+    """Return the probabilities (B, 10, N) of the sequences: scans brighter than any of ours are FLAIR, others SWI."""
 
     def __call__(self, inputs, network, *args, **kwargs):
-        index = SEQUENCES.index("T2" if inputs.max() > 2 * TISSUE else "SWI")
+        index = SEQUENCES.index("FLAIR" if inputs.max() > 2 * TISSUE else "SWI")
         probability = torch.nn.functional.one_hot(torch.tensor([index]), len(SEQUENCES))
         return probability.float()[..., None].expand(-1, -1, inputs.shape[-1])
 

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from geometry import STORED, planted_scan
+from small_bundle import write_bundle
 from warm import python_m
 
 from csvd.bundles import find_bundle
@@ -118,13 +119,13 @@ def test_unwritable_output_is_one_line(csvd, scan):
     assert (code, len(errors)) == (2, 1)
 
 
-@pytest.mark.parametrize(
-    ("options", "needed"), [((), "configs/sequence_inference.json"), ((ANYHOW,), "configs/inference.json")]
-)
-def test_incomplete_bundle_is_one_line(csvd, scan, tmp_path, options, needed):
-    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out", "--bundle", tmp_path, *options)
+@pytest.mark.parametrize("missing", ["configs/inference.json", "configs/sequence_inference.json", "models/sequence.pt"])
+def test_incomplete_bundle_is_one_line(csvd, scan, tmp_path, missing):
+    bundle = write_bundle(tmp_path / "bundle")
+    (bundle / missing).unlink()
+    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out", "--bundle", bundle)
     assert (code, len(errors)) == (2, 1)
-    assert needed in errors[0]
+    assert f"has no {missing}" in errors[0]
 
 
 def test_existing_output_is_refused_and_replaced_when_asked(csvd, scan, tmp_path):
@@ -318,22 +319,23 @@ def test_real_t2star_scan_and_its_dicom_agree(csvd, real_scans, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weighting", ["T1W", "T2W", "FLAIR"])
-def test_wrong_sequences_are_one_line_unless_they_are_asked_for(csvd, real_scans, tmp_path, weighting):
+@pytest.mark.parametrize("weighting", ["T1W", "T2W"])
+def test_scan_that_looks_like_another_sequence_is_searched_with_a_warning(csvd, real_scans, tmp_path, weighting):
     path = real_scans / "open-ms-raw-t1-t2-flair" / f"patient01_study1_{weighting}.nii.gz"
-    code, _, errors = csvd("detect", path, "--out", tmp_path / "out")
-    assert (code, len(errors)) == (1, 1)
-    assert path.name in errors[0]
-    assert "--any-sequence" in errors[0]
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_t1_scan_is_accepted_with_a_warning_when_it_is_asked_for(csvd, real_scans, tmp_path):
-    path = real_scans / "open-ms-raw-t1-t2-flair" / "patient01_study1_T1W.nii.gz"
-    code, output, _ = csvd("detect", path, ANYHOW, "--out", tmp_path)
+    code, output, _ = csvd("detect", path, "--out", tmp_path / "out")
     assert code == 0
-    assert "contrast" in output
+    assert "check that it is the right series" in output
+    assert ("contrast" in output) == (weighting == "T1W")  # bright fluid alone is no reason
+
+
+def test_scan_whose_tags_say_another_sequence_is_refused(csvd, scan, tmp_path):
+    tags = {"ScanningSequence": "SE", "EchoTime": 0.09, "RepetitionTime": 4.0}
+    scan.with_name("sub-01_swi.json").write_text(json.dumps(tags))
+    code, _, errors = csvd("detect", scan, "--out", tmp_path / "out")
+    assert (code, len(errors)) == (1, 1)
+    assert "it looks like T2 (DICOM tags)" in errors[0]
+    assert "--any-sequence" in errors[0]
+    assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "out")[0] == 0
 
 
 @pytest.mark.slow

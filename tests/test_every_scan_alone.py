@@ -162,11 +162,11 @@ def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
     rows = detect(tmp_path / "scans", tmp_path / "out", bundle)
     told = {row["case"]: row.get("reason") or row["notes"][0] for row in rows}
     for name in names:
-        expected = "the gate broke" if "fails" in name else "it looks like T2" if "_x" in name else "sequence: SWI"
+        expected = "the gate broke" if "fails" in name else "it looks like FLAIR" if "_x" in name else "sequence: SWI"
         assert expected in told[name], name
     for row in sort_study(tmp_path / "scans", bundle):
         name = row.name.removesuffix(".nii.gz")
-        expected = None if "fails" in name else "T2" if "_x" in name else "SWI"
+        expected = None if "fails" in name else "FLAIR" if "_x" in name else "SWI"
         assert (row.named and row.named.sequence) == expected
 
 

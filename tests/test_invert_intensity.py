@@ -104,9 +104,7 @@ def draw_brain(csf):
     return (image * mask)[None], mask[None]
 
 
-@pytest.mark.parametrize(
-    ("csf", "expected"), [(20, "dark, as CSF is on T1"), (250, "bright, as CSF is on T2"), (95, None)]
-)
+@pytest.mark.parametrize(("csf", "expected"), [(20, "dark, as CSF is on T1"), (250, None), (95, None)])
 def test_csf_tells_other_sequences(csf, expected):
     message = contrast_warning(*draw_brain(csf), "dark")
     assert (message is None) if expected is None else (expected in message)
@@ -166,7 +164,7 @@ def warnings_of_pipeline(item):
         ("megre-crop-magphase/Mag.nii", 1, False),
         ("megre-crop-magphase/Mag.nii", 2, False),
         ("open-ms-raw-t1-t2-flair/patient01_study1_T1W.nii.gz", "last", True),
-        ("open-ms-raw-t1-t2-flair/patient01_study1_T2W.nii.gz", "last", True),
+        ("open-ms-raw-t1-t2-flair/patient01_study1_T2W.nii.gz", "last", False),
         ("open-ms-raw-t1-t2-flair/patient01_study1_FLAIR.nii.gz", "last", True),
         ("flash-gre-t1-pd-mt/mtsat_T1w.nii.gz", "last", True),
         ("dwi-b0-b1000-philips/dwi_b0.nii.gz", "last", True),

@@ -182,12 +182,28 @@ def test_tags_go_before_pixels(said, tags, sequence, contrast, warning):
     assert bool(warning) == bool(one.warning)
 
 
-def test_wrong_sequences_are_refused(tmp_path):
+@pytest.mark.parametrize("sequence", ["T1", "T1c", "FLAIR", "DWI", "phase", "other"])
+def test_other_sequences_are_refused_when_pixels_are_almost_sure(tmp_path, sequence):
     case = Case("a", tmp_path / "a.nii")
-    with pytest.raises(InputError, match=r"a.nii.*it looks like FLAIR \(probability 0.90, 12 slices\).*--any-sequence"):
-        check_sequence(case, judge(seen("FLAIR"), None))
+    with pytest.raises(InputError, match=r"a.nii.*it looks like .* \(probability 0.96, 12 slices\).*--any-sequence"):
+        check_sequence(case, judge(seen(sequence, probability=0.96), None))
+    searched = check_sequence(case, judge(seen(sequence, probability=0.94), None))
+    assert searched.contrast == "dark"
+    assert f"it looks like {sequence} (probability 0.94, 12 slices): check that it is the right" in searched.warnings[0]
+
+
+def test_tags_of_other_sequences_refuse_unless_any_is_asked_for(tmp_path):
+    case, named = Case("a", tmp_path / "a.nii"), judge(seen("SWI", 0.9), "DWI")
     with pytest.raises(InputError, match=r"it looks like DWI \(DICOM tags\)"):
-        check_sequence(case, judge(seen("SWI", 0.9), "DWI"))
+        check_sequence(case, named)
+    assert check_sequence(case, named, any_sequence=True).contrast == "dark"
+    assert check_sequence(case, judge(seen("QSM", 0.9), None), any_sequence=True).contrast == "bright"
+
+
+def test_bright_fluid_refuses_no_scan(tmp_path):
+    """T2*-weighted gradient echo of patients looks like T2-weighted spin echo."""
+    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("T2", probability=0.99), None))
+    assert (case.contrast, len(case.warnings)) == ("dark", 1)
 
 
 def test_contrast_is_the_users_before_the_sequences(tmp_path):
@@ -198,12 +214,12 @@ def test_contrast_is_the_users_before_the_sequences(tmp_path):
     assert check_sequence(case, named).notes == ["sequence: QSM (probability 0.90, 12 slices)"]
 
 
-def test_unsure_series_pass_with_a_note_when_they_are_likely_fit(tmp_path):
+def test_unsure_series_pass_with_a_warning(tmp_path):
     case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.6, 0.4), None))
     assert case.contrast == "dark"
     assert "nothing in particular" in case.warnings[0]
-    with pytest.raises(InputError, match=r"it looks like nothing in particular \(probability 0.40, 12 slices\)"):
-        check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.3, 0.4), None))
+    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.3, 0.4), None))
+    assert "it looks like nothing in particular (probability 0.40, 12 slices)" in case.warnings[1]
 
 
 def test_series_are_found_in_subfolders(save_scan, tmp_path):

@@ -66,7 +66,7 @@ Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; 
 BundleFolder = Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")]
 OnDevice = Annotated[Device, typer.Option(help="Where the network runs.")]
 AnySequence = Annotated[
-    bool, typer.Option("--any-sequence", help="Do not ask the sequence gate whether the scan is fit.")
+    bool, typer.Option("--any-sequence", help="Refuse no scan, whatever its tags or its pixels say.")
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that share the cores; see also torchrun.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Keep results that are there, do the rest.")]

@@ -128,8 +128,8 @@ def classify(
     known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
     how |= {"known": known, "settings": _settings(contrast, volume, device)}
-    gate = None if any_sequence else find_bundle("cmb_detection")
-    rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), gate_bundle=gate, **how)
+    how |= {"any_sequence": any_sequence, "gate_bundle": find_bundle("cmb_detection")}
+    rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), **how)
     print_rows(rows, out, as_json, lambda row: f"{row['likeliest']} {row['probabilities'][row['likeliest']]:.2f}")
 
 

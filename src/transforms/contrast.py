@@ -1,22 +1,20 @@
 """How microbleeds look on an image, and whether the image can be what it is said to be.
 
-The dark and the bright share, measured after N4 in built-in masks. SWI and T2*-weighted magnitude have little that is
-much darker or brighter than the brain's median; other sequences show CSF as one or the other.
+The dark share, measured after N4 in built-in masks. SWI and T2*-weighted magnitude have little that is much darker than
+the brain's median; T1, FLAIR and DWI show CSF so. Bright CSF says nothing: T2*-weighted gradient echo has it too.
 
-=============================================  ==========  ============
-image                                          dark share  bright share
-=============================================  ==========  ============
-T2* EPI, echoes of 20 and 38 ms                0.5, 0.2 %  0.0, 0.5 %
-GRE, echoes of 5 to 12 ms, two scanners        0.3-1.9 %   0.0-0.3 %
-multi-echo GRE, small crop, three echoes       0.0 %       0.0 %
-simulated SWI and magnitude, 58 images         0.0-1.3 %   0.0-3.7 %
-T1: spin echo, FLASH, MPRAGE                   4.4-9.3 %   0.0-0.1 %
-FLAIR                                          3.5 %       0.0 %
-DWI b 1000, two scanners                       4.6, 8.6 %  0.0 %
-T2; ADC                                        0.3, 0.2 %  5.5, 5.9 %
-DWI b 0, two scanners: the second not told     0.1, 0.4 %  10.0, 3.8 %
-PD-weighted FLASH: not told                    0.7 %       0.0 %
-=============================================  ==========  ============
+=============================================  ==========
+image                                          dark share
+=============================================  ==========
+T2* EPI, echoes of 20 and 38 ms                0.5, 0.2 %
+GRE, echoes of 5 to 12 ms, two scanners        0.3-1.9 %
+multi-echo GRE, small crop, three echoes       0.0 %
+simulated SWI and magnitude, 58 images         0.0-1.3 %
+T1: spin echo, FLASH, MPRAGE                   4.4-9.3 %
+FLAIR                                          3.5 %
+DWI b 1000, two scanners                       4.6, 8.6 %
+T2, ADC, PD-weighted FLASH, DWI b 0: not told  0.1-0.7 %
+=============================================  ==========
 """
 
 from collections.abc import Hashable, Mapping
@@ -35,8 +33,6 @@ from ._mask import inside_of
 CONTRASTS = ("dark", "bright")
 DARK, MAX_DARK = 0.6, 0.027
 """A voxel is dark below this share of the median, and the brain should not hold a larger share of dark voxels."""
-BRIGHT, MAX_BRIGHT = 1.6, 0.043
-"""A voxel is bright above this share of the median, and the brain should not hold a larger share of bright voxels."""
 MAX_NEGATIVE, MIN_NEGATIVE = 0.01, 0.1
 """Share of negative brain voxels that a magnitude has at most, and QSM at least."""
 WORK_MM, BIAS_MM, RIM_MM = 2.0, 20.0, 5.0
@@ -85,16 +81,14 @@ def contrast_warning(image: torch.Tensor, mask: torch.Tensor | None, contrast: s
 def _wrong_magnitude(values: torch.Tensor, inside: torch.Tensor, negative: float, spacing: list[float]) -> str:
     if negative > MAX_NEGATIVE:
         return f"{negative:.0%} of its brain is below 0, as on QSM and phase"
-    dark, bright = tail_shares(values, inside, spacing)
+    dark = dark_share(values, inside, spacing)
     if dark > MAX_DARK:
         return f"{dark:.1%} of its brain is dark, as CSF is on T1, FLAIR and DWI, on SWI at most {MAX_DARK:.1%}"
-    if bright > MAX_BRIGHT:
-        return f"{bright:.1%} of its brain is bright, as CSF is on T2, on SWI at most {MAX_BRIGHT:.1%}"
     return ""
 
 
-def tail_shares(values: torch.Tensor, inside: torch.Tensor, spacing: list[float]) -> tuple[float, float]:
-    """Return which share of the brain is below 0.6 and above 1.6 of its median, in the median slice.
+def dark_share(values: torch.Tensor, inside: torch.Tensor, spacing: list[float]) -> float:
+    """Return which share of the brain is below 0.6 of its median, in the median slice.
 
     The median over slices passes over a haemorrhage. Voxels are averaged to about 2 mm, and the shading that remains
     is divided out.
@@ -115,7 +109,4 @@ def tail_shares(values: torch.Tensor, inside: torch.Tensor, spacing: list[float]
     level = level / level[weight > 0].median()
     area = weight.sum(dim=(0, 1, 2))
     slices = area > 0.3 * area.max()
-    dark, bright = (
-        ((part * weight).sum(dim=(0, 1, 2)) / area)[slices].median().item() for part in (level < DARK, level > BRIGHT)
-    )
-    return dark, bright
+    return (((level < DARK) * weight).sum(dim=(0, 1, 2)) / area)[slices].median().item()
