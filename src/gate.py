@@ -119,7 +119,7 @@ def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> 
 def check_sequence(case: Case, named: Named, contrast: str | None = None, any_sequence: bool = False) -> Case:
     """Return the case with a note on its sequence, and with the contrast of that, unless it has one.
 
-    A scan that the user named is refused when its tags, or its BIDS name, say that it is of another sequence, or when its
+    A scan that a user names is refused when its tags, or its BIDS name, say that it is of another sequence, or when its
     pixels almost surely do, see :data:`ALMOST_SURE`. What is in doubt is searched, with a warning.
 
     Args:

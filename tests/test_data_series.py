@@ -50,7 +50,9 @@ def assert_is_the_scan(case, folder, files=SIZE[2]):
         {"SOPInstanceUID": ""},
         {"FrameOfReferenceUID": lambda place: f"1.2.9.{place}"},
     ],
-    ids=str,
+    ids=lambda tags: "-".join(
+        f"{name} {'by slice' if callable(value) else repr(value)}" for name, value in tags.items()
+    ),
 )
 def test_one_scan_whatever_its_identifiers(tmp_path, tags):
     write_series(tmp_path / "study", **tags)
