@@ -12,6 +12,7 @@ from csvd.gate import sort_study
 GOOD = ("sub-0b_swi", "sub-1b_swi", "sub-2b_swi")
 """Good scans; a bad one may stand before each of them, or behind them all."""
 
+WAYS = [("folder", "once"), ("folder", "overwrite"), ("folder", "resume"), ("bids", "overwrite")]
 PLACES = {"first": "sub-0a", "middle": "sub-1a", "last": "sub-3a"}
 
 
@@ -51,10 +52,10 @@ def _path(folder, name, bids):
     return (folder / name.split("_")[0] / "anat" if bids else folder) / f"{name}.nii.gz"
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["folder", "bids"])
+@pytest.fixture(scope="module")
 def alone(request, bundle, tmp_path_factory):
     """Rows of the good scans, each from a run of its own, their files, and whether it was a BIDS run."""
-    out, bids, rows = tmp_path_factory.mktemp("alone"), request.param, {}
+    out, bids, rows = tmp_path_factory.mktemp("alone"), request.param == "bids", {}
     for seed, name in enumerate(GOOD):
         folder = tmp_path_factory.mktemp("single")
         write_scan(_path(folder, name, bids), seed)
@@ -94,7 +95,7 @@ def run(way, source, out, bundle, bids):
     return detect(source, out, bundle, **how)
 
 
-@pytest.mark.parametrize("way", ["once", "overwrite", "resume"])
+@pytest.mark.parametrize(("alone", "way"), WAYS, indirect=["alone"])
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("place", PLACES)
 def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bundle, tmp_path, place, stage, way):
@@ -111,6 +112,7 @@ def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bund
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("alone", ["folder"], indirect=True)
 @pytest.mark.parametrize("place", PLACES)
 def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_path, place):
     bids = alone[2]
@@ -170,14 +172,14 @@ def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
         assert (row.named and row.named.sequence) == expected
 
 
-@pytest.mark.parametrize("way", ["once", "overwrite", "resume"])
+@pytest.mark.parametrize("way", ["overwrite", "resume"])
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "gate"])
 @pytest.mark.parametrize("place", PLACES)
 def test_classified_scan_is_touched_by_no_other(classifier, classified, tmp_path, place, stage, way):
     expected, folder = classified
     bad = f"{PLACES[place]}fails{stage}_swi"
     source, out = place_scans(tmp_path / "scans", [(bad, 1.0)]), tmp_path / "out"
-    how = {} if way == "once" else {way: True}
+    how = {way: True}
     if way == "overwrite":
         before = place_scans(tmp_path / "before")
         for seed, name in enumerate(reversed(GOOD)):
