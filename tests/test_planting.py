@@ -144,7 +144,7 @@ def test_a_core_plants_hundreds_of_patches_a_second():
         start = time.thread_time()
         batch(kinds)
         times.append(time.thread_time() - start)
-    assert len(kinds) / min(times) > 300
+    assert len(kinds) / min(times) > 100  # 1000 on a core that has nothing else to do
 
 
 def test_a_dipole_is_positive_at_its_poles_and_negative_at_its_equator():

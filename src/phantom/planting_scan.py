@@ -9,22 +9,24 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
+from ..affine import apply_affine
 from ..planes import slice_axis
+from ..regions import region_at
 from .draws import Draws
 from .planting_phase import dipole_phase, wrapped
 from .planting_shapes import Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
-from .planting_sites import draw_sites, place_codes, usable_voxels
+from .planting_sites import draw_sites, find_places, usable_voxels
 
 FINE_MM = 0.3
 """Largest sample at which a shape is drawn before it is averaged over a voxel."""
 REACH_MM = 14.0
 """How far a vessel or a soft shade is drawn."""
 MIMIC_CODES: dict[str, int] = {"vessel": 1, "flow void": 2, "nucleus": 3, "calcification": 4}
-MIMIC_WEIGHTS = (5, 2, 2, 1)
+MIMIC_WEIGHTS = (5, 2, 2, 1)  # how often each is drawn
 RADIUS_MM = (0.5, 4.5)
 SMALL_MM = 1.9
-COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "place", "region")
-REGION_OF = {"white matter": "lobar", "cortex": "lobar", "cerebellum": "infratentorial", "brainstem": "infratentorial"}
+Range = tuple[float, float]
+COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "place", "region", "side")
 
 
 @dataclass
@@ -56,8 +58,8 @@ def plant_scan(
     seed: int,
     mimics: int = 0,
     phase: torch.Tensor | None = None,
-    radius_mm: tuple[float, float] | None = None,
-    depth: tuple[float, float] | None = None,
+    radius_mm: Range | None = None,
+    depth: Range | None = None,
 ) -> PlantedScan:
     """Plant microbleeds and mimics into a scan.
 
@@ -99,7 +101,7 @@ class _Planter:
         self.spacing = tuple(float(mm) for mm in affine[:3, :3].norm(dim=0))
         self.rng, self.draws = np.random.default_rng(seed), Draws(seed)
         self.median = float(image[mask].median())
-        self.places = place_codes(image, mask, affine)
+        self.places, self.to_mni = find_places(image, mask, affine)
         self.usable = usable_voxels(image, mask, self.spacing)  # type: ignore[arg-type]
         empty = torch.zeros(image.shape, dtype=torch.int16)
         self.scan = PlantedScan(
@@ -107,9 +109,7 @@ class _Planter:
         )
         self.clean = image
 
-    def plant_lesions(
-        self, count: int, radius_mm: tuple[float, float] | None, depth: tuple[float, float] | None
-    ) -> None:
+    def plant_lesions(self, count: int, radius_mm: Range | None, depth: Range | None) -> None:
         """Plant up to ``count`` microbleeds."""
         for voxel, place in draw_sites(self.places, self.usable, self.spacing, count, self.rng):  # type: ignore[arg-type]
             small = radius_mm is None and self.rng.random() < 0.55
@@ -148,7 +148,9 @@ class _Planter:
     def _note(self, number: int, centre: np.ndarray, voxel: np.ndarray, radius: float, place: str) -> None:
         """Add the row of a microbleed: what is seen of it in the slice of its middle."""
         depth, cnr = self._visibility(voxel, centre, radius)
-        x, y, z = (self.affine @ torch.tensor([*centre, 1.0], dtype=torch.float64))[:3].tolist()
+        point = (self.affine @ torch.tensor([*centre, 1.0], dtype=torch.float64))[:3]
+        x, y, z = point.tolist()
+        region, side = ("n/a", "n/a") if self.to_mni is None else region_at(apply_affine(self.to_mni, point[None]))[0]
         self.scan.lesions.append(
             {
                 "id": number,
@@ -159,7 +161,8 @@ class _Planter:
                 "depth": round(depth, 2),
                 "cnr": round(cnr, 1),
                 "place": place,
-                "region": REGION_OF.get(place, "deep"),
+                "region": region,
+                "side": side,
             }
         )
 
@@ -181,12 +184,12 @@ class _Planter:
 
     def plant_mimics(self, count: int) -> None:
         """Plant ``count`` mimics of all kinds."""
-        names = list(MIMIC_CODES) if self.scan.phase is not None else list(MIMIC_CODES)[:3]
-        weights = np.array(list(MIMIC_WEIGHTS)[: len(names)], dtype=float)
+        names = list(MIMIC_CODES)[: 3 if self.scan.phase is None else 4]
+        weights = np.array(MIMIC_WEIGHTS[: len(names)], dtype=float)
         bright = (self.clean > 1.5 * self.median) & self.mask
         tissue, fluid = self.usable.nonzero().numpy(), bright.nonzero().numpy()
         for _ in range(count):
-            name = names[self.rng.choice(len(names), p=weights / weights.sum())]
+            name = self.rng.choice(names, p=weights / weights.sum())
             sites = fluid if name == "flow void" else tissue
             if len(sites):
                 self._plant_mimic(sites[self.rng.integers(len(sites))], name)

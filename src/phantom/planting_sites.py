@@ -30,10 +30,13 @@ APART_MM = 6.0
 CLUSTER_MM = (3.5, 9.0)
 
 
-def place_codes(image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
+def find_places(
+    image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return the number of the place in :data:`PLACES`, from 1, of each voxel of the brain, (H, W, D) uint8.
 
-    A scan that shows no whole brain is "white matter" everywhere.
+    The second result maps RAS mm of the scan to MNI152, (4, 4). A scan that shows no whole brain has none, and is
+    "white matter" everywhere.
 
     Args:
         image: (H, W, D).
@@ -43,7 +46,7 @@ def place_codes(image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor) -
     codes = mask.to(torch.uint8)
     matrix = align_to_mni(image[None], mask[None].to(torch.uint8), affine).matrix
     if matrix is None:
-        return codes
+        return codes, None
     voxels = mask.nonzero()
     here = nearest_voxels(apply_affine(matrix, apply_affine(affine.double(), voxels)))
     _, grey, white, _ = (torch.from_numpy(np.asarray(part)) for part in mni_tissue())
@@ -55,7 +58,7 @@ def place_codes(image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor) -
         for region in regions:
             tissue[mars == names.index(region) + 1] = places.index(place) + 1
     codes[tuple(voxels.T)] = tissue.to(torch.uint8)
-    return codes
+    return codes, matrix
 
 
 def usable_voxels(image: torch.Tensor, mask: torch.Tensor, spacing_mm: tuple[float, float, float]) -> torch.Tensor:
@@ -79,7 +82,7 @@ def draw_sites(
     """Return voxel (3,) and place of up to ``count`` microbleeds; some lie in a cluster with the one before.
 
     Args:
-        places: from :func:`place_codes`.
+        places: from :func:`find_places`.
         usable: from :func:`usable_voxels`.
         spacing_mm: of the voxels.
         count: how many; fewer where there is no room.
