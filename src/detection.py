@@ -89,6 +89,7 @@ def run_bundle(
     *,
     gate_bundle: Path | None = None,
     any_sequence: bool = False,
+    overlays: Sequence[Path] = (),
     mask: Path | None = None,
     known: Mapping[str, Any] | None = None,
     phase: Path | None = None,
@@ -111,6 +112,7 @@ def run_bundle(
         write_table: writes ``participants.tsv``.
         gate_bundle: see :class:`BundleRunner`.
         any_sequence: detect whatever the sequence gate says of a scan.
+        overlays: further configs over that of the bundle.
         mask: brain mask of a single scan, on its grid.
         known: what a data list would say of a single scan.
         phase: phase image or QSM of a single scan, on its grid; else what lies beside it.
@@ -140,13 +142,14 @@ def run_bundle(
         own = own_share(cases)
         if dicom and not all(case.dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
-        config = read_config(bundle, settings)
+        config = read_config(bundle, settings, overlays)
         done = _finished(own, out, config, bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
         if dicom:
             done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
-        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, out if bids else None, any_sequence)
+        how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, **how)
         rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
     if place()[0] == 0 and bids:
         write_dataset(rows, out, source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ class BundleRunner:
         dicom: write DICOM objects too; the scans come from DICOM.
         derivative: BIDS derivative, into which the results go.
         any_sequence: refuse no scan; the gate still finds the contrast.
+        overlays: further configs over that of the bundle.
 
     Raises:
         InputError: a bundle has no inference config or no weights.
@@ -50,10 +51,11 @@ class BundleRunner:
         dicom: bool = False,
         derivative: Path | None = None,
         any_sequence: bool = False,
+        overlays: Sequence[Path] = (),
     ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
-        parser = read_config(bundle, settings)
+        parser = read_config(bundle, settings, overlays)
         self.contrast = settings.get("contrast")
         self.also = taken_over(parser)
         self.single_run = SingleRun(parser)
@@ -113,17 +115,22 @@ def fingerprint(case: Case, also: Collection[str]) -> str:
     return hashlib.sha256(json.dumps([known, [sha256(file) for file in files]]).encode()).hexdigest()
 
 
-def read_config(bundle: Path, settings: Mapping[str, Any]) -> ConfigParser:
-    """Return the inference config of a bundle with settings of one's own.
+def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[Path] = ()) -> ConfigParser:
+    """Return the inference config of a bundle, with overlays and settings of one's own.
 
     Raises:
-        InputError: the bundle has no such config, or no weights.
+        InputError: the bundle has no such config, or no weights; an overlay does not exist.
     """
+    for overlay in overlays:
+        if not overlay.is_file():
+            raise InputError(
+                f"overlay '{overlay}' does not exist: give a config such as {bundle / 'configs' / 'X.json'}."
+            )
     for needed in (CONFIG, "models/model.pt"):
         if not (bundle / needed).exists():
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
     parser = ConfigParser()
-    parser.read_config(str(bundle / CONFIG))
+    parser.read_config([str(bundle / CONFIG), *map(str, overlays)])
     parser.update({"bundle_root": str(bundle), **settings})
     return parser
 

@@ -92,3 +92,18 @@ def test_same_seed_gives_the_same_bytes(scans, tmp_path):
     ]
     first, second = ({p.name: p.read_bytes() for p in f.rglob("*.nii.gz")} for f in folders)
     assert first == second
+
+
+def test_command_plants_into_the_scans_of_a_folder(csvd, scans, tmp_path):
+    command = ("phantom", "--backgrounds", scans, "--subjects", 3, "--seed", 2, "--split", 0, 0, 1)
+    code, output, _ = csvd(*command, "--out", tmp_path / "planted")
+    assert code == 0
+    assert "3 scans with planted microbleeds" in output
+    items = json.loads((tmp_path / "planted" / "datalist.json").read_text())["test"]
+    assert len(items) == 3
+    for item in items:
+        label = nib.load(tmp_path / "planted" / item["label"]).get_fdata()
+        table = tmp_path / "planted" / item["subject"] / f"{item['subject']}_lesions.tsv"
+        assert (label.max() > 0) == (len(table.read_text().splitlines()) > 1)
+    code, _, errors = csvd(*command, "--head", "--out", tmp_path / "other")
+    assert (code, "--backgrounds takes no --preset" in errors[0]) == (2, True)

@@ -29,7 +29,12 @@ def phantom(
         float | None, typer.Option(help="Median microbleeds of a subject who has any; the protocol's when not given.")
     ] = None,
     mimics: Annotated[
-        float | None, typer.Option(help="How many times as many mimics as people have; the protocol's when not given.")
+        float | None,
+        typer.Option(help="How many times as many mimics as people have; with --backgrounds, mimics a scan."),
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(help="Folder of real scans (NIfTI, BIDS) to plant microbleeds into, in place of simulated heads."),
     ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
@@ -43,6 +48,12 @@ def phantom(
     """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
     from ..phantom import write_cohort, write_studies
 
+    if backgrounds is not None:
+        if head or phenotype or preset != "ukbb" or jobs:
+            raise InputError("--backgrounds takes no --preset, --head, --phenotype or --jobs: leave them out.")
+        path = _plant(backgrounds, out, subjects, seed, lesions, mimics, split, overwrite)
+        console.print(f"{subjects} scans with planted microbleeds: {path}", soft_wrap=True, markup=False)
+        return
     how: dict[str, Any] = {"jobs": jobs, "split": split, "overwrite": overwrite}
     if preset == "study":
         if head or phenotype or lesions or mimics:
@@ -52,6 +63,32 @@ def phantom(
         how |= {"head": head, "phenotype": phenotype, "lesions": lesions, "mimics": mimics}
         datalist = write_cohort(preset, subjects, out, seed, **how)
     console.print(f"{subjects} simulated subjects: {datalist}")
+
+
+def _plant(
+    folder: Path,
+    out: Path,
+    subjects: int,
+    seed: int,
+    lesions: float | None,
+    mimics: float | None,
+    split: tuple[float, float, float],
+    overwrite: bool,
+) -> Path:
+    """Plant into real scans, whose brains are found as the detector finds them, and return the data list."""
+    from monai.data import MetaTensor
+    from monai.utils import convert_to_tensor
+
+    from ..phantom.backgrounds import write_planted_cohort
+    from ..transforms import BrainMask
+
+    def find_brain(image: Any, affine: Any) -> Any:
+        return convert_to_tensor(BrainMask()(MetaTensor(image[None], affine=affine))[0] > 0, track_meta=False)
+
+    how: dict[str, Any] = {"split": split, "overwrite": overwrite, "find_brain": find_brain}
+    how |= {} if lesions is None else {"lesions": lesions}
+    how |= {} if mimics is None else {"mimics": round(mimics)}
+    return write_planted_cohort(folder, out, subjects, seed, **how)
 
 
 class Layout(str, Enum):

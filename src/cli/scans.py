@@ -56,6 +56,9 @@ def detect(
     section: Section = "test",
     volume: Volume = None,
     bundle: BundleFolder = None,
+    overlay: Annotated[
+        list[Path] | None, typer.Option(help="Further config over that of the bundle, for example configs/X.json.")
+    ] = None,
     device: OnDevice = Device.auto,
     any_sequence: AnySequence = False,
     dicom: Annotated[
@@ -83,6 +86,7 @@ def detect(
         "jobs": jobs,
         "resume": resume,
         "overwrite": overwrite,
+        "overlays": overlay or (),
     }
     bundle = bundle or find_bundle("cmb_detection")
     rows = detect_scans(
