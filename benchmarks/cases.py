@@ -229,7 +229,7 @@ def labels(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
         command = [sys.executable, "-m", "csvd.cli", "evaluate", "detection", str(cohort), "--out"]
         done = subprocess.run([*command, str(cases.out / "rates" / cohort.name)], capture_output=True, text=True)
         if cohort.name in ("right", "las"):
-            yield cohort.name, done.returncode == 0 and "| 1.00 " in done.stdout, done.stdout[-300:]
+            yield cohort.name, done.returncode == 0 and "| 11 | 1.000 [" in done.stdout, done.stdout[-300:]
         else:
             lines = done.stderr.splitlines()
             yield cohort.name, done.returncode == 2 and len(lines) == 1 and "s_swi" in lines[0], done.stderr[-300:]

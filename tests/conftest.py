@@ -22,11 +22,17 @@ def real_scans():
     return folder
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_starts():
+    """Undo what the command line, run in this process by another test, did to logging."""
+    logging.disable(logging.NOTSET)
+    logger = logging.getLogger("csvd")
+    logger.handlers, logger.propagate = [], True
+
+
 @pytest.fixture
 def csvd(monkeypatch, capsys):
     """Function that runs the command line in this process and returns its exit code, output and error lines."""
-    logger = logging.getLogger("csvd")
-    handlers, propagate, disabled = logger.handlers[:], logger.propagate, logging.root.manager.disable
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["csvd", *map(str, arguments)])
@@ -35,9 +41,7 @@ def csvd(monkeypatch, capsys):
         captured = capsys.readouterr()
         return exit_info.value.code or 0, captured.out, captured.err.splitlines()
 
-    yield run
-    logger.handlers, logger.propagate = handlers, propagate
-    logging.disable(disabled)
+    return run
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
+import small
 
 from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
+from csvd.phantom import PROTOCOLS, write_cohort
 
 
 @pytest.fixture
@@ -136,12 +139,13 @@ def test_three_contrasts_of_one_person_are_three_cases(tmp_path):
     assert [case.subject for case in cases] == ["sub-01"] * 3 + ["sub-02"]
 
 
-def test_simulated_cohort_with_three_contrasts_has_a_case_for_each(tmp_path):
-    from csvd.phantom import write_cohort
-
-    path = write_cohort("qsm", 2, tmp_path / "cohort", 0, split=(0, 0, 1), jobs=1)
+def test_simulated_cohort_with_three_contrasts_has_a_case_for_each(tmp_path, monkeypatch):
+    contrasts = ("swi", "mag", "qsm")
+    monkeypatch.setitem(PROTOCOLS, "tiny", replace(small.PROTOCOL, contrasts=contrasts))
+    path = write_cohort("tiny", 2, tmp_path / "cohort", 0, split=(0, 0, 1), jobs=1)
     cases = find_cases(path)
-    assert len({case.name for case in cases}) == len(cases) == len(load_datalist(path, "test"))
+    names = [f"sub-00{number}_{contrast}" for number in (1, 2) for contrast in contrasts]
+    assert sorted(case.name for case in cases) == sorted(names)
     assert {case.subject for case in cases} == {"sub-001", "sub-002"}
 
 

@@ -90,8 +90,8 @@ def test_five_blocks_look_at_the_middle_slice_and_its_neighbours():
     before = network(patch)
     patch[:, 1], patch[..., :5], patch[..., 8:] = 0, 0, 0
     torch.testing.assert_close(network(patch), before)
-    patch[:, 0, 16, 16, 6] += 1
-    assert not torch.equal(network(patch), before)
+    patch[:, 0, 16, 16, 6] += 1000  # through thirteen layers that learned nothing yet, little of it is left
+    assert (network(patch) - before).abs().max() > 1e-6
 
 
 def test_five_blocks_start_from_vgg(tmp_path):

@@ -87,7 +87,7 @@ def written(tmp_path_factory):
     brain = torch.from_numpy(np.asarray(planted.image.dataobj) > 0)[None].float()
     maps = {"pred": instances.int(), "prob": 0.87 * (instances > 0), "mask": brain}
     item = {name: MetaTensor(x, affine=torch.from_numpy(affine), meta=meta) for name, x in maps.items()}
-    return CaseWriter(folder / "out", threshold=0.5).write(item)
+    return folder / "out" / CaseWriter(folder / "out", threshold=0.5).write(item)["case"]
 
 
 @pytest.fixture(scope="module")
