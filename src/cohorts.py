@@ -22,7 +22,7 @@ import torch.distributed as dist
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .checks import is_foreseen, reason
+from .checks import InputError, cause_of, reason
 from .data import Case
 from .results import Result
 
@@ -39,7 +39,7 @@ class Outcome:
     Attributes:
         row: see :func:`run_each`.
         seconds: that each step took.
-        traceback: of an error that was not foreseen.
+        traceback: of an error that is not ours.
     """
 
     row: Row
@@ -85,7 +85,7 @@ def gather(rows: list[Row], cases: Sequence[Case]) -> list[Row]:
 def run_each(cases: Sequence[Case], make: Callable[[], Work], jobs: int = 1) -> list[Row]:
     """Return a row for each scan: its name, ``status`` "ok" and what the work returned, or "failed" and the ``reason``.
 
-    Each scan goes into the log, with the time that it took, or the traceback of an error that was not foreseen.
+    Each scan goes into the log, with the time that it took, or the traceback of an error that is not ours.
 
     Args:
         cases: scans.
@@ -108,7 +108,8 @@ def attempt(work: Work, case: Case) -> Outcome:
     try:
         result = work(case)
     except Exception as error:  # whatever is wrong with one scan must not stop the others
-        text = "" if is_foreseen(error) else "".join(traceback.format_exception(error))
+        ours = isinstance(cause_of(error), InputError)
+        text = "" if ours else "".join(traceback.format_exception(error))
         return Outcome(_failed(case, reason(error)), traceback=text)
     if result.record["case"] != case.name:
         raise AssertionError(f"the result of '{result.record['case']}' came back for the scan '{case.name}'")

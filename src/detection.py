@@ -219,7 +219,7 @@ def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool
 
 def _unchanged(record: Row, path: Path, also: Collection[str], case: Case) -> Result:
     """Return the result that a JSON holds, if it is that of the scan as it is now."""
-    if record["source_sha256"] != fingerprint(case, also):
+    if record.get("source_sha256") != fingerprint(case, also):
         raise InputError(
             f"result '{path}' cannot be resumed: '{case.image}', or what is known of it, was changed since. Remove "
             "that result, or give --overwrite in place of --resume."

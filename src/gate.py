@@ -12,7 +12,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from tqdm import tqdm
 
-from .checks import InputError, is_foreseen, reason
+from .checks import InputError, reason
 from .data import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_tags
 from .data.conversion import convert_all
 from .data.dicom_files import is_dicom
@@ -179,7 +179,7 @@ def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
         named = gate(case)
         return Sorted(case.name, replace(named, told=(*told, *named.told)))
     except Exception as error:  # whatever is wrong with one series must not stop the others
-        logger.error("%s failed: %s", case.name, reason(error), exc_info=None if is_foreseen(error) else error)
+        logger.error("%s failed: %s", case.name, reason(error), exc_info=None if isinstance(error, InputError) else error)
         return Sorted(case.name, None, reason(error))
 
 
