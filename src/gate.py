@@ -179,7 +179,7 @@ def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
         named = gate(case)
         return Sorted(case.name, replace(named, told=(*told, *named.told)))
     except Exception as error:  # whatever is wrong with one series must not stop the others
-        logger.error("%s failed: %s", case.name, reason(error), exc_info=None if isinstance(error, InputError) else error)
+        logger.error("%s failed: %s", case.name, reason(error), exc_info=not isinstance(error, InputError))
         return Sorted(case.name, None, reason(error))
 
 
