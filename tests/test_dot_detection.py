@@ -181,6 +181,15 @@ def test_the_detector_returns_the_surest_first_and_none_twice():
     assert int(close.sum()) == len(sure)  # each is near itself alone
 
 
+@pytest.mark.parametrize(("slices", "thickness"), [(3, 0.8), (1, 4.0), (6, 0.8)])
+def test_slabs_of_few_slices_are_read(slices, thickness):
+    image, mask = 100 + torch.randn(96, 96, slices), torch.ones(96, 96, slices, dtype=torch.bool)
+    image[40:44, 50:54, slices // 2] = 10
+    found = DotDetector()(dark_contrast(image, mask), mask, (0.5, 0.5, thickness), Darkness())
+    assert found.probability[0] > 0.9
+    assert (found.points[0] - torch.tensor([42, 52, slices // 2])).abs().max() <= 1
+
+
 def test_a_scan_without_dots_has_no_detections():
     image, mask, _ = ball(noise=0)
     found = DotDetector(threshold=0.3)(dark_contrast(image, mask), mask, (0.9, 0.9, 4.0), Darkness())
