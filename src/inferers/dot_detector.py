@@ -12,7 +12,7 @@ from ..networks.dot_ensemble import MIRRORS, DotEnsemble
 from ..transforms.slice_context import context_patches, fine_grid, to_fine
 from .dot_candidates import find_dark_dots
 
-UNSURE = (0.05, 0.95)
+UNSURE = (0.01, 0.99)
 """Probabilities between which the mean over mirrorings is taken; further mirrorings do not move the others across."""
 
 
@@ -80,7 +80,8 @@ class DotDetector:
         # Points of the same slice share their means.
         order = points[:, 2].argsort(stable=True)
         for batch in points[order].split(self.batch_size):
-            patches = context_patches(fine, batch, spacing_mm)
+            # Channels last: pooling is several times as fast on a CPU.
+            patches = context_patches(fine, batch, spacing_mm).contiguous(memory_format=torch.channels_last)
             odds = network.odds(patches)
             probability = network.calibrate(odds).sigmoid()
             unsure = ((probability > UNSURE[0]) & (probability < UNSURE[1])).nonzero()[:, 0]
