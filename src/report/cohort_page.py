@@ -21,8 +21,8 @@ from .quality import RULE, measures, quality_flags
 Row = Mapping[str, Any]
 WIDTH, HEIGHT = 260, 130
 MAX_BINS = 24
-WORDS = {"case": "word", "status": "word", "qc": "word wrap", **dict.fromkeys(BURDEN, "word")}
-NOT_SHOWN = ("reason", "mars_", "regions", "aria_h")
+WORDS = {"case": "word", "subject": "word", "status": "word", "qc": "word wrap", **dict.fromkeys(BURDEN, "word")}
+NOT_SHOWN = ("reason", "warnings", "mars_", "regions", "aria_h")
 UNITS = {"brain volume": "ml"}
 
 
