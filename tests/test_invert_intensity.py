@@ -167,7 +167,7 @@ def warnings_of_pipeline(item):
         ("open-ms-raw-t1-t2-flair/patient01_study1_T2W.nii.gz", "last", False),
         ("open-ms-raw-t1-t2-flair/patient01_study1_FLAIR.nii.gz", "last", True),
         ("flash-gre-t1-pd-mt/mtsat_T1w.nii.gz", "last", True),
-        ("dwi-b0-b1000-philips/dwi_b0.nii.gz", "last", True),
+        ("dwi-b0-b1000-philips/dwi_b0.nii.gz", "last", False),
         ("dwi-b0-b1000-philips/dwi_b1000_geomean32.nii.gz", "last", True),
     ],
 )
