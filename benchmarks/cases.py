@@ -256,7 +256,7 @@ def bids(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
     missing = ("sub-03", "sub-10")
     for row in rows:
         failed = row["case"].startswith(missing)
-        rule = Rule(refused=(row["case"],)) if failed else Rule()
+        rule = Rule(refused=(row["case"],)) if failed else Rule(clean=(row["case"],))
         if "MEGRE" in row["case"] or "T2starw" in row["case"] or "GRE" in row["case"]:
             fine = (row["status"] == "failed") == failed and "internal" not in row.get("reason", "")
             yield row["case"], fine, row.get("reason") or "; ".join(row["warnings"])

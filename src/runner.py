@@ -112,7 +112,8 @@ def fingerprint(case: Case, also: Collection[str]) -> str:
     item = replace(case, notes=[], warnings=[]).item(also)
     files = [*(case.dicom or [case.image]), *(Path(item[key]) for key in OTHER_FILES if key in item)]
     known = sorted((key, str(value)) for key, value in item.items() if key not in ("image", *OTHER_FILES))
-    return hashlib.sha256(json.dumps([known, [sha256(file) for file in files]]).encode()).hexdigest()
+    digests = [sha256(file) if file.is_file() else None for file in files]  # a phase that is not here is warned of
+    return hashlib.sha256(json.dumps([known, digests]).encode()).hexdigest()
 
 
 def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[Path] = ()) -> ConfigParser:

@@ -104,3 +104,12 @@ def test_version_is_printed(csvd):
 
 def test_help_tells_the_exit_codes(csvd):
     assert "Exit codes: 0" in csvd("--help")[1]
+
+
+def test_phase_that_is_not_here_is_a_warning(csvd, scans, bundle, tmp_path):
+    (scans / "a_ph.nii.gz").symlink_to("nowhere.nii.gz")
+    phase = ("--phase", scans / "a_ph.nii.gz")
+    code, output, _ = csvd("detect", scans / "a.nii.gz", *phase, "--bundle", bundle, "--json", "--out", tmp_path)
+    [row] = json.loads(output)
+    assert (code, row["status"]) == (0, "ok")
+    assert [text for text in row["warnings"] if "a_ph.nii.gz' is a link to 'nowhere.nii.gz', which is not here" in text]
