@@ -152,13 +152,7 @@ def test_folder_with_three_failures_gives_the_five_results_of_five_runs(csvd, bu
 def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
     """Before and behind a scan that breaks the gate stand one that it takes and one that it refuses."""
     number = PLACES[place][4]
-    names = {
-        "sub-0b_swi": 1.0,
-        f"sub-{number}afailsgate_swi": 1.0,
-        "sub-2b_x": 4.0,
-        "sub-4b_swi": 1.0,
-        "sub-5b_x": 4.0,
-    }
+    names = {"sub-0b_swi": 1.0, f"sub-{number}afailsgate_swi": 1.0, "sub-2b_x": 4.0, "sub-4b_swi": 1.0, "sub-5b_x": 4.0}
     for seed, (name, brightness) in enumerate(names.items()):
         write_scan(tmp_path / "scans" / f"{name}.nii.gz", seed, brightness)
     rows = detect(tmp_path / "scans", tmp_path / "out", bundle)

@@ -27,7 +27,6 @@ class Writer(CaseWriter):
         return self.output_dir / super().write(item)["case"]
 
 
-
 class DarkInBright(torch.nn.Module):
     """Probability 0.9 where the planted lesion is, in place of a trained network."""
 
