@@ -95,7 +95,7 @@ STUDIES = {
         )
     ),
     "18": Rule(clean=("constant", "per_slice", "per_slice_siemens")),
-    "19": Rule(clean=("sagittal", "coronal", "oblique", "downwards")),
+    "19": Rule(clean=("sagittal", "coronal", "top_to_bottom", "bottom_to_top", "oblique")),
 }
 """Scripts that write one DICOM study a folder."""
 
@@ -175,17 +175,21 @@ def folder_of_scans(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]
     rows, out = cases.detect(number, folder, any_sequence=number in ("03", "09", "11"))
     for row in rows:
         name = row["case"].removesuffix("_swi").removesuffix("_SWI") if row["case"] != "UPPER_SWI" else row["case"]
-        matrix = folder / f"{name}.txt"
-        turned = np.loadtxt(matrix) if matrix.exists() else None
-        yield name, *cases.judge(name, row, out, FOLDERS[number], turned)
+        yield name, *cases.judge(name, row, out, FOLDERS[number], _matrix(folder / f"{name}.txt"))
+
+
+def _matrix(path: Path) -> np.ndarray | None:
+    """Return how a script turned a scan, (4, 4), None where it did not."""
+    return np.loadtxt(path) if path.exists() else None
 
 
 def folder_of_studies(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
     """Yield what came of each study."""
-    for study in sorted(cases.inputs(number).iterdir()):
+    for study in sorted(path for path in cases.inputs(number).iterdir() if path.is_dir()):
         rows, out = cases.detect(number, study, study.name, jobs=1, any_sequence=True)
+        turned = _matrix(study.with_name(f"{study.name}.txt"))
         for row in rows:
-            right, told = cases.judge(study.name, row, out, STUDIES[number])
+            right, told = cases.judge(study.name, row, out, STUDIES[number], turned)
             yield study.name, right and len(rows) == 1, told
 
 
