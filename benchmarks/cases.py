@@ -65,7 +65,7 @@ FOLDERS = {
         clean=("notgz", "gzinnii", "padded", "members", "UPPER_SWI", "more"),
         refused=("badcrc", "cut", "cuttail", "empty", "rgb", "complex", "twice"),
     ),
-    "11": Rule(clean=("onecorner", "minmax")),
+    "11": Rule(read=("onecorner", "minmax", "bgminus1000", "lownoise", "tinynoise")),  # without a skull: other outlines
     "22": Rule(
         clean=("bom", "cut", "empty", "field_text", "list", "null", "nullti", "te_ms", "text"),
         warned=dict.fromkeys(("cut", "empty", "list"), "sidecar") | {"te_ms": "EchoTime", "text": "EchoTime"},
