@@ -51,7 +51,7 @@ def commands(*names):
     """What follows a program of these names in the commands of all documents."""
     for path in DOCUMENTS:
         for text in blocks(path, "bash", "sh"):
-            for command in re.split(r"\n|&&|;", text.replace("\\\n", " ")):
+            for command in re.split(r"\n|&&|\|\||;", text.replace("\\\n", " ")):
                 words = shlex.split(command, comments=True)
                 for n, word in enumerate(words):
                     if word in names and words[n - 1] != "cd":
