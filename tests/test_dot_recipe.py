@@ -6,7 +6,7 @@ from monai.data import MetaTensor
 from planted import ball
 
 from csvd.engines.dot_recipe import DotTraining, fill_bank
-from csvd.networks.dot_ensemble import DotEnsemble
+from csvd.networks.patch_ensemble import PatchEnsemble
 from csvd.transforms.dark_contrast import DarkContrastd
 
 
@@ -40,12 +40,12 @@ def test_scans_that_are_in_the_bank_are_not_read_again(items, tmp_path):
 
 
 def test_training_saves_an_ensemble_of_members_that_differ(items, tmp_path):
-    ensemble, path = DotEnsemble(members=2, features=8), tmp_path / "models" / "model.pt"
+    ensemble, path = PatchEnsemble(members=2, features=8), tmp_path / "models" / "model.pt"
     training = DotTraining(
         ensemble, {"real": items}, {"real": 1}, load, tmp_path / "bank", path, updates=3, batch_size=8
     )
     training.run()
-    saved = DotEnsemble(members=2, features=8)
+    saved = PatchEnsemble(members=2, features=8)
     saved.load_state_dict(torch.load(path, weights_only=True))
     first, second = (member.stem.weight for member in saved.members)
     assert not torch.equal(first, second)
@@ -54,9 +54,9 @@ def test_training_saves_an_ensemble_of_members_that_differ(items, tmp_path):
 
 def test_a_source_without_a_share_is_named(items, tmp_path):
     with pytest.raises(ValueError, match=r"shares.*real"):
-        DotTraining(DotEnsemble(), {"real": items}, {}, load, tmp_path, tmp_path / "model.pt")
+        DotTraining(PatchEnsemble(), {"real": items}, {}, load, tmp_path, tmp_path / "model.pt")
 
 
 def test_updates_must_be_positive(items, tmp_path):
     with pytest.raises(ValueError, match="updates"):
-        DotTraining(DotEnsemble(), {"real": items}, {"real": 1}, load, tmp_path, tmp_path / "model.pt", updates=0)
+        DotTraining(PatchEnsemble(), {"real": items}, {"real": 1}, load, tmp_path, tmp_path / "model.pt", updates=0)

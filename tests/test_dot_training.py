@@ -5,7 +5,7 @@ from planted import ball
 
 from csvd.engines.background_bank import read_background, write_background
 from csvd.engines.dot_training import Sampler, train_dots
-from csvd.networks.dot_classifier import DotClassifier
+from csvd.networks.patch_classifier import PatchClassifier
 from csvd.phantom.planting_patches import Kind
 from csvd.phantom.planting_scan import plant_scan
 from csvd.transforms.dark_contrast import dark_contrast
@@ -65,13 +65,13 @@ def test_hard_dots_come_more_often(bank):
 def test_training_lowers_the_loss_and_resumes(bank, tmp_path):
     lines = []
     torch.manual_seed(0)
-    network = DotClassifier(features=8)
+    network = PatchClassifier(features=8)
     path = tmp_path / "state.pt"
     sampler = Sampler(bank, np.ones(2), seed=0)
     train_dots(network, sampler, path, 30, seed=0, batch_size=32, report=lines.append)
     state = torch.load(path, weights_only=True)
     assert state["done"] == 30
-    again = train_dots(DotClassifier(features=8), Sampler(bank, np.ones(2), seed=0), path, 30, seed=0)
+    again = train_dots(PatchClassifier(features=8), Sampler(bank, np.ones(2), seed=0), path, 30, seed=0)
     torch.testing.assert_close(again.state_dict(), state["average"])
     assert path.with_suffix(".average.pt").exists()
     batch = Sampler(bank, np.ones(2), seed=9).draw(100)

@@ -11,14 +11,14 @@ import torch
 from scipy import ndimage
 from torch.nn.functional import interpolate
 
-from ..inferers.dot_candidates import find_dark_dots
+from ..inferers.foci import find_foci
 from ..transforms.slice_context import THICK_MM, context_slices, fine_grid, to_fine
 
 REACH = 36
 """Voxels by which the slices are extended at each side."""
 SIZE = 64
 CLEAR_MM = 4.0
-"""Distance from a marked microbleed within which a dark dot is no negative."""
+"""Distance from a marked microbleed within which a dark focus is no negative."""
 DARKEST = 0.25
 
 
@@ -31,7 +31,7 @@ class Background:
         slices: (D, H + 72, W + 72) float16, brain median 1, edges repeated.
         brain: the same grid, bool.
         spacing_mm: between slices.
-        dots: dark dots that are no microbleed, (N, 3).
+        foci: dark foci that are no microbleed, (N, 3).
         inside: points in the brain, (M, 3).
         lesions: points of own microbleeds and the number of each, (L, 4).
     """
@@ -40,7 +40,7 @@ class Background:
     slices: np.ndarray
     brain: np.ndarray
     spacing_mm: float
-    dots: np.ndarray
+    foci: np.ndarray
     inside: np.ndarray
     lesions: np.ndarray
 
@@ -84,17 +84,17 @@ def write_background(
         spacing_mm: of the voxels.
         label: own microbleeds, (H, W, D) integers, if there are any.
         seed: of the points in the brain.
-        most: dark dots at most.
+        most: dark foci at most.
         inside: points in the brain that are kept.
     """
     rng = np.random.default_rng(seed)
     image = image / image[mask].median()
-    dots = find_dark_dots(image, mask, spacing_mm, threshold=0.05, most=most).points
+    foci = find_foci(image, mask, spacing_mm, threshold=0.05, most=most).points
     lesions = np.zeros((0, 4), np.int32)
     clear = mask.numpy()
     if label is not None and label.any():
         away = ndimage.distance_transform_edt(label.numpy() == 0, sampling=spacing_mm)
-        dots = dots[torch.from_numpy(away)[tuple(dots.T)] > CLEAR_MM]
+        foci = foci[torch.from_numpy(away)[tuple(foci.T)] > CLEAR_MM]
         clear = clear & (away > CLEAR_MM + 1)
         lesions = _lesion_points(image.numpy(), label.numpy(), float(image[mask].median()))
     core = ndimage.binary_erosion(clear, iterations=max(1, int(2 / spacing_mm[0])))
@@ -108,12 +108,12 @@ def write_background(
     margin = ((0, 0), (REACH, REACH), (REACH, REACH))
     np.save(target / "slices.npy", np.pad(np.clip(fine, 0, 8), margin, mode="edge").astype(np.float16))
     np.save(target / "brain.npy", np.pad(brain, margin))
-    on_fine = [to_fine(torch.as_tensor(p[:, :3]), *sizes).numpy() for p in (dots, places, lesions)]
+    on_fine = [to_fine(torch.as_tensor(p[:, :3]), *sizes).numpy() for p in (foci, places, lesions)]
     size = np.array(fine.shape[1:])
     for points in on_fine:
         points[:, :2] = points[:, :2].clip(0, size - 1)
     np.savez(
-        target / "points.npz", dots=on_fine[0], inside=on_fine[1], lesions=np.c_[on_fine[2], lesions[:, 3:]].astype(int)
+        target / "points.npz", foci=on_fine[0], inside=on_fine[1], lesions=np.c_[on_fine[2], lesions[:, 3:]].astype(int)
     )
     (target / "scan.json").write_text(json.dumps({"spacing_mm": list(spacing_mm)}))
 
@@ -138,5 +138,5 @@ def read_background(folder: Path) -> Background:
     spacing = json.loads((folder / "scan.json").read_text())["spacing_mm"]
     slices, brain = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("slices", "brain"))
     return Background(
-        folder.name, slices, brain, float(spacing[2]), points["dots"], points["inside"], points["lesions"]
+        folder.name, slices, brain, float(spacing[2]), points["foci"], points["inside"], points["lesions"]
     )

@@ -1,4 +1,4 @@
-"""The step of a bundle that trains its classifiers of dark dots: from data lists to ``model.pt``."""
+"""The step of a bundle that trains its classifiers of dark foci: from data lists to ``model.pt``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from monai.data.utils import affine_to_spacing
 from monai.utils import convert_to_tensor
 
 from ..checks import check_positive
-from ..networks.dot_classifier import DotClassifier
-from ..networks.dot_ensemble import DotEnsemble
+from ..networks.patch_classifier import PatchClassifier
+from ..networks.patch_ensemble import PatchEnsemble
 from ..planes import slice_axis
 from .background_bank import Background, read_background, write_background
 from .dot_training import Sampler, train_dots
@@ -79,7 +79,7 @@ class DotTraining:
 
     def __init__(
         self,
-        network: DotEnsemble,
+        network: PatchEnsemble,
         sources: Mapping[str, Sequence[Item]],
         shares: Mapping[str, float],
         preprocessing: Callable[[Item], dict[str, torch.Tensor]],
@@ -114,6 +114,6 @@ class DotTraining:
             torch.manual_seed(seed)
             state = self.path.with_name(f"resume_{number}.pt")
             sampler = Sampler(backgrounds, np.array(weights), seed)
-            average = train_dots(cast(DotClassifier, member), sampler, state, self.updates, seed=seed, **self.options)
+            average = train_dots(cast(PatchClassifier, member), sampler, state, self.updates, seed=seed, **self.options)
             member.load_state_dict(average.state_dict())
         torch.save(self.network.eval().state_dict(), self.path)

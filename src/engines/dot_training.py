@@ -1,4 +1,4 @@
-"""Training of the classifier of dark dots on patches that are planted afresh, never the same twice."""
+"""Training of the classifier of dark foci on patches that are planted afresh, never the same twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ..networks.dot_classifier import DotClassifier
+from ..networks.patch_classifier import PatchClassifier
 from ..phantom.draws import Draws
 from ..phantom.planting_patches import Kind, plant_patches
 from .background_bank import REACH, Background
@@ -32,7 +32,7 @@ class Batch:
         patches: (N, 5, 64, 64).
         thickness_mm, thin, kinds: of each, (N,).
         own: whether the patch shows a microbleed of the scan itself, (N,).
-        origin: background and number of the dark dot, where the patch is one.
+        origin: background and number of the dark focus, where the patch is one.
     """
 
     patches: torch.Tensor
@@ -45,7 +45,7 @@ class Batch:
 
 @dataclass
 class Sampler:
-    """Draws batches from a bank; dark dots that the network takes for microbleeds come more often.
+    """Draws batches from a bank; dark foci that the network takes for microbleeds come more often.
 
     Args:
         backgrounds: scans.
@@ -114,7 +114,7 @@ class Sampler:
         return points[int(np.argmax(values))].copy()
 
     def learn(self, batch: Batch, probability: np.ndarray) -> None:
-        """Note what the network says of the dark dots of a batch."""
+        """Note what the network says of the dark foci of a batch."""
         for origin, value in zip(batch.origin, probability, strict=True):
             if origin is not None:
                 hardness = self.hardness[origin[0]]
@@ -132,7 +132,7 @@ class Sampler:
 
 
 def train_dots(
-    network: DotClassifier,
+    network: PatchClassifier,
     sampler: Sampler,
     path: Path,
     updates: int,
@@ -143,7 +143,7 @@ def train_dots(
     autocast: bool = False,
     save_every_s: float = 120,
     report: Callable[[str], None] = print,
-) -> DotClassifier:
+) -> PatchClassifier:
     """Train a classifier and return the average of its weights, which is also saved beside the resumable state.
 
     Args:
@@ -194,7 +194,7 @@ def train_dots(
     return average
 
 
-def _follow(average: DotClassifier, network: DotClassifier, decay: float) -> None:
+def _follow(average: PatchClassifier, network: PatchClassifier, decay: float) -> None:
     with torch.no_grad():
         for mean, value in zip(average.parameters(), network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)

@@ -4,9 +4,9 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates, relative_position
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
-from .dot_candidates import DarkDots, find_dark_dots
-from .dot_detector import Detections, DotDetector
-from .dot_inferer import DotInferer
+from .foci import Foci, find_foci
+from .patch_detector import Detections, PatchDetector
+from .patch_inferer import PatchInferer
 from .series import SeriesInferer, series_gradcam
 from .slices import SliceInferer
 from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam
@@ -16,11 +16,10 @@ __all__ = [
     "CandidateDataset",
     "Candidates",
     "CascadeInferer",
-    "DarkDots",
     "Detections",
-    "DotDetector",
-    "DotInferer",
     "LabelDetector",
+    "PatchDetector",
+    "PatchInferer",
     "ReplaySampler",
     "SeriesInferer",
     "SliceBag",
@@ -28,7 +27,6 @@ __all__ = [
     "SliceInferer",
     "SubtypeInferer",
     "find_candidates",
-    "find_dark_dots",
     "gradcam",
     "infer_slabs",
     "relative_position",

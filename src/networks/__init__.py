@@ -3,10 +3,10 @@
 from .attention_mil import AttentionMIL, AttentionPooling
 from .cascade import CascadeNetwork, calibrated, read_places
 from .classifier_arm import ClassifierArm
-from .dot_classifier import DotClassifier
-from .dot_ensemble import DotEnsemble
 from .five_block import FiveBlockCNN
 from .mean_of_folds import MeanOfFolds
+from .patch_classifier import PatchClassifier
+from .patch_ensemble import PatchEnsemble
 from .residual import ResidualPatchClassifier
 from .sequence import SequenceClassifier
 from .shallow_unet import ShallowUNet
@@ -20,11 +20,11 @@ __all__ = [
     "AttentionPooling",
     "CascadeNetwork",
     "ClassifierArm",
-    "DotClassifier",
-    "DotEnsemble",
     "FiveBlockCNN",
     "MeanOfFolds",
     "MultiTaskTeacher",
+    "PatchClassifier",
+    "PatchEnsemble",
     "ResidualPatchClassifier",
     "SequenceClassifier",
     "ShallowUNet",

@@ -1,4 +1,4 @@
-"""Network that says whether the dark dot in the middle of five slices is a microbleed."""
+"""Network that says whether the dark focus in the middle of five slices is a microbleed."""
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ def block(channels: int, out: int, norm: bool = True) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class DotClassifier(nn.Module):
+class PatchClassifier(nn.Module):
     """2.5-D classifier of patches that :func:`csvd.transforms.context_patches` cuts out.
 
     A patch is normalised by its own median, so that neither bright fluid nor dark air moves it: what is learned on one

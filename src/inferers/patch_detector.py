@@ -1,4 +1,4 @@
-"""From a scan on its own grid to microbleeds: dark dots, and what the classifier says of each."""
+"""From a scan on its own grid to microbleeds: dark foci, and what the classifier says of each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from ..checks import check_between, check_positive
-from ..networks.dot_ensemble import MIRRORS, DotEnsemble
+from ..networks.patch_ensemble import MIRRORS, PatchEnsemble
 from ..transforms.slice_context import context_patches, fine_grid, to_fine
-from .dot_candidates import find_dark_dots
+from .foci import find_foci
 
 UNSURE = (0.01, 0.99)
 """Probabilities between which the mean over mirrorings is taken; further mirrorings do not move the others across."""
@@ -31,11 +31,11 @@ class Detections:
     response: torch.Tensor
 
 
-class DotDetector:
+class PatchDetector:
     """Finds microbleeds on a scan whose slices lie along the last axis.
 
     Args:
-        threshold: lowest response of a candidate, see :func:`find_dark_dots`.
+        threshold: lowest response of a candidate, see :func:`find_foci`.
         most: candidates of a scan.
         batch_size: patches at a time.
         apart_mm: of two microbleeds, in plane and, unless slices are farther apart, through plane. The surer is kept.
@@ -52,7 +52,7 @@ class DotDetector:
 
     @torch.inference_mode()
     def __call__(
-        self, image: torch.Tensor, mask: torch.Tensor, spacing_mm: Sequence[float], network: DotEnsemble
+        self, image: torch.Tensor, mask: torch.Tensor, spacing_mm: Sequence[float], network: PatchEnsemble
     ) -> Detections:
         """Return the candidates of a scan, none within ``apart_mm`` of a surer one.
 
@@ -63,17 +63,17 @@ class DotDetector:
             network: gives the probabilities.
         """
         rows, columns, slices = (float(mm) for mm in spacing_mm)
-        dots = find_dark_dots(image, mask, (rows, columns, slices), self.threshold, self.most)
+        foci = find_foci(image, mask, (rows, columns, slices), self.threshold, self.most)
         fine = fine_grid(image, (rows, columns))
-        odds = self.classify(fine, to_fine(dots.points, image.shape, fine.shape), slices, network)
+        odds = self.classify(fine, to_fine(foci.points, image.shape, fine.shape), slices, network)
         probability = network.calibrate(odds).sigmoid()
         order = probability.argsort(descending=True)
-        points, probability, response = dots.points[order], probability[order], dots.response[order]
+        points, probability, response = foci.points[order], probability[order], foci.response[order]
         kept = self._apart(points, (rows, columns, slices))
         return Detections(points[kept], probability[kept], response[kept])
 
     def classify(
-        self, fine: torch.Tensor, points: torch.Tensor, spacing_mm: float, network: DotEnsemble
+        self, fine: torch.Tensor, points: torch.Tensor, spacing_mm: float, network: PatchEnsemble
     ) -> torch.Tensor:
         """Return log-odds (N,) of points of a scan on :func:`csvd.transforms.fine_grid`."""
         results = []

@@ -3,10 +3,10 @@ import torch
 from planted import ball
 from torch.nn.functional import max_pool3d
 
-from csvd.inferers.dot_candidates import dot_response, find_dark_dots, gaussian, tissue_field
-from csvd.inferers.dot_detector import DotDetector
-from csvd.networks.dot_classifier import DotClassifier, ring_weights
-from csvd.networks.dot_ensemble import DotEnsemble
+from csvd.inferers.foci import focus_response, find_foci, gaussian, tissue_field
+from csvd.inferers.patch_detector import PatchDetector
+from csvd.networks.patch_classifier import PatchClassifier, ring_weights
+from csvd.networks.patch_ensemble import PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
 from csvd.planes import slice_axis
 from csvd.transforms.close_mask import close_mask
@@ -138,7 +138,7 @@ def test_dots_respond_and_lines_do_not():
     plane = torch.ones(1, 64, 64)
     plane[0, 15:18, 15:18] = 0.3
     plane[0, 40:43] = 0.3
-    response = dot_response(plane, (0.6, 0.6))[0]
+    response = focus_response(plane, (0.6, 0.6))[0]
     assert response[16, 16] > 5 * response[41, 10:50].max()
 
 
@@ -154,25 +154,25 @@ def test_planted_microbleeds_are_candidates(spacing):
     shape = tuple(round(n / mm) for n, mm in zip((60, 60, 48), spacing, strict=True))
     image, mask, affine = ball(shape, spacing)
     scan = plant_scan(image, mask, affine, lesions=5, seed=1, radius_mm=(1.0, 2.5), depth=(0.6, 0.9))
-    dots = find_dark_dots(dark_contrast(scan.image, mask), mask, spacing)
+    foci = find_foci(dark_contrast(scan.image, mask), mask, spacing)
     for number in range(1, len(scan.lesions) + 1):
         voxels = (scan.label == number).nonzero()
-        distance = ((dots.points[:, None] - voxels) * torch.tensor(spacing)).norm(dim=-1).amin()
+        distance = ((foci.points[:, None] - voxels) * torch.tensor(spacing)).norm(dim=-1).amin()
         assert distance <= max(1.0, spacing[2])
 
 
 def test_candidates_are_the_strongest_first_and_no_more_than_asked():
     image, mask, _ = ball(noise=0.2)
-    dots = find_dark_dots(image, mask, (0.9, 0.9, 4.0), threshold=0.01, most=7)
-    assert len(dots.points) == 7
-    assert dots.response.tolist() == sorted(dots.response.tolist(), reverse=True)
-    assert mask[tuple(dots.points.T)].all()
+    foci = find_foci(image, mask, (0.9, 0.9, 4.0), threshold=0.01, most=7)
+    assert foci.pointspoints) == 7
+    assert foci.response.tolist() == sorted(foci.response.tolist(), reverse=True)
+    assert mask[tuple(foci.points.T)].all()
 
 
 def test_the_detector_returns_the_surest_first_and_none_twice():
     image, mask, affine = ball((96, 96, 12), (0.6, 0.6, 4.0))
     scan = plant_scan(image, mask, affine, lesions=3, seed=3, radius_mm=(1.5, 1.5), depth=(0.8, 0.8))
-    found = DotDetector()(dark_contrast(scan.image, mask), mask, (0.6, 0.6, 4.0), Darkness())
+    found = PatchDetector()(dark_contrast(scan.image, mask), mask, (0.6, 0.6, 4.0), Darkness())
     sure = found.points[found.probability > 0.9]
     assert found.probability.tolist() == sorted(found.probability.tolist(), reverse=True)
     assert {int(scan.label[tuple(point)]) for point in sure} - {0} == {1, 2, 3}
@@ -185,14 +185,14 @@ def test_the_detector_returns_the_surest_first_and_none_twice():
 def test_slabs_of_few_slices_are_read(slices, thickness):
     image, mask = 100 + torch.randn(96, 96, slices), torch.ones(96, 96, slices, dtype=torch.bool)
     image[40:44, 50:54, slices // 2] = 10
-    found = DotDetector()(dark_contrast(image, mask), mask, (0.5, 0.5, thickness), Darkness())
+    found = PatchDetector()(dark_contrast(image, mask), mask, (0.5, 0.5, thickness), Darkness())
     assert found.probability[0] > 0.9
     assert (found.points[0] - torch.tensor([42, 52, slices // 2])).abs().max() <= 1
 
 
 def test_a_scan_without_dots_has_no_detections():
     image, mask, _ = ball(noise=0)
-    found = DotDetector(threshold=0.3)(dark_contrast(image, mask), mask, (0.9, 0.9, 4.0), Darkness())
+    found = PatchDetector(threshold=0.3)(dark_contrast(image, mask), mask, (0.9, 0.9, 4.0), Darkness())
     assert found.points.shape == (0, 3)
     assert found.probability.shape == (0,)
 
@@ -200,11 +200,11 @@ def test_a_scan_without_dots_has_no_detections():
 @pytest.mark.parametrize(("name", "value"), [("threshold", -1), ("most", 0), ("batch_size", 0), ("apart_mm", 0)])
 def test_bad_arguments_are_named(name, value):
     with pytest.raises(ValueError, match=name):
-        DotDetector(**{name: value})
+        PatchDetector(**{name: value})
 
 
 def test_the_classifier_ignores_the_scale_of_a_scan():
-    network, patches = DotClassifier().eval(), torch.rand(3, 5, 48, 48) + 0.5
+    network, patches = PatchClassifier().eval(), torch.rand(3, 5, 48, 48) + 0.5
     torch.testing.assert_close(network(1000 * patches), network(patches), atol=1e-3, rtol=1e-3)
 
 
@@ -216,7 +216,7 @@ def test_rings_lie_around_the_middle_and_do_not_overlap():
 
 
 def test_an_ensemble_is_the_mean_of_its_members_and_is_calibrated():
-    ensemble, patches = DotEnsemble(members=2).eval(), torch.rand(3, 5, 48, 48) + 0.5
+    ensemble, patches = PatchEnsemble(members=2).eval(), torch.rand(3, 5, 48, 48) + 0.5
     mean = (ensemble.members[0](patches) + ensemble.members[1](patches)) / 2
     torch.testing.assert_close(ensemble.odds(patches), mean)
     ensemble.temperature.fill_(2.0)
@@ -225,7 +225,7 @@ def test_an_ensemble_is_the_mean_of_its_members_and_is_calibrated():
 
 
 def test_mirrored_odds_do_not_change_when_the_scan_is_mirrored():
-    ensemble, patches = DotEnsemble().eval(), torch.rand(2, 5, 48, 48) + 0.5
+    ensemble, patches = PatchEnsemble().eval(), torch.rand(2, 5, 48, 48) + 0.5
     torch.testing.assert_close(
         ensemble.mirrored_odds(patches.flip(2)), ensemble.mirrored_odds(patches), atol=1e-4, rtol=1e-4
     )
@@ -233,9 +233,9 @@ def test_mirrored_odds_do_not_change_when_the_scan_is_mirrored():
 
 def test_an_ensemble_needs_a_member():
     with pytest.raises(ValueError, match=r"members.*0"):
-        DotEnsemble(members=0)
+        PatchEnsemble(members=0)
 
 
 def test_an_ensemble_is_exported_as_torchscript():
-    ensemble, patches = DotEnsemble(members=2).eval(), torch.rand(2, 5, 48, 48) + 0.5
+    ensemble, patches = PatchEnsemble(members=2).eval(), torch.rand(2, 5, 48, 48) + 0.5
     torch.testing.assert_close(torch.jit.script(ensemble)(patches), ensemble(patches))

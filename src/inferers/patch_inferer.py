@@ -1,4 +1,4 @@
-"""The detector of dark dots as MONAI's evaluator calls it: maps of a scan, from its image and its brain mask."""
+"""The detector of dark foci as MONAI's evaluator calls it: maps of a scan, from its image and its brain mask."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_between
-from ..networks.dot_ensemble import DotEnsemble
+from ..networks.patch_ensemble import PatchEnsemble
 from ..planes import slice_axis
 from ..transforms.grow_lesions import grow_lesions
 from ..transforms.window_maximum import window_maximum
-from .dot_detector import Detections, DotDetector
+from .patch_detector import Detections, PatchDetector
 
 LOWEST = 0.01
 """Probability from which a candidate is drawn; below it there are a thousand a scan."""
 
 
-class DotInferer(Inferer):
+class PatchInferer(Inferer):
     """Maps (B, 2, H, W, D) of scans (B, 2, H, W, D) whose channels are image and mask, in any orientation.
 
     The image comes from :class:`csvd.transforms.DarkContrastd`. The first channel of the result is the response of the
@@ -29,17 +29,17 @@ class DotInferer(Inferer):
     candidate, 0 outside. No candidate touches another, so that connected components tell them apart.
 
     Args:
-        detector: finds and judges candidates; :class:`DotDetector` by default.
+        detector: finds and judges candidates; :class:`PatchDetector` by default.
         lowest: probability from which a candidate is drawn.
 
     Raises:
         ValueError: ``lowest`` lies outside [0, 1].
     """
 
-    def __init__(self, detector: DotDetector | None = None, lowest: float = LOWEST) -> None:
+    def __init__(self, detector: PatchDetector | None = None, lowest: float = LOWEST) -> None:
         super().__init__()
         check_between("lowest", lowest, 0, 1)
-        self.detector = detector or DotDetector()
+        self.detector = detector or PatchDetector()
         self.lowest = lowest
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -55,7 +55,7 @@ class DotInferer(Inferer):
         order = [k for k in range(3) if k != axis] + [axis]
         image, mask = (part.permute(order).contiguous() for part in scan)
         spacing = [spacing[k] for k in order]
-        found = self.detector(image, mask > 0, spacing, cast(DotEnsemble, network))
+        found = self.detector(image, mask > 0, spacing, cast(PatchEnsemble, network))
         chosen = found.probability >= self.lowest
         found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
         maps = draw_detections(image, found, spacing)

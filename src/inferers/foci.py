@@ -1,4 +1,4 @@
-"""Candidates: dark dots in the slices of a scan, by the Hessian, on the grid of the scanner."""
+"""Candidates: dark foci in the slices of a scan, by the Hessian, on the grid of the scanner."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FIELD_MM = 12.0
 COARSE_MM = 3.0
 TOGETHER = 8  # slices that fit into the cache of a processor
 BRIGHTEST = 1.25
-"""Times the local brightness of tissue, at which bright fluid is clipped so that its edges are no dark dots."""
+"""Times the local brightness of tissue, at which bright fluid is clipped so that its edges are no dark foci."""
 
 
 @dataclass(frozen=True)
-class DarkDots:
-    """Dark dots of a scan, the strongest first.
+class Foci:
+    """Dark foci of a scan, the strongest first.
 
     Args:
         points: voxels, (N, 3) int64.
@@ -61,10 +61,10 @@ def tissue_field(image: torch.Tensor, mask: torch.Tensor, spacing_mm: tuple[floa
     return interpolate(mean[None], size=image.shape, mode="trilinear")[0, 0].clamp(min=0.15 * float(middle))
 
 
-def dot_response(planes: torch.Tensor, spacing_mm: tuple[float, float]) -> torch.Tensor:
+def focus_response(planes: torch.Tensor, spacing_mm: tuple[float, float]) -> torch.Tensor:
     """Return the smaller eigenvalue of the Hessian of each slice, the largest over :data:`SIGMAS_MM`; 0 where negative.
 
-    Both eigenvalues are high in a dark dot, one alone on a dark line.
+    Both eigenvalues are high in a dark focus, one alone on a dark line.
 
     Args:
         planes: slices, (K, H, W) float32.
@@ -101,14 +101,14 @@ def _eigenvalue(planes: torch.Tensor, sigma: list[float]) -> torch.Tensor:
     return (along + across) / 2 - (((along - across) / 2).square() + mixed.square()).sqrt()
 
 
-def find_dark_dots(
+def find_foci(
     image: torch.Tensor,
     mask: torch.Tensor,
     spacing_mm: tuple[float, float, float],
     threshold: float = 0.04,
     most: int = 1500,
-) -> DarkDots:
-    """Return the dark dots of a scan whose slices lie along the last axis.
+) -> Foci:
+    """Return the dark foci of a scan whose slices lie along the last axis.
 
     Args:
         image: (H, W, D) float32, microbleeds dark.
@@ -121,7 +121,7 @@ def find_dark_dots(
     image, brain = image[box], mask[box]
     flat = (image / tissue_field(image, brain, spacing_mm)).clamp(max=BRIGHTEST).permute(2, 0, 1)
     near = window_maximum(brain.permute(2, 0, 1).to(torch.uint8), (1, 5, 5)) > 0
-    response = dot_response(flat.where(near, torch.ones(())).contiguous(), spacing_mm[:2])
+    response = focus_response(flat.where(near, torch.ones(())).contiguous(), spacing_mm[:2])
     wide = [max(3, 2 * math.floor(0.75 / mm) + 1) for mm in spacing_mm[:2]]
     window = [3 if spacing_mm[2] > 1.5 else 5, *wide]
     found = (response == window_maximum(response, window)) & (response > threshold) & brain.permute(2, 0, 1)
@@ -129,4 +129,4 @@ def find_dark_dots(
     strength = response[slices, rows, columns]
     order = strength.argsort(descending=True)[:most]
     first = torch.tensor([side.start for side in box])
-    return DarkDots(torch.stack([rows, columns, slices], dim=1)[order] + first, strength[order])
+    return Foci(torch.stack([rows, columns, slices], dim=1)[order] + first, strength[order])

@@ -5,8 +5,8 @@ from planted import ball
 from scipy import ndimage
 from test_dot_detection import Darkness
 
-from csvd.inferers.dot_detector import Detections
-from csvd.inferers.dot_inferer import DotInferer, draw_detections
+from csvd.inferers.patch_detector import Detections
+from csvd.inferers.patch_inferer import PatchInferer, draw_detections
 from csvd.phantom.planting_scan import plant_scan
 from csvd.transforms.close_mask import CloseMaskd
 from csvd.transforms.dark_contrast import DarkContrastd
@@ -26,7 +26,7 @@ def scan():
 
 def test_maps_show_each_microbleed_once(scan):
     inputs, label = scan
-    maps = DotInferer()(inputs, Darkness())
+    maps = PatchInferer()(inputs, Darkness())
     parts, count = ndimage.label(maps[0, 1].numpy() > 0.9)
     assert maps.shape == (1, 2, 96, 96, 12)
     assert count == 3
@@ -42,7 +42,7 @@ def test_a_scan_in_another_orientation_gives_the_same_maps(scan):
     affine = inputs.affine.clone()
     affine[:, :3] = inputs.affine[:, order]
     turned = MetaTensor(inputs.as_tensor().permute(0, 1, *(2 + k for k in order)), affine=affine)
-    maps, other = (DotInferer()(part, Darkness()).as_tensor() for part in (inputs, turned))
+    maps, other = (PatchInferer()(part, Darkness()).as_tensor() for part in (inputs, turned))
     torch.testing.assert_close(other, maps.permute(0, 1, *(2 + k for k in order)))
 
 
@@ -58,9 +58,9 @@ def test_candidates_do_not_touch():
 
 def test_no_candidate_gives_empty_maps(scan):
     inputs, _ = scan
-    assert not DotInferer(lowest=1.0)(inputs, Darkness()).any()
+    assert not PatchInferer(lowest=1.0)(inputs, Darkness()).any()
 
 
 def test_the_lowest_probability_lies_between_0_and_1():
     with pytest.raises(ValueError, match="lowest"):
-        DotInferer(lowest=2)
+        PatchInferer(lowest=2)

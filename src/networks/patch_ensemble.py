@@ -1,19 +1,19 @@
-"""Several classifiers of dark dots as one, with one calibration: what a bundle's ``model.pt`` holds."""
+"""Several classifiers of dark foci as one, with one calibration: what a bundle's ``model.pt`` holds."""
 
 import torch
 from torch import nn
 
-from .dot_classifier import DotClassifier
+from .patch_classifier import PatchClassifier
 
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 
 
-class DotEnsemble(nn.Module):
+class PatchEnsemble(nn.Module):
     """Mean log-odds of classifiers that differ in their seed alone, then ``odds / temperature + bias``.
 
     Args:
         members: how many.
-        features: of each, see :class:`DotClassifier`.
+        features: of each, see :class:`PatchClassifier`.
 
     Raises:
         ValueError: there are no members.
@@ -26,7 +26,7 @@ class DotEnsemble(nn.Module):
         super().__init__()
         if members < 1:
             raise ValueError(f"`members` must be 1 or more, got {members!r}.")
-        self.members = nn.ModuleList(DotClassifier(features) for _ in range(members))
+        self.members = nn.ModuleList(PatchClassifier(features) for _ in range(members))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("bias", torch.zeros(()))
 
