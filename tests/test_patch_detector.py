@@ -164,7 +164,7 @@ def test_planted_microbleeds_are_candidates(spacing):
 def test_candidates_are_the_strongest_first_and_no_more_than_asked():
     image, mask, _ = ball(noise=0.2)
     foci = find_foci(image, mask, (0.9, 0.9, 4.0), threshold=0.01, most=7)
-    assert foci.pointspoints) == 7
+    assert len(foci.points) == 7
     assert foci.response.tolist() == sorted(foci.response.tolist(), reverse=True)
     assert mask[tuple(foci.points.T)].all()
 

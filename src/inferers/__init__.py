@@ -4,7 +4,6 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates, relative_position
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
-from .foci import Foci, find_foci
 from .patch_detector import Detections, PatchDetector
 from .patch_inferer import PatchInferer
 from .series import SeriesInferer, series_gradcam
