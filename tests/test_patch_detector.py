@@ -3,7 +3,7 @@ import torch
 from planted import ball
 from torch.nn.functional import max_pool3d
 
-from csvd.inferers.foci import focus_response, find_foci, gaussian, tissue_field
+from csvd.inferers.foci import find_foci, focus_response, gaussian, tissue_field
 from csvd.inferers.patch_detector import PatchDetector
 from csvd.networks.patch_classifier import PatchClassifier, ring_weights
 from csvd.networks.patch_ensemble import PatchEnsemble
