@@ -4,14 +4,17 @@ from .calibration import (
     OPERATING_POINTS,
     Reliability,
     fit_calibration,
+    fit_platt,
     operating_threshold,
     operating_thresholds,
     reliability,
 )
+from .exact import exact_rate, exact_rates, exact_share
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
 from .overlaps import LesionOverlaps, lesion_overlaps
+from .points import count_points, pair_points
 from .rates import RATES, bootstrap_ci, pooled_rates, subject_medians, summarize_cohort
 
 __all__ = [
@@ -26,12 +29,18 @@ __all__ = [
     "Reliability",
     "bootstrap_ci",
     "count_lesions",
+    "count_points",
+    "exact_rate",
+    "exact_rates",
+    "exact_share",
     "fit_calibration",
+    "fit_platt",
     "froc",
     "knee_point",
     "lesion_overlaps",
     "operating_threshold",
     "operating_thresholds",
+    "pair_points",
     "pooled_rates",
     "reliability",
     "subject_medians",

@@ -73,7 +73,7 @@ def count_lesions(
             true_detections, found = (len(np.unique(numbers)) for numbers in pairs.T)
         else:
             distance_mm = cdist(truth_mm, detected.centers[kept] @ axes_mm.T)
-            found = true_detections = _count_pairs(distance_mm, max_distance_mm)
+            found = true_detections = len(pair_closest(distance_mm, max_distance_mm))
         rows[threshold] = (lesions, found, int(kept.sum()), int(kept.sum()) - true_detections)
     return torch.tensor([rows[threshold] for threshold in thresholds])
 
@@ -101,6 +101,11 @@ class _Detections:
         return bool(((self.highest >= threshold) & (self.lowest < threshold)).any())
 
 
+def lesion_centers(label: np.ndarray) -> np.ndarray:
+    """Return the centres of mass (N, 3), in voxels, of the 26-connected clusters of a label (H, W, D)."""
+    return _centers(_clusters(label > 0)[0])
+
+
 def _clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
     return ndimage.label(mask, structure=np.ones((3, 3, 3)))
 
@@ -112,9 +117,9 @@ def _centers(clusters: np.ndarray) -> np.ndarray:
     return np.stack([np.bincount(number, weights=axis) for axis in voxels], axis=1) / np.bincount(number)[:, None]
 
 
-def _count_pairs(distance: np.ndarray, limit: float) -> int:
-    """Return the most pairs (row, column) within ``limit`` that use no row and no column twice."""
+def pair_closest(distance: np.ndarray, limit: float) -> np.ndarray:
+    """Return the most pairs (row, column) within ``limit`` that use no row and no column twice, the closest, (P, 2)."""
     too_far = distance > limit
     forbidden = limit * (min(distance.shape) + 1)  # dearer than all allowed pairs together
     rows, columns = linear_sum_assignment(np.where(too_far, forbidden, distance))
-    return int((~too_far[rows, columns]).sum())
+    return np.stack([rows, columns], axis=1)[~too_far[rows, columns]]

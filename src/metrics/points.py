@@ -1,0 +1,60 @@
+"""Lesions that are known by their centres: which ones detected points find, and which points are false."""
+
+from collections.abc import Sequence
+
+import torch
+
+from ..checks import check_positive
+from .matching import pair_closest
+
+
+def pair_points(found_mm: torch.Tensor, truth_mm: torch.Tensor, max_distance_mm: float = 5.0) -> torch.Tensor:
+    """Return the most pairs, one to one, of points at most a distance apart, and of these the closest.
+
+    Args:
+        found_mm: (N, 3) in mm.
+        truth_mm: (M, 3) in mm of the same world.
+        max_distance_mm: as in VALDO, see :func:`csvd.metrics.count_lesions`.
+
+    Returns:
+        (P, 2) int64: an index into ``found_mm`` and one into ``truth_mm``.
+
+    Raises:
+        ValueError: ``max_distance_mm`` is not positive.
+    """
+    check_positive("max_distance_mm", max_distance_mm)
+    # NumPy, because SciPy's optimal assignment needs it.
+    distance = torch.cdist(found_mm.double().reshape(-1, 3), truth_mm.double().reshape(-1, 3)).numpy(force=True)
+    return torch.from_numpy(pair_closest(distance, max_distance_mm))
+
+
+def count_points(
+    found_mm: torch.Tensor,
+    probability: torch.Tensor,
+    truth_mm: torch.Tensor,
+    thresholds: Sequence[float],
+    judged: torch.Tensor | None = None,
+    max_distance_mm: float = 5.0,
+) -> torch.Tensor:
+    """Count as :func:`csvd.metrics.count_lesions` does by distance, from points instead of maps.
+
+    Args:
+        found_mm: (N, 3) in mm.
+        probability: (N,) of each.
+        truth_mm: (M, 3) in mm.
+        thresholds: T probabilities.
+        judged: (M,) bool, all true by default. The others may be found or not: they count neither as lesions nor, when
+            found, as false positives.
+        max_distance_mm: see :func:`pair_points`.
+
+    Returns:
+        (T, 4), int64, in the order of :data:`csvd.metrics.COUNTS`.
+    """
+    judged = torch.ones(len(truth_mm), dtype=torch.bool) if judged is None else judged
+    rows = []
+    for threshold in thresholds:
+        kept = found_mm[probability >= threshold]
+        pairs = pair_points(kept, truth_mm, max_distance_mm)
+        right = int(judged[pairs[:, 1]].sum())
+        rows.append([int(judged.sum()), right, len(kept) - (len(pairs) - right), len(kept) - len(pairs)])
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, 4)
