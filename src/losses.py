@@ -1,11 +1,11 @@
-"""Losses of the cascade."""
+"""Losses of the patch classifiers and of the cascade."""
 
 import math
 
 import torch
 from monai.losses import DiceLoss
 from torch import nn
-from torch.nn.functional import cross_entropy, kl_div
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, kl_div
 
 from .checks import check_between, check_positive
 
@@ -104,3 +104,26 @@ class DistillationLoss(nn.Module):
         teacher = (teacher_logits.float() / self.temperature).log_softmax(dim=1)
         divergence = kl_div(teacher, student, reduction="batchmean", log_target=True)  # eq. 3; torch swaps the order
         return self.alpha * cross_entropy(logits.float(), label.long()) + self.beta * divergence  # eq. 4
+
+
+class PatchLoss(nn.Module):
+    """Cross-entropy of each member of :class:`csvd.networks.PatchEnsemble`, its mean over members and patches.
+
+    Args:
+        smoothing: labels 0 and 1 become ``smoothing`` and ``1 - smoothing``. Defaults to 0.01.
+
+    Raises:
+        ValueError: ``smoothing`` lies outside [0, 0.5].
+    """
+
+    def __init__(self, smoothing: float = 0.01) -> None:
+        super().__init__()
+        check_between("smoothing", smoothing, 0, 0.5)
+        self.smoothing = smoothing
+
+    def forward(self, odds: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the scalar loss of log-odds (B, M) of M members against labels and weights of patches (B, 2)."""
+        label, weight = target.unbind(dim=1)
+        wanted = (label * (1 - 2 * self.smoothing) + self.smoothing)[:, None].expand_as(odds)
+        losses = binary_cross_entropy_with_logits(odds.float(), wanted, reduction="none").mean(dim=1)
+        return (losses * weight).sum() / weight.sum().clamp(min=1)

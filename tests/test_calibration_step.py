@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from csvd.engines import Calibration
+from csvd.engines import CascadeCalibration
 from csvd.metrics import OPERATING_POINTS, FROCMetric, operating_threshold
 from csvd.networks import CascadeNetwork
 
@@ -60,7 +60,7 @@ def calibrate(folder, count=4000, scans=2, lesions=1):
     metric = FROCMetric([0.1, 0.5, 0.7, 0.9])
     evaluator = Evaluator(metric, scans, lesions)
     paths = (str(folder / "model.pt"), str(folder / "points.json"))
-    Calibration(network, Candidates(count), evaluator, metric, *paths).run()
+    CascadeCalibration(network, Candidates(count), evaluator, metric, *paths).run()
     return network, json.loads((folder / "points.json").read_text())
 
 

@@ -1,10 +1,11 @@
 """Trainers and handlers on top of MONAI's."""
 
 from .best import EarlyStop, SaveBest
-from .calibration import Calibration
+from .calibration import CascadeCalibration, PatchCalibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
 from .place_map import PlaceMap
+from .planted_patches import PlantedPatches, ReplayHardFoci, SeedSampler
 from .resume import Resume
 from .sequence import series_output
 from .slice_detection import DetectionTrainer, loss_of
@@ -14,7 +15,7 @@ from .table_writer import TableWriter
 from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights
 
 __all__ = [
-    "Calibration",
+    "CascadeCalibration",
     "CascadeWeights",
     "CovariateStatistics",
     "DetectionTrainer",
@@ -22,10 +23,14 @@ __all__ = [
     "EarlyStop",
     "HalfPrecision",
     "HardNegativeReplay",
+    "PatchCalibration",
     "PlaceMap",
+    "PlantedPatches",
     "PredictionWriter",
+    "ReplayHardFoci",
     "Resume",
     "SaveBest",
+    "SeedSampler",
     "Stage",
     "Stages",
     "TableWriter",

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from monai.data.utils import affine_to_spacing
+from monai.utils import convert_to_tensor
 from scipy import ndimage
 from torch.nn.functional import interpolate
+from tqdm import tqdm
 
+from ..data.content import item_digest, settings_digest
 from ..inferers.foci import find_foci
+from ..planes import slices_last, spacing_last
 from ..transforms.slice_context import THICK_MM, context_slices, fine_grid, to_fine
 
 REACH = 36
@@ -70,7 +79,7 @@ def write_background(
     mask: torch.Tensor,
     spacing_mm: tuple[float, float, float],
     label: torch.Tensor | None,
-    seed: int,
+    seed: int = 0,
     most: int = 1500,
     inside: int = 20000,
 ) -> None:
@@ -139,4 +148,50 @@ def read_background(folder: Path) -> Background:
     slices, brain = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("slices", "brain"))
     return Background(
         folder.name, slices, brain, float(spacing[2]), points["foci"], points["inside"], points["lesions"]
+    )
+
+
+def fill_bank(
+    folder: str | os.PathLike[str],
+    items: Sequence[Mapping[str, Any]],
+    transform: Callable[[Any], Any],
+    most: int = 1500,
+) -> list[Background]:
+    """Write scans into a bank, those that are not in it already, and return them.
+
+    Args:
+        folder: of the bank.
+        items: of a data list.
+        transform: gives ``image`` (C, H, W, D), whose first channel is relative to its tissue, ``mask`` and, where
+            there is one, ``label`` (1, H, W, D).
+        most: dark foci of a scan at most.
+    """
+    settings = settings_digest([transform])
+    scans = []
+    for item in tqdm(items, "scans of the bank", disable=None):
+        stem = Path(os.fspath(item["image"])).name.split(".")[0]
+        content = {key: value for key, value in item.items() if key != "weight"}
+        name = f"{stem}-{hashlib.sha256(item_digest(content) + settings).hexdigest()[:12]}"
+        if not (Path(folder) / name / "scan.json").exists():
+            _write(Path(folder), name, transform(item), most)
+        scans.append(read_background(Path(folder) / name))
+    return scans
+
+
+def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor], most: int) -> None:
+    """Write a preprocessed scan into the bank, its slices along the last axis."""
+    spacing = affine_to_spacing(getattr(data["image"], "affine", torch.eye(4))).tolist()
+    parts = {
+        key: slices_last(convert_to_tensor(data[key], track_meta=False)[0], spacing)
+        for key in ("image", "mask", "label")
+        if key in data
+    }
+    write_background(
+        folder,
+        name,
+        parts["image"].float(),
+        parts["mask"] > 0,
+        spacing_last(spacing),
+        parts.get("label"),
+        most=most,
     )

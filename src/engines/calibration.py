@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from monai.data import DataLoader
 from monai.engines import Evaluator
+from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
 from ..files import atomic_path
-from ..inferers import CandidateDataset
-from ..metrics import OPERATING_POINTS, FROCMetric, fit_calibration, operating_thresholds, pooled_rates, reliability
-from ..networks import CascadeNetwork, calibrated
+from ..inferers import CandidateDataset, PatchInferer
+from ..metrics import (
+    OPERATING_POINTS,
+    FROCMetric,
+    fit_calibration,
+    fit_platt,
+    operating_thresholds,
+    pooled_rates,
+    reliability,
+)
+from ..metrics.matching import lesion_centers, match_points
+from ..networks import CascadeNetwork, PatchEnsemble, calibrated
+from ..planes import slices_last, spacing_last
 from .distributed import is_first
 from .weights import load_weights, save_weights
 
@@ -44,41 +57,36 @@ def judge_candidates(
 
 
 class Calibration:
-    """Calibrate a cascade on validation candidates, choose its operating points on validation scans, save.
+    """Calibrate a network on validation scans, choose its operating points on them, save.
 
     Written are the bare state dict of the network, and beside it a JSON with the operating points, what they gave on
     the validation scans, and the reliability of the probabilities there.
 
     Args:
-        network: trained; its ``temperature``, ``detector_weight`` and ``bias`` are set.
-        candidates: of the validation scans, patches of the size that the discriminator takes.
-        evaluator: runs the whole cascade on the validation scans.
+        network: trained.
+        evaluator: runs the whole detector on the validation scans.
         metric: in ``evaluator``; counts their lesions at each threshold.
         path: file of the weights.
         points_path: file of the operating points, for :func:`csvd.metrics.operating_threshold`.
-        device: where the network is.
-        batch_size: patches at a time.
+        most_lesions: lesions of a scan with more count together as so many: planted and simulated scans have dozens,
+            patients few. Defaults to no limit.
     """
 
     def __init__(
         self,
-        network: CascadeNetwork,
-        candidates: CandidateDataset,
+        network: torch.nn.Module,
         evaluator: Evaluator,
         metric: FROCMetric,
         path: str,
         points_path: str,
-        device: torch.device | str = "cpu",
-        batch_size: int = 64,
+        most_lesions: float = math.inf,
     ) -> None:
         self.network = network
-        self.candidates = candidates
         self.evaluator = evaluator
         self.metric = metric
         self.path = Path(path)
         self.points_path = Path(points_path)
-        self.device = torch.device(device)
-        self.batch_size = batch_size
+        self.most_lesions = most_lesions
 
     def load(self) -> None:
         """Take the weights of an earlier run, to calibrate them anew, for example on scans of one's own scanner.
@@ -106,6 +114,131 @@ class Calibration:
 
     def _fit(self) -> dict[str, Any]:
         """Set what calibrates the network; return it, and how reliable its probabilities now are on the candidates."""
+        raise NotImplementedError
+
+    def _choose(self) -> dict[str, Any] | None:
+        """Return the operating points, and what they gave; nothing where there is no microbleed to choose by."""
+        self.evaluator.run()
+        counts = self.metric.counts() if self.evaluator.state.iteration else torch.zeros(0, 1, 4)
+        if not counts[..., 0].any():
+            logger.warning("no microbleed in the validation scans: operating points not chosen")
+            return None
+        cohort = f"{len(counts)} scans, {int(counts[:, 0, 0].sum())} lesions, matched by {self.metric.match}"
+        counts = self._weighted(counts)
+        thresholds = torch.tensor(self.metric.thresholds)
+        rates = pooled_rates(counts.transpose(0, 1))
+        rows = {}
+        for name, threshold in operating_thresholds(counts, thresholds).items():
+            index = int((thresholds - threshold).abs().argmin())
+            at_point = {rate: float(values[index].nan_to_num(0)) for rate, values in rates.items()}
+            rows[name] = {"threshold": threshold, **at_point}
+        return {"validation": cohort, "operating_points": rows}
+
+    def _weighted(self, counts: torch.Tensor) -> torch.Tensor:
+        """Return counts (S, T, 4) in which the lesions of a scan weigh as :meth:`_weight` says."""
+        lesions, found, detections, false = counts.double().unbind(dim=-1)
+        weight = self._weight(lesions)
+        return torch.stack([lesions * weight, found * weight, false + (detections - false) * weight, false], dim=-1)
+
+    def _weight(self, lesions: torch.Tensor) -> torch.Tensor:
+        """Return the weight of each lesion of scans with so many."""
+        return (self.most_lesions / lesions.clamp(min=1)).clamp(max=1)
+
+
+class PatchCalibration(Calibration):
+    """:class:`Calibration` of :class:`csvd.networks.PatchEnsemble`: its ``temperature`` and ``bias``.
+
+    A candidate counts as a microbleed when it is paired with one: centres within 5 mm, one to one, the surest first.
+
+    Args:
+        network: trained.
+        scans: preprocessed validation scans: ``image`` of the channels scan and mask, and ``label`` where there is
+            one, (C, H, W, D) both.
+        inferer: finds the candidates.
+        evaluator, metric, path, points_path, most_lesions: see :class:`Calibration`.
+        device: where the network is.
+    """
+
+    network: PatchEnsemble
+
+    def __init__(
+        self,
+        network: PatchEnsemble,
+        scans: Sequence[Mapping[str, torch.Tensor]],
+        inferer: PatchInferer,
+        evaluator: Evaluator,
+        metric: FROCMetric,
+        path: str,
+        points_path: str,
+        most_lesions: float = math.inf,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(network, evaluator, metric, path, points_path, most_lesions)
+        self.scans = scans
+        self.inferer = inferer
+        self.device = torch.device(device)
+
+    def _fit(self) -> dict[str, Any]:
+        """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
+        self.network.eval()
+        self.network.temperature.fill_(1)
+        self.network.bias.fill_(0)
+        scans = (self.scans[number] for number in range(len(self.scans)))
+        said = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
+        odds, label, weight = (torch.cat(part) for part in zip(*said, strict=True))
+        if label.unique().tolist() != [0, 1]:
+            logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
+            return {}
+        temperature, bias = fit_platt(odds, label, weight)
+        self.network.temperature.fill_(temperature)
+        self.network.bias.fill_(bias)
+        curve = reliability((odds / temperature + bias).sigmoid(), label, bins=10)
+        bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
+        return {"temperature": temperature, "bias": bias, "ece": curve.ece, "reliability": bins}
+
+    def _judge(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return log-odds, labels and weights, (N,) each, of the candidates of a scan."""
+        found, spacing = self.inferer.candidates(scan["image"].to(self.device), self.network)
+        label = slices_last(convert_to_tensor(scan["label"], track_meta=False)[0].cpu(), spacing)
+        mm = torch.tensor(spacing_last(spacing), dtype=torch.float64)
+        lesions = torch.from_numpy(lesion_centers(label.numpy())) * mm
+        true = torch.from_numpy(match_points((found.points.cpu() * mm).numpy(), lesions.numpy()))
+        weight = self._weight(torch.tensor(float(len(lesions))))
+        odds = found.probability.double().cpu().logit(eps=1e-6)
+        return odds, true.long(), torch.where(true, weight, torch.ones(()))
+
+
+class CascadeCalibration(Calibration):
+    """:class:`Calibration` of a cascade: its ``temperature``, ``detector_weight`` and ``bias``.
+
+    Args:
+        network: trained.
+        candidates: of the validation scans, patches of the size that the discriminator takes.
+        evaluator, metric, path, points_path: see :class:`Calibration`.
+        device: where the network is.
+        batch_size: patches at a time.
+    """
+
+    network: CascadeNetwork
+
+    def __init__(
+        self,
+        network: CascadeNetwork,
+        candidates: CandidateDataset,
+        evaluator: Evaluator,
+        metric: FROCMetric,
+        path: str,
+        points_path: str,
+        device: torch.device | str = "cpu",
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__(network, evaluator, metric, path, points_path)
+        self.candidates = candidates
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+
+    def _fit(self) -> dict[str, Any]:
+        """Set what calibrates the network; return it, and how reliable its probabilities now are on the candidates."""
         labels = self.candidates.labels
         if labels.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
@@ -118,20 +251,3 @@ class Calibration:
         curve = reliability(calibrated(logits, detected, **fitted), labels, bins=10)
         bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
         return {**fitted, "ece": curve.ece, "reliability": bins}
-
-    def _choose(self) -> dict[str, Any] | None:
-        """Return the operating points, and what they gave; nothing where there is no microbleed to choose by."""
-        self.evaluator.run()
-        counts = self.metric.counts() if self.evaluator.state.iteration else torch.zeros(0, 1, 4)
-        if not counts[..., 0].any():
-            logger.warning("no microbleed in the validation scans: operating points not chosen")
-            return None
-        thresholds = torch.tensor(self.metric.thresholds)
-        rates = pooled_rates(counts.transpose(0, 1))
-        rows = {}
-        for name, threshold in operating_thresholds(counts, thresholds).items():
-            index = int((thresholds - threshold).abs().argmin())
-            at_point = {rate: float(values[index].nan_to_num(0)) for rate, values in rates.items()}
-            rows[name] = {"threshold": threshold, **at_point}
-        cohort = f"{len(counts)} scans, {int(counts[:, 0, 0].sum())} lesions, matched by {self.metric.match}"
-        return {"validation": cohort, "operating_points": rows}

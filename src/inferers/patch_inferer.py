@@ -7,12 +7,13 @@ from typing import Any, cast
 
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import affine_to_spacing
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_between
 from ..networks.patch_ensemble import PatchEnsemble
-from ..planes import slice_axis
+from ..planes import slices_back, slices_last, spacing_last
 from ..transforms.grow_lesions import grow_lesions
 from ..transforms.window_maximum import window_maximum
 from .patch_detector import Detections, PatchDetector
@@ -49,17 +50,20 @@ class PatchInferer(Inferer):
         maps = [self._maps(scan, affine, network) for scan, affine in zip(scans, affines, strict=True)]
         return convert_to_dst_type(torch.stack(maps), inputs, dtype=torch.float32)[0]
 
+    def candidates(self, scan: torch.Tensor, network: Any) -> tuple[Detections, list[float]]:
+        """Return all candidates of a scan (2, H, W, D), and its spacing in mm.
+
+        Their points are voxels of the scan turned by :func:`csvd.planes.slices_last`.
+        """
+        spacing = affine_to_spacing(getattr(scan, "affine", torch.eye(4))).tolist()
+        image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float(), spacing)
+        return self.detector(image, mask > 0, spacing_last(spacing), cast(PatchEnsemble, network)), spacing
+
     def _maps(self, scan: torch.Tensor, affine: torch.Tensor, network: Any) -> torch.Tensor:
-        spacing = [float(mm) for mm in affine[:3, :3].norm(dim=0)]
-        axis = slice_axis(spacing)
-        order = [k for k in range(3) if k != axis] + [axis]
-        image, mask = (part.permute(order).contiguous() for part in scan)
-        spacing = [spacing[k] for k in order]
-        found = self.detector(image, mask > 0, spacing, cast(PatchEnsemble, network))
+        found, spacing = self.candidates(MetaTensor(scan, affine=affine), network)
         chosen = found.probability >= self.lowest
         found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
-        maps = draw_detections(image, found, spacing)
-        return maps.permute(0, *(1 + order.index(k) for k in range(3)))
+        return slices_back(draw_detections(slices_last(scan, spacing)[0], found, spacing_last(spacing)), spacing)
 
 
 def draw_detections(image: torch.Tensor, found: Detections, spacing_mm: Sequence[float]) -> torch.Tensor:

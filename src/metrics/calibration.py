@@ -69,20 +69,46 @@ def fit_calibration(logits: torch.Tensor, detected: torch.Tensor, label: torch.T
     """
     if set(label.unique().tolist()) != {0, 1}:
         raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
-    odds = (logits[:, 1] - logits[:, 0]).double()
-    suspicion = detected.double().logit(eps=1e-6)
-    fitted = torch.zeros(3, dtype=torch.float64, requires_grad=True)  # log temperature, weight, bias
+    temperature, (weight,), bias = _most_likely(
+        logits[:, 1] - logits[:, 0], detected.double().logit(eps=1e-6)[:, None], label, torch.ones(len(label))
+    )
+    return temperature, weight, bias
+
+
+def fit_platt(odds: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> tuple[float, float]:
+    """Return temperature and bias, of ``odds / temperature + bias``, under which the labels are most likely.
+
+    Args:
+        odds: log-odds (N,) of candidates.
+        label: (N,) of 0 and 1.
+        weight: of each candidate, (N,).
+
+    Raises:
+        ValueError: there is no candidate of one of the classes.
+    """
+    if set(label.unique().tolist()) != {0, 1}:
+        raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
+    temperature, _, bias = _most_likely(odds, torch.zeros(len(odds), 0), label, weight)
+    return temperature, bias
+
+
+def _most_likely(
+    odds: torch.Tensor, others: torch.Tensor, label: torch.Tensor, weight: torch.Tensor
+) -> tuple[float, list[float], float]:
+    """Return temperature, coefficients of ``others`` (N, K) and bias under which labels (N,) are most likely."""
+    odds, others, label, weight = odds.double(), others.double(), label.double(), weight.double()
+    fitted = torch.zeros(2 + others.shape[1], dtype=torch.float64, requires_grad=True)  # the first: log temperature
     optimizer = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        said = odds / fitted[0].exp() + fitted[1] * suspicion + fitted[2]
-        loss = binary_cross_entropy_with_logits(said, label.double())
+        said = odds / fitted[0].exp() + others @ fitted[1:-1] + fitted[-1]
+        loss = binary_cross_entropy_with_logits(said, label, weight=weight)
         loss.backward()
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
-    return fitted[0].exp().item(), fitted[1].item(), fitted[2].item()
+    return fitted[0].exp().item(), fitted[1:-1].tolist(), fitted[-1].item()
 
 
 def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch.nn.functional import interpolate, pad
@@ -12,6 +13,7 @@ THICK_MM = 2.5
 """Slices from this spacing on are taken one by one; means over 3 mm stand for thinner ones."""
 
 
+@lru_cache(maxsize=4096)
 def context_slices(index: int, depth: int, spacing_mm: float) -> list[list[int]]:
     """Return which slices of a scan each of the five is the mean of, from below to above.
 
