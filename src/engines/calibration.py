@@ -26,7 +26,8 @@ from ..metrics import (
     pooled_rates,
     reliability,
 )
-from ..metrics.matching import lesion_centers, match_points
+from ..metrics.matching import lesion_centers
+from ..metrics.points import find_surest
 from ..networks import CascadeNetwork, PatchEnsemble, calibrated
 from ..planes import slices_last, spacing_last
 from .distributed import is_first
@@ -181,20 +182,24 @@ class PatchCalibration(Calibration):
     def _fit(self) -> dict[str, Any]:
         """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
         self.network.eval()
-        self.network.temperature.fill_(1)
-        self.network.bias.fill_(0)
+        before = float(self.network.temperature), float(self.network.bias)
+        self._set(1, 0)
         scans = (self.scans[number] for number in range(len(self.scans)))
         said = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
         odds, label, weight = (torch.cat(part) for part in zip(*said, strict=True))
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
+            self._set(*before)
             return {}
         temperature, bias = fit_platt(odds, label, weight)
-        self.network.temperature.fill_(temperature)
-        self.network.bias.fill_(bias)
+        self._set(temperature, bias)
         curve = reliability((odds / temperature + bias).sigmoid(), label, bins=10)
         bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
         return {"temperature": temperature, "bias": bias, "ece": curve.ece, "reliability": bins}
+
+    def _set(self, temperature: float, bias: float) -> None:
+        self.network.temperature.fill_(temperature)
+        self.network.bias.fill_(bias)
 
     def _judge(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return log-odds, labels and weights, (N,) each, of the candidates of a scan."""
@@ -202,7 +207,7 @@ class PatchCalibration(Calibration):
         label = slices_last(convert_to_tensor(scan["label"], track_meta=False)[0].cpu(), spacing)
         mm = torch.tensor(spacing_last(spacing), dtype=torch.float64)
         lesions = torch.from_numpy(lesion_centers(label.numpy())) * mm
-        true = torch.from_numpy(match_points((found.points.cpu() * mm).numpy(), lesions.numpy()))
+        true = find_surest(found.points.cpu() * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))
         odds = found.probability.double().cpu().logit(eps=1e-6)
         return odds, true.long(), torch.where(true, weight, torch.ones(()))

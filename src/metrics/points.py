@@ -58,3 +58,21 @@ def count_points(
         right = int(judged[pairs[:, 1]].sum())
         rows.append([int(judged.sum()), right, len(kept) - (len(pairs) - right), len(kept) - len(pairs)])
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 4)
+
+
+def find_surest(found_mm: torch.Tensor, truth_mm: torch.Tensor, max_distance_mm: float = 5.0) -> torch.Tensor:
+    """Return which points, the surest first, are the first within a distance of a lesion that is left, (N,) bool.
+
+    Args:
+        found_mm: (N, 3) in mm, the surest first. Each takes the nearest lesion that none before it took.
+        truth_mm: (M, 3) in mm of the same world.
+        max_distance_mm: see :func:`pair_points`.
+    """
+    distance = torch.cdist(found_mm.double(), truth_mm.double().reshape(-1, 3))
+    first = torch.zeros(len(found_mm), dtype=torch.bool)
+    for number in (distance <= max_distance_mm).any(dim=1).nonzero()[:, 0].tolist():
+        nearest = distance[number].argmin()
+        if distance[number, nearest] <= max_distance_mm:
+            first[number] = True
+            distance[:, nearest] = torch.inf
+    return first
