@@ -26,3 +26,22 @@ def find_bundle(name: str) -> Path:
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")
+
+
+def find_overlay(bundle: Path, overlay: str | Path) -> Path:
+    """Return the file of a config that goes over those of a bundle.
+
+    Args:
+        bundle: its folder.
+        overlay: a file, or the name of one in the bundle's ``configs``, without ``.json``.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    configs = bundle / "configs"
+    for path in (configs / f"{overlay}.json", Path(overlay)):
+        if path.is_file():
+            return path
+    raise InputError(
+        f"overlay '{overlay}' does not exist: give a config (.json), or the name of one in '{configs}', such as paper."
+    )

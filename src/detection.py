@@ -89,7 +89,7 @@ def run_bundle(
     *,
     gate_bundle: Path | None = None,
     any_sequence: bool = False,
-    overlays: Sequence[Path] = (),
+    overlays: Sequence[str | Path] = (),
     mask: Path | None = None,
     known: Mapping[str, Any] | None = None,
     phase: Path | None = None,
@@ -112,7 +112,7 @@ def run_bundle(
         write_table: writes ``participants.tsv``.
         gate_bundle: see :class:`BundleRunner`.
         any_sequence: detect whatever the sequence gate says of a scan.
-        overlays: further configs over that of the bundle.
+        overlays: further configs over that of the bundle, see :func:`csvd.bundles.find_overlay`.
         mask: brain mask of a single scan, on its grid.
         known: what a data list would say of a single scan.
         phase: phase image or QSM of a single scan, on its grid; else what lies beside it.

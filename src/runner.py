@@ -13,6 +13,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from .bundles import CONFIG, find_overlay
 from .checks import cause_of, is_foreseen
 from .data import Case, InputError, check_scan
 from .files import sha256
@@ -22,7 +23,6 @@ from .report import derivative_path, write_derivative
 from .results import Result
 from .single_run import SingleRun
 
-CONFIG = "configs/inference.json"
 WRITER = "handlers#1"  # of the results, in that config
 OTHER_FILES = ("mask", "phase", "label")  # of an item, besides the scan
 
@@ -37,10 +37,10 @@ class BundleRunner:
         dicom: write DICOM objects too; the scans come from DICOM.
         derivative: BIDS derivative, into which the results go.
         any_sequence: refuse no scan; the gate still finds the contrast.
-        overlays: further configs over that of the bundle.
+        overlays: see :func:`read_config`.
 
     Raises:
-        InputError: a bundle has no inference config or no weights.
+        InputError: a bundle has no inference config or no weights, or an overlay does not exist.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BundleRunner:
         dicom: bool = False,
         derivative: Path | None = None,
         any_sequence: bool = False,
-        overlays: Sequence[Path] = (),
+        overlays: Sequence[str | Path] = (),
     ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
@@ -116,22 +116,23 @@ def fingerprint(case: Case, also: Collection[str]) -> str:
     return hashlib.sha256(json.dumps([known, digests]).encode()).hexdigest()
 
 
-def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[Path] = ()) -> ConfigParser:
+def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[str | Path] = ()) -> ConfigParser:
     """Return the inference config of a bundle, with overlays and settings of one's own.
+
+    Args:
+        bundle: its folder.
+        settings: values, by config id.
+        overlays: further configs, in order, see :func:`csvd.bundles.find_overlay`.
 
     Raises:
         InputError: the bundle has no such config, or no weights; an overlay does not exist.
     """
-    for overlay in overlays:
-        if not overlay.is_file():
-            raise InputError(
-                f"overlay '{overlay}' does not exist: give a config such as {bundle / 'configs' / 'X.json'}."
-            )
+    files = [find_overlay(bundle, overlay) for overlay in overlays]
     for needed in (CONFIG, "models/model.pt"):
         if not (bundle / needed).exists():
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
     parser = ConfigParser()
-    parser.read_config([str(bundle / CONFIG), *map(str, overlays)])
+    parser.read_config([str(bundle / CONFIG), *map(str, files)])
     parser.update({"bundle_root": str(bundle), **settings})
     return parser
 

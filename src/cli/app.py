@@ -64,6 +64,10 @@ Mask = Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; 
 Section = Annotated[str, typer.Option(help="Part of a data list to read.")]
 Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")]
 BundleFolder = Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")]
+Overlays = Annotated[
+    list[str] | None,
+    typer.Option("--overlay", help="Config over the bundle's: a file, or a name: paper is the cascade of the paper."),
+]
 OnDevice = Annotated[Device, typer.Option(help="Where the network runs.")]
 AnySequence = Annotated[
     bool, typer.Option("--any-sequence", help="Refuse no scan, whatever its tags or its pixels say.")

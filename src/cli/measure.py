@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .app import BundleFolder, app, console
+from .app import BundleFolder, Overlays, app, console
 
 evaluate = typer.Typer(no_args_is_help=True, help="How good results are, where the truth is known.")
 app.add_typer(evaluate, name="evaluate")
@@ -20,9 +20,7 @@ def evaluate_detection(
         float | None, typer.Option(min=0, max=1, help="Lowest probability; the bundle's when not given.")
     ] = None,
     bundle: BundleFolder = None,
-    overlay: Annotated[
-        list[Path] | None, typer.Option(help="Further config, for example configs/no_frst.json.")
-    ] = None,
+    overlay: Overlays = None,
     ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
 ) -> None:
     """Lesion-wise rates on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""

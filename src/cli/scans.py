@@ -22,6 +22,7 @@ from .app import (
     Log,
     Mask,
     OnDevice,
+    Overlays,
     Overwrite,
     Results,
     Resume,
@@ -56,9 +57,7 @@ def detect(
     section: Section = "test",
     volume: Volume = None,
     bundle: BundleFolder = None,
-    overlay: Annotated[
-        list[Path] | None, typer.Option(help="Further config over that of the bundle, for example configs/X.json.")
-    ] = None,
+    overlay: Overlays = None,
     device: OnDevice = Device.auto,
     any_sequence: AnySequence = False,
     dicom: Annotated[

@@ -13,7 +13,7 @@ import torch
 from ..engines import load_weights, save_weights
 from ..inferers import CandidateDataset
 from ..networks import CascadeNetwork
-from .study import Study, Variant
+from .study import EVALUATE, Study, Variant
 
 BATCH = 64
 
@@ -38,10 +38,10 @@ class Candidates:
 
 
 def bundle_detector(study: Study) -> Path:
-    """Return a folder with the weights of the bundle's own detector."""
+    """Return a folder with the weights of the detector of the bundle's cascade."""
     folder = study.out / "detector"
     network = study.parser(folder, folder, Variant("detector")).get_parsed_content("detector")
-    load_weights(network, study.bundle / "models" / "model.pt", prefix="detector.")
+    load_weights(network, study.bundle / "models" / "paper" / "model.pt", prefix="detector.")
     save_weights(network, folder / "detector.pt")
     return folder
 
@@ -54,9 +54,9 @@ def search(study: Study, data: Path, detector: Path, variant: Variant, overlays:
         data: folder of the data list.
         detector: folder of ``detector.pt``.
         variant: of the configs.
-        overlays: configs over ``evaluate.json``.
+        overlays: configs over ``evaluate_paper.json``.
     """
-    parser = study.parser(data, detector, variant, ("evaluate", *overlays))
+    parser = study.parser(data, detector, variant, (*EVALUATE, *overlays))
     network = parser.get_parsed_content("network")
     load_weights(network.detector, detector / "detector.pt")
     threshold, size, device = (

@@ -14,7 +14,7 @@ from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import NOTE, plot_froc, rates_row, write_table
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
-STEPS = {  # overlays over evaluate.json, and values
+STEPS = {  # overlays over evaluate_paper.json, and values
     "detection": (("evaluate_detector",), {}),
     "discrimination": ((), NO_CLEAN_UP),
     "clean-up": ((), {}),

@@ -8,28 +8,36 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from ..bundles import find_overlay
 from ..metrics import MATCHES, FROCMetric, summarize_cohort
 from .tables import INTERVAL, plot_froc, rates_row, write_table
 
 
 def evaluate_cohort(
-    bundle: Path, dataset_dir: Path, *, overlays: Sequence[Path] = (), settings: Mapping[str, Any] | None = None
+    bundle: Path, dataset_dir: Path, *, overlays: Sequence[str | Path] = (), settings: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, FROCMetric], float]:
     """Run the bundle's ``evaluate.json`` on the section "test" of a data list.
 
     Args:
         bundle: folder of the detection bundle.
         dataset_dir: folder with ``datalist.json``.
-        overlays: further configs over ``train.json`` and ``evaluate.json``.
+        overlays: further configs over ``train.json`` and ``evaluate.json``, see :func:`csvd.bundles.find_overlay`; with
+            ``paper`` among them, over ``train_paper.json``, ``evaluate.json`` and ``evaluate_paper.json``.
         settings: further values, by config id.
 
     Returns:
         The metric of each matching rule, "overlap" and "distance", holding the counts of all subjects; and the
         config's threshold.
+
+    Raises:
+        InputError: an overlay does not exist.
     """
-    configs = [bundle / "configs" / "train.json", bundle / "configs" / "evaluate.json", *overlays]
+    files = [find_overlay(bundle, overlay).resolve() for overlay in overlays]
+    paper = (bundle / "configs" / "paper.json").resolve()
+    names = ("train_paper", "evaluate", "evaluate_paper") if paper in files else ("train", "evaluate")
+    configs = [bundle / "configs" / f"{name}.json" for name in names]
     parser = ConfigParser()
-    parser.read_config([str(path) for path in configs])
+    parser.read_config([str(path) for path in [*configs, *(file for file in files if file != paper)]])
     for name, value in {"bundle_root": str(bundle), "dataset_dir": str(dataset_dir), **(settings or {})}.items():
         parser[name] = value
     parser.get_parsed_content("validate#evaluator").run()

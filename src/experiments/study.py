@@ -1,4 +1,4 @@
-"""What the experiments share: cohorts, trainings and measurements that are done once and then found on disk."""
+"""What the experiments on the paper's cascade share: cohorts, trainings and measurements, each done once, on disk."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from .tables import chosen_threshold
 Item = dict[str, Any]
 CASCADE = ("train_detector", "train_teacher", "train_student")
 """Run ids of the paper's whole training."""
+EVALUATE = ("evaluate", "evaluate_paper")
+"""Configs over ``train_paper.json`` that measure the whole cascade."""
 THRESHOLDS = torch.linspace(-6, 5, 23).sigmoid().tolist()  # half a unit of log-odds apart
 
 
@@ -70,7 +72,7 @@ class Study:
         return folder
 
     def train(self, data: Path, stages: Sequence[str], variant: Variant, detector: Path | None = None) -> Path:
-        """Run stages of ``train.json``, those that have not been run, and return the folder of the weights.
+        """Run stages of ``train_paper.json``, those that have not been run, and return the folder of the weights.
 
         Args:
             data: folder of the data list.
@@ -103,12 +105,12 @@ class Study:
             weights: what :meth:`train` returned.
             variant: of the configs.
             section: of the data list.
-            overlays: configs over ``evaluate.json``.
+            overlays: configs over ``evaluate_paper.json``.
         """
         path = self.out / "counts" / data.name / f"{variant.name}_{section}.pt"
         if not path.exists():
             self.say(f"measuring: {variant.name}, {data.name}, {section}")
-            parser = self.parser(data, weights, variant, ("evaluate", *overlays))
+            parser = self.parser(data, weights, variant, (*EVALUATE, *overlays))
             parser["validate#dataset#data#section"] = section
             for match in MATCHES:
                 parser[match] = {"_target_": "csvd.metrics.FROCMetric", "match": match, "thresholds": THRESHOLDS}
@@ -144,7 +146,7 @@ class Study:
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""
         parser = ConfigParser()
-        names = ("train", *overlays, *variant.overlays)
+        names = ("train_paper", *overlays, *variant.overlays)
         parser.read_config([str(self.bundle / "configs" / f"{name}.json") for name in names])
         folders = {"dataset_dir": str(data), "ckpt_dir": str(weights), "output_dir": str(weights)}
         for name, value in {"bundle_root": str(self.bundle), **folders, **self.settings, **variant.settings}.items():
