@@ -1,0 +1,328 @@
+"""The commands that measure the detector on scans that no simulator made: what they count, on scans made by hand."""
+
+import csv
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from geometry import planted_scan, sphere_fraction
+from small_bundle import SHAPE, VOXEL_MM, write_bundle
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+FIRST, SECOND = (6.0, 8.0, 30.0), (-14.0, 2.0, 22.0)
+LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "place": "cortex", "region": "lobar", "side": "left"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Function that imports a benchmark by its name; one of the test modules may have the same."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def run(load, monkeypatch, capsys):
+    """Function that runs a benchmark and returns the cells of its tables, by the first cell of a row."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        load(name).main()
+        return rows_of(capsys.readouterr().out)
+
+    return run
+
+
+def rows_of(text):
+    """The rows of the tables of a text, by their first cell; the same name twice gives that of the last."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    return {first: rest for first, *rest in cells}
+
+
+def scan(path, where=FIRST, radius_mm=5.0):
+    """Write a scan with one microbleed, and return its label, (H, W, D) bool, and its affine."""
+    image = planted_scan(shape=SHAPE, voxel_mm=VOXEL_MM, lesion_world_mm=where, radius_mm=radius_mm).image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)
+    return sphere_fraction(image.affine, SHAPE, where, radius_mm) > 0.5, image.affine
+
+
+def save(path, volume, affine, dtype=np.uint8):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(np.asarray(volume).astype(dtype), affine), path)
+    return path
+
+
+@pytest.fixture
+def task2(tmp_path):
+    """Three scans in the layout of VALDO: one found, one found of two, one false positive."""
+    root = tmp_path / "Task2"
+    for subject, marked in (("sub-101", (FIRST,)), ("sub-102", (FIRST, SECOND)), ("sub-301", ())):
+        folder = root / subject
+        _, affine = scan(folder / f"{subject}_space-T2S_desc-masked_T2S.nii.gz")
+        label = sum(sphere_fraction(affine, SHAPE, where, 5.0) > 0.5 for where in marked) + np.zeros(SHAPE)
+        save(folder / f"{subject}_space-T2S_CMB.nii.gz", label, affine)
+    return root
+
+
+def test_valdo_pools_and_takes_medians_by_cohort(run, task2, bundle, tmp_path):
+    rows = run("valdo", "--root", task2, "--out", tmp_path / "out", "--bundle", bundle)
+    number, refused, lesions, tpr, fps, f1, median_f1, count, dice, _ = rows["all"]
+    assert (number, refused, lesions, tpr[:4], fps[:4], f1[:4]) == ("3", "0", "3", "0.67", "0.33", "0.67")
+    assert (median_f1, count) == ("0.83", "1")  # of 1 and 2/3; of 0, 1, 1
+    assert float(dice) > 0.7
+    assert rows["cohort 1, 3.00 x 3.00 x 3.00 mm"][:3] == ["2", "0", "3"]
+    assert rows["without lesions"][4].startswith("1.00")
+    assert rows["without lesions"][6] == ""
+
+
+def test_refused_scan_of_valdo_misses_all(run, task2, bundle, tmp_path):
+    image = task2 / "sub-101" / "sub-101_space-T2S_desc-masked_T2S.nii.gz"
+    image.write_bytes(b"no scan" * 100)
+    rows = run("valdo", "--root", task2, "--out", tmp_path / "out", "--bundle", bundle)
+    assert rows["all"][:4] == ["3", "1", "3", rows["all"][3]]
+    assert rows["all"][3].startswith("0.33")
+
+
+def planted_result(folder, detections, lesions):
+    """A planted scan and the results of a detector, by points in mm on a grid of 2 mm; return item and results."""
+    affine, shape = np.diag([2.0, 2.0, 2.0, 1.0]), (30, 30, 10)
+    item = {"subject": "sub-001", "background": "T2_one", "image": str(folder / "sub-001_mag.nii.gz")}
+    item["label"] = str(folder / "sub-001_label.nii.gz")
+    save(Path(item["image"]), np.full(shape, 100), affine, np.int16)
+    mimics = np.zeros(shape)
+    mimics[25, 25, 5] = 1
+    save(folder / "sub-001_mimics.nii.gz", mimics, affine)
+    rows = [
+        LESION | {"id": n, **dict(zip(("x_mm", "y_mm", "z_mm"), at, strict=True)), **more} for n, at, more in lesions
+    ]
+    write(folder / "sub-001_lesions.tsv", rows)
+    found = [
+        {
+            "id": n,
+            **dict(zip("ijk", (int(v / 2) for v in at), strict=True)),
+            "probability": said,
+            "kept": int(said > 0.5),
+        }
+        | {f"{axis}_mm": value for axis, value in zip("xyz", at, strict=True)}
+        for n, (at, said) in enumerate(detections, start=1)
+    ]
+    write(folder / "results" / "sub-001" / "sub-001_candidates.tsv", found)
+    return item, folder / "results" / "sub-001"
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0]], delimiter="\t")
+        table.writeheader()
+        table.writerows(rows)
+
+
+@pytest.fixture
+def planted_item(tmp_path):
+    lesions = [
+        (1, (10, 10, 10), {}),
+        (2, (30, 30, 10), {"region": "deep", "radius_mm": 2.0}),
+        (3, (10, 40, 10), {"cnr": 1}),
+    ]
+    detections = [((11, 10, 10), 0.9), ((10, 41, 10), 0.8), ((50, 50, 10), 0.7), ((30, 33, 10), 0.3)]
+    return planted_result(tmp_path, detections, lesions)
+
+
+def test_planted_scan_is_scored_by_centres_and_faint_lesions_do_not_count(load, planted_item):
+    shared = load("planted_scans")
+    scored = shared.score(*planted_item, least_cnr=4)
+    assert scored.counts.tolist() == [2, 1, 2, 1]
+    assert scored.found.tolist() == [True, False, True]
+    assert scored.false.tolist() == [[25, 25, 5]]
+    at = {round(value, 2): row.tolist() for value, row in zip(shared.THRESHOLDS, scored.curve, strict=True)}
+    assert (at[0.25], at[0.85]) == ([2, 2, 3, 1], [2, 1, 1, 0])
+
+
+def test_planted_tables_tell_size_place_and_mimics(load, planted_item, capsys):
+    planted = load("planted")
+    planted.print_tables([planted.score(*planted_item, least_cnr=4)], seed=3, least_cnr=4)
+    text = capsys.readouterr().out
+    rows = rows_of(text)
+    assert "Seed 3" in text
+    assert rows["all"][:2] == rows["T2"][:2] == ["1", "2"]
+    assert rows["all"][-1] == "1.00"
+    assert [rows[kind][:2] for kind in ("radius < 1.2 mm", "radius > 1.8 mm", "lobar", "deep", "infratentorial")] == [
+        ["1", "1"],
+        ["1", "0"],
+        ["1", "1"],
+        ["1", "0"],
+        ["0", "0"],
+    ]
+    assert rows["vessel"] == ["1"]
+
+
+def test_planted_runs_from_head_to_pictures(run, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
+    scan(tmp_path / "T2_head.nii.gz")
+    how = ("--each", 2, "--lesions", 3, "--mimics", 1, "--pictures", "--bundle", bundle)
+    rows = run("planted", tmp_path / "T2_head.nii.gz", "--out", tmp_path / "out", *how)
+    assert rows["all"][0] == "2"
+    assert rows["`T2_head`"][0] == "2"
+    # The microbleed of the head itself is false in both.
+    assert len(list((tmp_path / "out" / "pictures").glob("*_false.png"))) == 2
+    items = json.loads((tmp_path / "out" / "cohort" / "datalist.json").read_text())["test"]
+    assert all("mask" not in item for item in items)
+
+
+def test_planting_again_with_the_seed_gives_the_same_scans(load, tmp_path, monkeypatch):
+    monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
+    scan(tmp_path / "T2_head.nii.gz")
+    shared = load("planted_scans")
+    volumes = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        shared.plant([tmp_path / "T2_head.nii.gz"], tmp_path / name, 1, seed, 3, 0)
+        volumes.append(np.asarray(nib.load(tmp_path / name / "sub-001" / "sub-001_label.nii.gz").dataobj))
+    assert (volumes[0] == volumes[1]).all()
+    assert (volumes[0] != volumes[2]).any()
+
+
+def test_real_scans_have_a_row_each_and_pictures_of_what_is_found(run, bundle, tmp_path):
+    scans = tmp_path / "scans"
+    for name in ("T2_a", "T1_b", "GRE_c", "PHASE_d"):
+        scan(scans / f"{name}.nii.gz")
+    image = nib.load(scans / "GRE_c.nii.gz")
+    save(scans / "GRE_c.nii.gz", np.asarray(image.dataobj) * 3, image.affine, np.int16)  # the gate takes it for FLAIR
+    write(tmp_path / "s.tsv", [{"name": "T2_a", "subject": "one"}, {"name": "GRE_c", "subject": "two"}])
+    how = ("--sources", tmp_path / "s.tsv", "--held-out", "two", "--bundle", bundle, "--out", tmp_path / "out")
+    rows = run("real_scans", scans, *how)
+    assert rows["`T2_a.nii.gz`"] == ["T2", "3.00 x 3.00 x 3.00", "one", "yes", "", "1", "0.90"]
+    assert rows["`GRE_c.nii.gz`"][2:6] == ["two", "no", "refused", "0"]
+    assert not {"`T1_b.nii.gz`", "`PHASE_d.nii.gz`"} & set(rows)
+    assert rows["all"][:3] == ["2", "1", "1"]
+    assert [path.name for path in (tmp_path / "out" / "pictures").iterdir()] == ["T2_a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "contrast"),
+    [
+        ("T2_open-ms-data_L01s1", "T2"),
+        ("open-ms-raw-t1-t2-flair/patient01_study1_FLAIR.nii.gz", "FLAIR"),
+        ("format-zoo-epi/mgh.mgz", "EPI"),
+        ("x/8_gre_field_mapping series 8 'gre_field_mapping', TE 10 ms", "GRE"),
+        ("megre-crop-magphase/Phase.nii", "phase"),
+        ("scan.nii.gz", "other"),
+    ],
+)
+def test_name_of_a_scan_tells_its_contrast(load, name, contrast):
+    assert load("scored").contrast_of(name) == contrast
+
+
+def test_picture_shows_the_slices_beside_a_detection(load, tmp_path, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    scored, shown = load("scored"), []
+    monkeypatch.setattr(plt.Axes, "imshow", lambda self, part, **how: shown.append(part))
+    volume = np.arange(40 * 40 * 6).reshape(40, 40, 6)
+    path = save(tmp_path / "a.nii.gz", volume, np.diag([1.0, 1.0, 4.0, 1.0]), np.int32)
+    scored.draw_sheet(path, torch.tensor([[20, 12, 5]]), ["x"], tmp_path / "a.png")
+    assert [part.shape for part in shown] == [(21, 21)] * 3
+    assert [part[10, 10] for part in shown] == [volume[20, 12, 4], volume[20, 12, 5], 0]
+    assert (tmp_path / "a.png").exists()
+
+
+def test_held_out_counts_by_centres_and_by_overlap(load, planted_item, tmp_path):
+    held_out, scored = load("held_out"), load("scored")
+    item, result = planted_item
+    label, detected = np.zeros((2, 30, 30, 10), dtype=np.int16)
+    label[5, 5, 5], label[15, 15, 5], label[5, 20, 5] = 1, 2, 3
+    detected[5:7, 5, 5], detected[6, 21, 5], detected[25, 25, 5] = 1, 2, 3
+    affine = nib.load(item["image"]).affine
+    save(Path(item["label"]), label, affine, np.int16)
+    save(result / f"{result.name}_cmb.nii.gz", detected, affine, np.int16)
+    found = scored.read_found(result)
+    counts, kinds, taken = held_out.judge(item, result, found, {1, 2})
+    assert counts["distance"].tolist() == [3, 2, 3, 1]
+    assert counts["overlap"].tolist() == [3, 1, 3, 2]
+    assert [kinds["region", "deep", what] for what in ("lesions", "found", "proposed")] == [1, 0, 1]
+    assert [kinds["region", "lobar", what] for what in ("lesions", "found", "proposed")] == [2, 2, 1]
+    assert sum(taken.values()) == 1
+
+
+@pytest.fixture
+def learned(monkeypatch):
+    """What the steps of the training bundle are asked for, none of which runs: (command, data list) each."""
+    asked = []
+
+    def fake(command, **_):
+        folder = Path(command[command.index("--ckpt_dir") + 1])
+        asked.append((command, json.loads((folder / "datalist.json").read_text())))
+        return type("Done", (), {"returncode": 0})
+
+    monkeypatch.setattr("subprocess.run", fake)
+    return asked
+
+
+@pytest.fixture
+def with_model(bundle):
+    """The small bundle, whose weights and threshold need no files."""
+    (bundle / "models" / "operating_points.json").write_text('{"operating_points": {"best_f1": {"threshold": 0.5}}}')
+    return bundle
+
+
+def test_learning_curve_trains_on_planted_scans_and_tests_on_others(
+    load, run, learned, with_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
+    heads = [tmp_path / f"T2_{name}.nii.gz" for name in "abc"]
+    for head in heads:
+        scan(head)
+    monkeypatch.setattr("scored.detect", lambda *a, settings=None, **k: detect_without(settings, *a, **k))
+    how = ("--sizes", 0, 2, 3, "--each-test", 1, "--lesions", 2, "--mimics", 0, "--bundle", with_model)
+    places = ("--heads", *heads[:2], "--test-heads", heads[2], "--out", tmp_path / "out")
+    run("learning_curve", *places, *how, "--epochs", 1)
+    assert [command[4] for command, _ in learned] == ["calibrate", "fine_tuning"] * 2
+    backgrounds = [[item["background"] for item in lists["training"]] for _, lists in learned]
+    assert backgrounds == [["T2_a", "T2_b"], ["T2_a"], ["T2_a", "T2_b", "T2_a"], ["T2_a", "T2_a"]]
+    assert [len(lists["validation"]) for _, lists in learned] == [2, 1, 3, 1]
+    command = learned[1][0]
+    assert command[command.index("--train#trainer#max_epochs") + 1] == "1"
+    assert "fine_tune.json" in command[command.index("--config_file") + 1]
+
+
+def detect_without(settings, *arguments, **how):
+    """Detect with the weights of the small bundle, whatever was learned."""
+    from csvd.detection import detect
+
+    assert not settings or Path(settings["handlers#0#load_path"]).name == "model.pt"
+    return detect(*arguments, **how)
+
+
+def test_leave_one_out_never_learns_from_the_scan_that_it_tests(
+    load, run, learned, task2, with_model, tmp_path, monkeypatch
+):
+    load("scored")
+    monkeypatch.setattr("scored.detect", lambda *a, settings=None, **k: detect_without(settings, *a, **k))
+    out = tmp_path / "out"
+    rows = run("learning_curve", "--leave-one-out", task2, "--out", out, "--bundle", with_model)
+    assert rows["all"][0] == "3"
+    fine_tuned = [lists for command, lists in learned if command[4] == "fine_tuning"]
+    used = [{item["subject"] for part in lists.values() for item in part} for lists in fine_tuned]
+    assert sorted(map(sorted, used)) == [["sub-101", "sub-102"], ["sub-101", "sub-301"], ["sub-102", "sub-301"]]
+    assert not any(
+        {item["subject"] for item in lists["training"]} & {i["subject"] for i in lists["validation"]}
+        for lists in fine_tuned
+    )
+    assert not list(out.iterdir())
