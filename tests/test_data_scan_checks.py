@@ -174,10 +174,15 @@ def test_number_of_dimensions_is_named(save_scan, shape):
         check_scan(save_scan(voxels=noise(*shape)))
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 4), (20, 20, 1), (20, 7, 20, 3)])
+@pytest.mark.parametrize("shape", [(4, 4, 4), (20, 20, 1), (20, 20, 2), (20, 7, 7, 3)])
 def test_short_axis_is_named(save_scan, shape):
-    with pytest.raises(InputError, match=r"swi\.nii\.gz' must have at least 8 voxels along each axis, its shape is \("):
+    with pytest.raises(InputError, match=r"swi\.nii\.gz' must have at least 3 slices of 8 x 8 voxels, its shape is \("):
         check_scan(save_scan(voxels=noise(*shape)))
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 3), (3, 20, 20), (8, 8, 3)])
+def test_slabs_of_three_slices_are_read(save_scan, shape):
+    assert check_scan(save_scan(voxels=noise(*shape))).shape == shape
 
 
 @pytest.mark.parametrize("size", [0.0, -3.0, float("nan")])

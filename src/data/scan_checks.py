@@ -14,7 +14,9 @@ from ..checks import InputError, corners_apart
 from ..nifti import axes_onto, open_nifti, read_affine, read_header, repair, to_mm
 
 MIN_VOXELS = 8
-"""Voxels that each axis of a scan needs: the smallest patch in which a microbleed has a neighbourhood."""
+"""Voxels that a slice needs along rows and columns: the smallest patch in which a microbleed has a neighbourhood."""
+MIN_SLICES = 3
+"""Slices that a scan needs: a slab of three shows a microbleed between its neighbours."""
 
 VOXEL_MM = (0.01, 50.0)
 """Sizes that a voxel of a head may have, in mm: others come from a wrong unit."""
@@ -55,9 +57,9 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
         mask: brain mask on the grid of the scan.
 
     Raises:
-        InputError: the scan or the mask cannot be read, lacks three spatial axes of 8 voxels with a positive size, has
-            a singular affine or one with voxels beyond :data:`VOXEL_MM`, complex or colour voxels, NaN or infinite
-            voxels, or a volume with a single value (the mask: no voxel but 0); the mask has another grid than the scan.
+        InputError: the scan or the mask cannot be read, has fewer than three slices of 8 x 8 voxels, a voxel size that
+            is not positive, a singular affine or one with voxels beyond :data:`VOXEL_MM`, complex or colour voxels, NaN
+            or infinite voxels, or a volume with a single value (the mask: no voxel but 0); the mask has another grid than the scan.
     """
     path = Path(path)
     header, affine = _read(path, f"scan '{path}'", _check_volume)
@@ -98,9 +100,11 @@ def _check_header(header: nib.Nifti1Header, name: str) -> None:
             f"{name} must have 3 dimensions, or 4 with volumes last, it has {len(shape)}: its shape is {shape}. "
             "Extract one volume."
         )
-    if min(shape[:3]) < MIN_VOXELS:
+    fewest, second = sorted(shape[:3])[:2]
+    if fewest < MIN_SLICES or second < MIN_VOXELS:
         raise InputError(
-            f"{name} must have at least {MIN_VOXELS} voxels along each axis, its shape is {shape}. Give the whole scan."
+            f"{name} must have at least {MIN_SLICES} slices of {MIN_VOXELS} x {MIN_VOXELS} voxels, its shape is "
+            f"{shape}. Give the whole scan."
         )
     sizes = header["pixdim"][1:4]
     if not (np.isfinite(sizes) & (sizes > 0)).all():

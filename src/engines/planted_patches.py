@@ -201,7 +201,7 @@ class SeedSampler(Sampler[int]):
 
 
 class ReplayHardFoci:
-    """Handler that tells :class:`PlantedPatches` after each iteration what the network says of the foci it was shown.
+    """Handler that fills the bank of :class:`PlantedPatches`, and tells it what the network says of its dark foci.
 
     The outputs ``pred`` are log-odds (B, M) of M networks, of which the mean counts.
 
@@ -213,7 +213,8 @@ class ReplayHardFoci:
         self.dataset = dataset
 
     def attach(self, engine: Engine) -> None:
-        """Look on ``ITERATION_COMPLETED``."""
+        """Fill the bank on ``STARTED``, before there are processes that load data; look on ``ITERATION_COMPLETED``."""
+        engine.add_event_handler(Events.STARTED, lambda: self.dataset.scans)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
