@@ -1,0 +1,96 @@
+"""Calibration of patch classifiers: temperature and bias, lesions that count less, and what stays as it was."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from csvd.engines import PatchCalibration
+from csvd.inferers import Detections
+from csvd.metrics import FROCMetric, fit_platt
+from csvd.metrics.points import find_surest
+from csvd.networks import PatchEnsemble
+
+AFFINE = torch.diag(torch.tensor([2.0, 2.0, 2.0, 1.0]))
+
+
+class Inferer:
+    """Finds candidates at given points, with given log-odds."""
+
+    def __init__(self, odds, points):
+        self.odds, self.points = odds, points
+
+    def candidates(self, scan, network):
+        probability = network.calibrate(self.odds).sigmoid()
+        return Detections(self.points, probability, torch.ones(len(self.points))), [2.0, 2.0, 2.0]
+
+
+class Evaluator:
+    """Runs over scans of five lesions that are found above 0.3, beside a false one up to 0.6."""
+
+    def __init__(self, metric, lesions):
+        self.metric, self.lesions, self.state = metric, lesions, SimpleNamespace(iteration=0)
+
+    def run(self):
+        probability, label = torch.zeros(1, 1, 60, 9, 9), torch.zeros(1, 1, 60, 9, 9)
+        for n in range(5):
+            probability[..., 10 * n + 2, 2, 2], label[..., 10 * n + 2, 2, 2] = 0.8, self.lesions
+        probability[..., 57, 7, 7] = 0.6
+        self.metric(probability, label)
+        self.state.iteration += 1
+
+
+def calibrate(folder, count=2000, lesions=True, **options):
+    generator = torch.Generator().manual_seed(0)
+    odds = (2 * torch.randn(count, generator=generator)).sort(descending=True).values
+    truth = torch.rand(count, generator=generator) < odds.sigmoid()
+    points = torch.stack([10 * torch.arange(count), *torch.zeros(2, count, dtype=torch.long)], dim=1)
+    label = torch.zeros(1, 10 * count, 1, 1)
+    label[0, points[truth][:, 0]] = float(lesions)
+    scan = {"image": MetaTensor(torch.zeros(2, 10 * count, 1, 1), affine=AFFINE), "label": label}
+    network, metric = PatchEnsemble(features=8), FROCMetric([0.1, 0.5, 0.7, 0.9])
+    network.temperature.fill_(3)
+    paths = str(folder / "model.pt"), str(folder / "points.json")
+    inferer = Inferer(4 * odds, points)
+    PatchCalibration(network, [scan], inferer, Evaluator(metric, float(lesions)), metric, *paths, **options).run()
+    return network, json.loads((folder / "points.json").read_text())
+
+
+def test_too_sure_a_network_is_cooled_and_saved(tmp_path):
+    network, record = calibrate(tmp_path)
+    assert network.temperature.item() == pytest.approx(4, rel=0.15)
+    assert network.bias.item() == pytest.approx(0, abs=0.15)
+    assert record["ece"] < 0.03
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["temperature"] == network.temperature
+
+
+def test_lesions_of_a_scan_with_many_count_together_as_a_few(tmp_path):
+    network, record = calibrate(tmp_path, most_lesions=1)
+    assert network.bias.item() < -4  # a thousand lesions weigh as one
+    best = record["operating_points"]["best_f1"]
+    # 5 of 5 lesions, weighing 1/5 each, beside 1 false positive at 0.5, none at 0.7
+    assert (best["threshold"], best["tpr"], best["f1"]) == (pytest.approx(0.7), 1, 1)
+    sensitive = record["operating_points"]["one_fp"]
+    assert sensitive["precision"] == 1
+    assert record["validation"] == "1 scans, 5 lesions, matched by distance"
+
+
+def test_without_lesions_the_calibration_stays(tmp_path, caplog):
+    network, record = calibrate(tmp_path, lesions=False)
+    assert network.temperature == 3
+    assert "not calibrated" in caplog.text
+    assert record["operating_points"]["best_f1"]["threshold"] == 0.5
+
+
+def test_platt_needs_both_classes():
+    with pytest.raises(ValueError, match="needs both"):
+        fit_platt(torch.zeros(3), torch.ones(3), torch.ones(3))
+
+
+def test_the_surest_point_near_a_lesion_is_the_one_that_finds_it():
+    found = torch.tensor([[0.0, 0, 4], [0, 0, 1], [50, 0, 0], [0, 0, 9]])
+    truth = torch.tensor([[0.0, 0, 0], [0, 0, 11]])
+    assert find_surest(found, truth).tolist() == [True, False, False, True]
+    assert find_surest(found, truth[:0]).tolist() == [False] * 4
