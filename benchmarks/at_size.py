@@ -1,4 +1,4 @@
-"""How the cascade holds on families of scans that it never saw, and over seeds, at a size of one's own.
+"""How the paper's cascade holds on families of scans that it never saw, and over seeds, at a size of one's own.
 
 The same as ``csvd experiment leave-out`` and ``seeds``, which are either minutes or days on two cores.
 """

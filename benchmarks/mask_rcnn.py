@@ -77,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sections = {name: load_datalist(getattr(arguments, name), name) for name in ("validation", "test")}
     methods = {
-        "cascade": method(configs(), find_bundle("cmb_detection") / "models" / "model.pt"),
+        "cascade": method(configs(), find_bundle("cmb_detection") / "models" / "paper" / "model.pt"),
         "Mask R-CNN": method(configs("mask_rcnn"), arguments.mask_rcnn),
     }
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")

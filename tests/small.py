@@ -8,7 +8,7 @@ from csvd.phantom import PROTOCOLS
 
 DETECTION = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 CLASSIFIER = {
-    "cascade_weights": str(DETECTION / "models" / "model.pt"),
+    "cascade_weights": str(DETECTION / "models" / "paper" / "model.pt"),
     "bag#size": [24, 32],
     "bag#max_slices": 4,
     "network_def#classifier#stages": 1,

@@ -14,15 +14,16 @@ ROOT = Path(__file__).parents[1]
 MODULES = {"csvd": ["-m", "csvd.cli"], "python": [], "torchrun": ["-m", "torch.distributed.run"]}
 AT_MOST = {"--nproc_per_node": 2, "--subjects": 2}
 EPOCHS = {"--train#trainer#max_epochs": "1", "--val_interval": "1"}
-SAMPLES = {"--student#sampler#num_samples": "32"}
+PATCHES = {"--train#sampler#batches": "2", "--train#dataset#batch_size": "16"}
+PAPER = {
+    "--patch_size": "[24,24,8]",
+    "--margin_size": "[30,30,10]",
+    "--network_def#detector#features": "2",
+    "--network_def#discriminator#features": "2",
+    "--student#sampler#num_samples": "32",
+}
 SMALL = {
-    "cmb_detection": {
-        "--patch_size": "[24,24,8]",
-        "--margin_size": "[30,30,10]",
-        "--network_def#detector#features": "2",
-        "--network_def#discriminator#features": "2",
-        **SAMPLES,
-    },
+    "cmb_detection": PATCHES,
     "csvd_classification": {
         "--bag#size": "[24,32]",
         "--bag#max_slices": "4",
@@ -43,8 +44,9 @@ def shortened(words):
         short.append(str(Path(os.environ["LESS"], word)) if word.split("/")[0] in PLACES else word)
     if "monai.bundle" not in words:
         return short
-    settings = EPOCHS | (SAMPLES if "fine_tuning" in words else SMALL[Path.cwd().name])
-    if not any("configs/train.json" in word for word in words):
+    paper = any("configs/train_paper.json" in word for word in words)
+    settings = EPOCHS | (PAPER if paper else SMALL[Path.cwd().name])
+    if not any("configs/train" in word for word in words):
         settings = {name: value for name, value in settings.items() if not name.startswith(("--train#", "--student#"))}
     return [*short, *(part for pair in settings.items() for part in pair)]
 

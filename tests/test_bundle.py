@@ -23,20 +23,21 @@ from csvd.phantom import simulate_series
 from csvd.phantom.cohort import write_nifti
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
-SHARED_BLOCKS = (
-    "network_def",
-    "network",
-    "image_transforms",
-    "contrast",
-    "volume",
-    "device",
-    "patch_size",
-    "candidate_threshold",
-)
+SHARED_BLOCKS = ("network_def", "network", "image_transforms", "contrast", "volume", "device")
+DETECTORS = {"default": ("inference",), "paper": ("inference", "paper")}
+PAPER = BUNDLE / "models" / "paper"
 
 
 def config(name):
     return json.loads((BUNDLE / "configs" / f"{name}.json").read_text())
+
+
+def parser_of(*names):
+    """Return a parser of these configs, one over the other."""
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in names])
+    parser["bundle_root"] = str(BUNDLE)
+    return parser
 
 
 def every_string(value):
@@ -55,12 +56,24 @@ def test_training_and_inference_share(block):
     assert config("train")[block] == config("inference")[block]
 
 
-def test_training_and_inference_clean_up_alike():
-    assert {**config("train")["clean_up"], "keys": "pred"} == config("inference")["clean_up"]
+@pytest.mark.parametrize("block", [*SHARED_BLOCKS, "patch_size", "candidate_threshold"])
+def test_training_and_inference_of_the_paper_share(block):
+    assert config("train_paper")[block] == parser_of("inference", "paper")[block]
+
+
+def test_training_and_inference_of_the_paper_clean_up_alike():
+    assert {**config("train_paper")["clean_up"], "keys": "pred"} == parser_of("inference", "paper")["clean_up"]
+
+
+def test_default_cleans_up_when_asked():
+    parser = parser_of("inference")
+    assert parser["clean_up"]["min_volume_mm3"] is None
+    parser["clean_up#min_volume_mm3"] = 2.5
+    assert parser.get_parsed_content("clean_up").filter.min_volume_mm3 == 2.5
 
 
 def test_teacher_is_evaluated_as_it_was_trained():
-    assert config("train")["teacher"]["network_def"] == config("evaluate_teacher")["network_def#discriminator"]
+    assert config("train_paper")["teacher"]["network_def"] == config("evaluate_teacher")["network_def#discriminator"]
 
 
 @pytest.mark.parametrize("path", sorted((BUNDLE / "configs").glob("*.json")), ids=lambda path: path.stem)
@@ -70,21 +83,30 @@ def test_configs_hold_no_logic(path):
         assert "%" not in text
 
 
-def test_weights_are_a_bare_state_dict_below_the_zoos_limit():
-    path = BUNDLE / "models" / "model.pt"
+@pytest.mark.parametrize("names", DETECTORS.values(), ids=DETECTORS)
+def test_weights_are_a_bare_state_dict_below_the_zoos_limit(names):
+    parser = parser_of(*names)
+    path = Path(parser.get_parsed_content("handlers#0#load_path"))
     assert path.stat().st_size < 25e6
-    parser = ConfigParser(config("inference"))
     network = parser.get_parsed_content("network_def")
     network.load_state_dict(torch.load(path, weights_only=True))
 
 
 def test_metadata_says_what_the_network_takes_and_gives():
     metadata = config("metadata")
-    network = ConfigParser(config("inference")).get_parsed_content("network_def").eval()
-    formats = metadata["network_data_format"]
-    channels = formats["inputs"]["image"]["num_channels"], formats["outputs"]["pred"]["num_channels"]
-    assert channels == (2, network(torch.zeros(1, channels[0], 16, 16, 16)).shape[1])
+    network = parser_of("inference").get_parsed_content("network_def").eval()
+    image, pred = (metadata["network_data_format"][way] for way in ("inputs", "outputs"))
+    patches = torch.rand(3, image["image"]["num_channels"], *image["image"]["spatial_shape"])
+    result = network(patches)
+    assert result.reshape(3, -1).shape[1] == pred["pred"]["num_channels"] == 1
+    assert ((result > 0) & (result < 1)).all()
+    torch.testing.assert_close(network(1000 * patches), result)  # of any scale
     assert metadata["version"] in metadata["changelog"]
+
+
+def test_one_file_of_weights_alone_lies_where_monai_label_looks():
+    """It takes the file with the shortest name for the network's."""
+    assert min((path.name for path in (BUNDLE / "models").glob("*.pt")), key=len) == "model.pt"
 
 
 def bundle_run(*arguments, cwd):
@@ -114,14 +136,13 @@ QUICK = (
 
 
 def training(dataset_dir, folder, **settings):
-    """Return a parser of train.json for a quick training on this cohort, and its trainer."""
-    parser = ConfigParser()
-    parser.read_config(str(BUNDLE / "configs" / "train.json"))
+    """Return a parser of train_paper.json for a quick training on this cohort, and its trainer."""
+    parser = parser_of("train_paper")
     size = {"patch_size": [24, 24, 8], "margin_size": [30, 30, 10], "student#sampler#num_samples": 32}
     features = {"network_def#detector#features": 2, "network_def#discriminator#features": 2}
     quick = {**size, **features, "train#trainer#max_epochs": 1, "val_interval": 1}
     paths = {"dataset_dir": str(dataset_dir), "ckpt_dir": str(folder), "output_dir": str(folder)}
-    for name, value in {"bundle_root": str(BUNDLE), **paths, **quick, **settings}.items():
+    for name, value in {**paths, **quick, **settings}.items():
         parser[name] = value
     return parser, parser.get_parsed_content("train#trainer")
 
@@ -164,7 +185,7 @@ def test_points_and_boxes_train_like_masks(small_cohort, tmp_path, annotation):
 def train_in(folder, dataset_dir, *more, run="training", kill_when=None):
     """Run a quick training as the documentation says; kill it when the file ``kill_when`` appears in ``folder``."""
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
-    arguments = (run, "--config_file", "configs/train.json", *folders, *QUICK, *more)
+    arguments = (run, "--config_file", "configs/train_paper.json", *folders, *QUICK, *more)
     if kill_when is None:
         return bundle_run(*arguments, cwd=BUNDLE)
     process = subprocess.Popen(
@@ -217,7 +238,7 @@ def test_stages_run_by_themselves_and_given_weights_are_not_trained(small_cohort
 
 @pytest.mark.slow
 def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
-    overlays = ("--config_file", "['configs/train.json','configs/cache_on_disk.json']")
+    overlays = ("--config_file", "['configs/train_paper.json','configs/cache_on_disk.json']")
     train_in(tmp_path, small_cohort, *overlays, run="train_detector")
     scans = list((tmp_path / "scans").glob("*.pt"))
     lists = [load_datalist(small_cohort / "datalist.json", section) for section in ("training", "validation")]
@@ -228,7 +249,7 @@ def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
 @pytest.mark.slow
 def test_student_trains_without_its_teacher(small_cohort, tmp_path):
     train_in(tmp_path, small_cohort, run="train_detector")
-    names = "['configs/train.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
+    names = "['configs/train_paper.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
     overlays = ("--config_file", names, "--candidate_threshold", "0.1")
     output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
@@ -243,7 +264,7 @@ def test_student_trains_without_its_teacher(small_cohort, tmp_path):
 @pytest.mark.parametrize("configs", [("residual", "train_residual"), ("five_block",)])
 def test_another_discriminator_trains(configs, small_cohort, tmp_path):
     train_in(tmp_path, small_cohort, run="train_detector")
-    names = [f"configs/{name}.json" for name in ("train", "train_student_no_kd", *configs)]
+    names = [f"configs/{name}.json" for name in ("train_paper", "train_student_no_kd", *configs)]
     patches = ("--patch_size", "[32,32,8]", "--student#dataset#patch_size", "[34,34,10]")
     overlays = ("--config_file", str(names), "--candidate_threshold", "0.1")
     output = train_in(tmp_path, small_cohort, *overlays, *patches, run="train_student_no_kd")
@@ -253,17 +274,17 @@ def test_another_discriminator_trains(configs, small_cohort, tmp_path):
 
 @pytest.mark.slow
 def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohort, tmp_path):
-    names = "['configs/train.json','configs/fine_tune.json']"
+    names = "['configs/train_paper.json','configs/fine_tune_paper.json']"
     folders = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
     size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "64", "--val_interval", "1")
-    before = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
+    before = torch.load(PAPER / "model.pt", weights_only=True)
     bundle_run("fine_tuning", "--config_file", names, *folders, *size, cwd=BUNDLE)
     after = torch.load(tmp_path / "model.pt", weights_only=True)
     same = {name for name, value in before.items() if torch.equal(after[name], value)}
     assert {name for name in before if name.startswith("detector.")} <= same
     learnt = {name for name in before if name.endswith(("weight", "bias")) and name.startswith("discriminator.")}
     assert learnt & same == {name for name in learnt if name.startswith("discriminator.encoder.")}
-    again = torch.load(BUNDLE / "models" / "model.pt", weights_only=True)
+    again = torch.load(PAPER / "model.pt", weights_only=True)
     assert all(torch.equal(again[name], value) for name, value in before.items())
 
 
@@ -300,25 +321,26 @@ def test_folds_are_trained_joined_and_used(small_cohort, tmp_path):
     (tmp_path / "datalist.json").write_text(json.dumps({"training": training, "test": training[1:2]}))
     bundle_detector(experiments.Study(tmp_path, BUNDLE, {}))
     folders = ("--dataset_dir", str(tmp_path), "--ckpt_dir", str(tmp_path / "detector"))
-    names = ("train", "train_student_no_kd", "residual", "train_residual", "train_fold")
+    names = ("train_paper", "train_student_no_kd", "residual", "train_residual", "train_fold")
     configs = ("--config_file", str([f"configs/{name}.json" for name in names]))
     size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "32", "--val_interval", "1")
     for fold in "01":
         bundle_run("train_fold", *configs, *folders, *size, "--fold", fold, cwd=BUNDLE)
-    joined = ("--config_file", "['configs/train.json','configs/residual_folds.json']", "--folds", "2")
+    joined = ("--config_file", "['configs/train_paper.json','configs/residual_folds.json']", "--folds", "2")
     bundle_run("join_folds", *joined, *folders, cwd=BUNDLE)
     state = torch.load(tmp_path / "detector" / "model.pt", weights_only=True)
     for fold in "01":
         of_fold = torch.load(tmp_path / "detector" / f"fold_{fold}" / "student.pt", weights_only=True)
         assert all(torch.equal(state[f"discriminator.folds.{fold}.{name}"], of_fold[name]) for name in of_fold)
-    used = ("--config_file", "['configs/train.json','configs/evaluate.json','configs/residual_folds.json']")
+    names = ("train_paper", "evaluate", "evaluate_paper", "residual_folds")
+    used = ("--config_file", str([f"configs/{name}.json" for name in names]))
     output = ("--folds", "2", "--output_dir", str(tmp_path / "eval"))
     assert "fps_per_subject" in bundle_run("evaluating", *used, *folders, *output, cwd=BUNDLE)
 
 
 def losses_of(processes, folder, dataset_dir):
     """Return the loss of each epoch, the mean over processes, of a global batch of two."""
-    configs = "['configs/train.json','configs/multi_gpu_train.json']"
+    configs = "['configs/train_paper.json','configs/multi_gpu_paper.json']"
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
     size = ("--train#trainer#max_epochs", "8", "--network_def#detector#norm", "instance")  # no statistics of a batch
     batch = ("--train#dataloader#batch_size", str(2 // processes))
@@ -343,8 +365,9 @@ def test_two_processes_train_like_one(small_cohort, tmp_path):
 
 
 @pytest.mark.slow
-def test_evaluation_prints_the_rates(small_cohort, tmp_path):
-    configs = "['configs/train.json','configs/evaluate.json']"
+@pytest.mark.parametrize("names", [("train", "evaluate"), ("train_paper", "evaluate", "evaluate_paper")])
+def test_evaluation_prints_the_rates(names, small_cohort, tmp_path):
+    configs = str([f"configs/{name}.json" for name in names])
     arguments = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
     output = bundle_run("evaluating", "--config_file", configs, *arguments, cwd=BUNDLE)
     assert "tpr" in output
@@ -370,12 +393,17 @@ def test_packed_bundle_runs_by_itself(small_cohort, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_network_gives_the_same_on_cuda(tmp_path):
-    network = ConfigParser(config("inference")).get_parsed_content("network_def").eval()
-    network.load_state_dict(torch.load(BUNDLE / "models" / "model.pt", weights_only=True))
-    image = torch.rand(1, 2, 32, 32, 16)
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_network_gives_the_same_on_cuda(detector):
+    parser = parser_of(*DETECTORS[detector])
+    network = parser.get_parsed_content("network_def").eval()
+    weights = torch.load(parser.get_parsed_content("handlers#0#load_path"), weights_only=True)
+    network.load_state_dict(weights)
+    size = {"default": (8, 5, 48, 48), "paper": (1, 2, 32, 32, 16)}[detector]
+    judge = torch.nn.Identity() if detector == "default" else torch.nn.Softmax(1)
+    image = torch.rand(size)
     with torch.no_grad():
-        expected, result = network(image).softmax(1), network.cuda()(image.cuda()).softmax(1)
+        expected, result = judge(network(image)), judge(network.cuda()(image.cuda()))
     torch.testing.assert_close(result.cpu(), expected, atol=2e-3, rtol=0)  # TF32 convolutions keep 10 bits
 
 
@@ -407,10 +435,9 @@ def test_all_three_trainings_run_on_cuda_in_mixed_precision(small_cohort, tmp_pa
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cascade_gives_the_same_on_cuda(small_cohort, record_property, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    parser = ConfigParser(config("inference"))
-    parser["bundle_root"] = str(BUNDLE)
+    parser = parser_of("inference", "paper")
     network, inferer = (parser.get_parsed_content(name) for name in ("network_def", "inferer"))
-    network.load_state_dict(torch.load(BUNDLE / "models" / "model.pt", weights_only=True))
+    network.load_state_dict(torch.load(PAPER / "model.pt", weights_only=True))
     item = load_datalist(small_cohort / "datalist.json", "test")[0]
     image = parser.get_parsed_content("preprocessing")(item)["image"][None]
     with torch.inference_mode():
@@ -429,7 +456,7 @@ def test_cascade_gives_the_same_on_cuda(small_cohort, record_property, monkeypat
 @pytest.mark.slow
 def test_training_from_the_bundle_folder_and_from_elsewhere(small_cohort, tmp_path):
     train_in(tmp_path / "a", small_cohort)
-    elsewhere = ("--bundle_root", str(BUNDLE), "--config_file", str(BUNDLE / "configs" / "train.json"))
+    elsewhere = ("--bundle_root", str(BUNDLE), "--config_file", str(BUNDLE / "configs" / "train_paper.json"))
     folders = ("--ckpt_dir", str(tmp_path / "b"), "--output_dir", str(tmp_path / "b"))
     bundle_run("training", *elsewhere, "--dataset_dir", str(small_cohort), *QUICK, *folders, cwd=tmp_path)
     for run in ("a", "b"):

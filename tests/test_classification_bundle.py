@@ -16,6 +16,7 @@ from csvd.data import load_datalist
 
 ROOT = Path(__file__).parents[1] / "bundles"
 BUNDLE = ROOT / "csvd_classification"
+PAPER = ROOT / "cmb_detection" / "models" / "paper"
 CLASSES = ("aSVD", "CAA", "CADASIL")
 SHARED_BLOCKS = (
     "network_def",
@@ -50,8 +51,8 @@ def test_training_and_inference_share(block):
     assert config("train")[block] == config("inference")[block]
 
 
-def test_scans_are_prepared_as_for_the_detector():
-    detection = config("train", ROOT / "cmb_detection")
+def test_scans_are_prepared_as_for_the_papers_cascade():
+    detection = config("train_paper", ROOT / "cmb_detection")
     ours = config("train")
     assert ours["network_def"]["cascade"] == detection["network_def"]
     for name in ("candidate_threshold", "patch_size"):
@@ -59,9 +60,14 @@ def test_scans_are_prepared_as_for_the_detector():
     assert ours["image_transforms"] == detection["image_transforms"]
 
 
-def test_threshold_is_the_detectors_best():
-    points = json.loads((ROOT / "cmb_detection" / "models" / "operating_points.json").read_text())
+def test_threshold_is_the_best_of_the_papers_cascade():
+    points = json.loads((PAPER / "operating_points.json").read_text())
     assert config("train")["threshold"] == points["operating_points"]["best_f1"]["threshold"]
+
+
+def test_shipped_weights_hold_those_of_the_papers_cascade():
+    ours, theirs = (torch.load(folder / "model.pt", weights_only=True) for folder in (BUNDLE / "models", PAPER))
+    assert all(torch.equal(ours[f"cascade.{name}"], value) for name, value in theirs.items())
 
 
 def small(folder, **settings):
@@ -96,7 +102,7 @@ def test_it_trains_evaluates_and_explains(people):
     parser.get_parsed_content("initialize")
     parser.get_parsed_content("training")
     weights = torch.load(people / "models" / "model.pt", weights_only=True)
-    detector = torch.load(ROOT / "cmb_detection" / "models" / "model.pt", weights_only=True)
+    detector = torch.load(PAPER / "model.pt", weights_only=True)
     assert all(torch.equal(weights[f"cascade.{name}"], value) for name, value in detector.items())
     assert weights["classifier.age_mean"] == 60.5
 

@@ -19,6 +19,7 @@ SMALL = {
     },
     "csvd_classification": {**small.CLASSIFIER, "val_interval": 1000},
 }
+CONFIGS = {"cmb_detection": "configs/train_paper.json", "csvd_classification": "configs/train.json"}
 METRICS = {"cmb_detection": "froc", "csvd_classification": "loss"}
 
 
@@ -29,9 +30,9 @@ def client(name, people, tmp_path):
     settings = {"dataset_dir": str(people), **folders, **SMALL[name]}
     client = MonaiAlgo(
         bundle_root=str(ROOT / name),
-        config_train_filename="configs/train.json",
+        config_train_filename=CONFIGS[name],
         train_kwargs=settings,
-        config_evaluate_filename="configs/train.json",
+        config_evaluate_filename=CONFIGS[name],
         eval_kwargs=settings,
         eval_workflow_name="train",
         config_filters_filename=None,

@@ -1,4 +1,4 @@
-"""The overlay ``native_grid.json``: microbleeds on the scanner's own grid, whatever its spacing and orientation."""
+"""The default detector: microbleeds on the scanner's own grid, whatever its spacing, orientation and contrast."""
 
 import csv
 
@@ -11,28 +11,57 @@ from csvd.bundles import find_bundle
 from csvd.detection import detect
 
 BUNDLE = find_bundle("cmb_detection")
-OVERLAY = BUNDLE / "configs" / "native_grid.json"
 GRIDS = {
-    "thick slices": {"voxel_mm": (0.6, 0.6, 4.0), "shape": (180, 200, 24)},
-    "stored LPS, sagittal": {"axcodes": "PSR", "voxel_mm": (1.0, 1.0, 3.0), "shape": (112, 92, 32)},
+    "axial, thick slices": {"voxel_mm": (0.6, 0.6, 4.0), "shape": (180, 200, 24)},
+    "sagittal": {"axcodes": "PSR", "voxel_mm": (1.0, 1.0, 3.0), "shape": (112, 92, 32)},
+    "coronal, slices along the first axis": {"axcodes": "ALS", "voxel_mm": (3.0, 1.0, 1.0), "shape": (37, 96, 88)},
     "isotropic, oblique": {"voxel_mm": (1.0, 1.0, 1.0), "oblique_degrees": 20.0},
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("grid", GRIDS)
-def test_lesion_is_found_at_its_place_on_the_grid_of_the_scan(tmp_path, grid):
-    planted = planted_scan(**GRIDS[grid], radius_mm=2.0)
-    nib.save(planted.image, tmp_path / "scan.nii.gz")
-    [row] = detect(tmp_path / "scan.nii.gz", tmp_path / "out", BUNDLE, overlays=[OVERLAY], any_sequence=True)
-    assert row["status"] == "ok"
-    assert row["settings"]["detector"] == "native grid"
-    with (tmp_path / "out" / "scan" / "scan_candidates.tsv").open() as file:
+def as_qsm(scan):
+    """Return a susceptibility map of a planted scan: what is dark there is bright here, 0 outside the brain."""
+    voxels = np.asarray(scan.dataobj).astype(np.float32)
+    return nib.Nifti1Image(np.where(voxels > 0, (600 - voxels) / 2000, 0), scan.affine)
+
+
+def surest(folder, table):
+    """Return the point in mm (RAS+) of the surest of a table's lesions."""
+    with (folder / f"{folder.name}_{table}.tsv").open() as file:
         rows = sorted(csv.DictReader(file, delimiter="\t"), key=lambda row: -float(row["probability"]))
-    best = np.array([float(rows[0][f"{axis}_mm"]) for axis in "xyz"])
-    assert np.linalg.norm(best - planted.lesion_world_mm) <= 1.5
-    result = nib.load(tmp_path / "out" / "scan" / "scan_cmb.nii.gz")
-    assert np.array_equal(result.affine, planted.image.affine)
+    return np.array([float(rows[0][f"{axis}_mm"]) for axis in "xyz"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contrast", ["dark", "bright"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_lesion_is_found_at_its_place_on_the_grid_of_the_scan(tmp_path, grid, contrast):
+    planted = planted_scan(**GRIDS[grid], radius_mm=2.0)
+    scan = planted.image if contrast == "dark" else as_qsm(planted.image)
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    how = {"any_sequence": True, "settings": {"contrast": contrast}}
+    [row] = detect(tmp_path / "scan.nii.gz", tmp_path / "out", BUNDLE, **how)
+    assert row["status"] == "ok"
+    for table in ("lesions", "candidates"):
+        assert np.linalg.norm(surest(tmp_path / "out" / "scan", table) - planted.lesion_world_mm) <= 1.5
+    for name in ("cmb", "prob"):
+        result = nib.load(tmp_path / "out" / "scan" / f"scan_{name}.nii.gz")
+        assert result.shape == scan.shape
+        assert np.array_equal(result.affine, scan.affine)
+
+
+@pytest.mark.slow
+def test_overlays_are_files_or_names_and_paper_is_the_cascade(tmp_path):
+    nib.save(planted_scan(shape=(48, 56, 44), voxel_mm=(2.0, 2.0, 2.0)).image, tmp_path / "scan.nii.gz")
+    rows = []
+    for overlays in ((), ("paper",), (BUNDLE / "configs" / "paper.json",)):
+        how = {"any_sequence": True, "overlays": overlays, "overwrite": True}
+        rows += detect(tmp_path / "scan.nii.gz", tmp_path / "out", BUNDLE, **how)
+    default, name, file = rows
+    assert name == file
+    assert name["settings"]["candidate_threshold"] == 0.2
+    assert "candidate_threshold" not in default["settings"]
+    assert default["threshold"] != name["threshold"]
 
 
 def test_overlay_that_is_not_there_is_named(csvd, tmp_path, save_scan):

@@ -69,7 +69,7 @@ def test_corrected_points_train_new_weights(tmp_path):
 
     names = "['configs/train.json','configs/fine_tune.json']"
     folders = ("--dataset_dir", tmp_path, "--output_dir", tuned)
-    size = ("--train#trainer#max_epochs", 1, "--student#sampler#num_samples", 64, "--val_interval", 1)
+    size = ("--train#trainer#max_epochs", 1, "--train#sampler#batches", 3, "--train#dataset#batch_size", 16)
     run("monai.bundle", "run", "fine_tuning", "--config_file", names, *folders, *size, cwd=BUNDLE)
     before, after = (torch.load(folder / "model.pt", weights_only=True) for folder in (BUNDLE / "models", tuned))
     assert not all(torch.equal(after[name], value) for name, value in before.items())
