@@ -94,9 +94,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def draw_sheet(image: Path, voxels: torch.Tensor, titles: Sequence[str], path: Path) -> None:
-    """Draw three neighbouring slices around each voxel (N, 3) of a scan, 20 mm wide, a row a voxel.
+    """Draw the slice of each voxel (N, 3) of a scan, and 20 mm of it and of its neighbours around it, a row a voxel.
 
-    Of a series the last volume is drawn. Grey values go from 0 to the 99th percentile of the middle picture.
+    Of a series the last volume is drawn. Grey values go from 0 to the 99.5th percentile of the slice.
     """
     import matplotlib.pyplot as plt
 
@@ -108,14 +108,16 @@ def draw_sheet(image: Path, voxels: torch.Tensor, titles: Sequence[str], path: P
     order = [k for k in range(3) if k != axis] + [axis]
     volume, spacing = volume.transpose(order), spacing[order]
     half = np.ceil(WIDE_MM / 2 / spacing[:2]).astype(int)
-    figure, axes = plt.subplots(len(voxels), 3, figsize=(6, 2.2 * len(voxels)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(voxels), 4, figsize=(8, 2.2 * len(voxels)), squeeze=False, layout="constrained")
     for row, voxel, title in zip(axes, voxels[:, order].tolist(), titles, strict=True):
-        parts = [_part(volume, voxel, offset, half) for offset in (-1, 0, 1)]
-        bright = max(float(np.percentile(parts[1], 99)), 1e-6)
-        for place, part, text in zip(row, parts, ("slice before", title, "slice after"), strict=True):
+        whole = volume[..., voxel[2]]
+        bright = max(float(np.percentile(whole, 99.5)), 1e-6)
+        parts = [whole, *(_part(volume, voxel, offset, half) for offset in (-1, 0, 1))]
+        for place, part, text in zip(row, parts, ("", "slice before", title, "slice after"), strict=True):
             place.set_axis_off()
             place.imshow(part.T, cmap="gray", vmin=0, vmax=bright, origin="lower", aspect=spacing[1] / spacing[0])
             place.set_title(text, fontsize=8)
+        row[0].plot(*voxel[:2], "o", markerfacecolor="none", markeredgecolor="red", markersize=12)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     plt.close(figure)

@@ -9,9 +9,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import small
 import torch
 from geometry import planted_scan, sphere_fraction
 from small_bundle import SHAPE, VOXEL_MM, write_bundle
+
+from csvd.phantom import PROTOCOLS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FIRST, SECOND = (6.0, 8.0, 30.0), (-14.0, 2.0, 22.0)
@@ -238,8 +241,10 @@ def test_picture_shows_the_slices_beside_a_detection(load, tmp_path, monkeypatch
     volume = np.arange(40 * 40 * 6).reshape(40, 40, 6)
     path = save(tmp_path / "a.nii.gz", volume, np.diag([1.0, 1.0, 4.0, 1.0]), np.int32)
     scored.draw_sheet(path, torch.tensor([[20, 12, 5]]), ["x"], tmp_path / "a.png")
-    assert [part.shape for part in shown] == [(21, 21)] * 3
-    assert [part[10, 10] for part in shown] == [volume[20, 12, 4], volume[20, 12, 5], 0]
+    whole, *parts = shown
+    assert (whole == volume[..., 5].T).all()
+    assert [part.shape for part in parts] == [(21, 21)] * 3
+    assert [part[10, 10] for part in parts] == [volume[20, 12, 4], volume[20, 12, 5], 0]
     assert (tmp_path / "a.png").exists()
 
 
@@ -326,3 +331,13 @@ def test_leave_one_out_never_learns_from_the_scan_that_it_tests(
         for lists in fine_tuned
     )
     assert not list(out.iterdir())
+
+
+@pytest.mark.slow
+def test_held_out_runs_from_cohort_to_tables(run, load, bundle, tmp_path, monkeypatch):
+    monkeypatch.setitem(PROTOCOLS, "random", small.PROTOCOL)
+    how = ("--presets", "random", "--subjects", 1, "--bundle", bundle, "--out", tmp_path / "out")
+    rows = run("held_out", *how, "--seed", 3)
+    assert rows["healthy"][:3] == ["1", "0", "overlap"]
+    assert rows["all"][:1] == ["3"]
+    assert sum(int(rows[kind][2]) for kind in rows if kind.startswith("radius")) == int(rows["all"][1])
