@@ -42,7 +42,7 @@ class Found:
 def add_detector(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which detector is measured: by default that of ``csvd detect``."""
     parser.add_argument("--bundle", type=Path, help="folder; the one that came with csvd")
-    parser.add_argument("--overlay", type=Path, nargs="*", default=(), help="configs over inference.json")
+    parser.add_argument("--overlay", nargs="*", default=(), help="configs over inference.json, for example paper")
     parser.add_argument("--jobs", type=int, default=1, help="scans at a time")
 
 
