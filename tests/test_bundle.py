@@ -65,6 +65,13 @@ def test_training_and_inference_of_the_paper_clean_up_alike():
     assert {**config("train_paper")["clean_up"], "keys": "pred"} == parser_of("inference", "paper")["clean_up"]
 
 
+def test_default_and_paper_are_evaluated_alike():
+    default, paper = config("evaluate"), config("evaluate_paper")
+    assert {name: paper[name] for name in default if name in paper and name != "_desc_"} == {
+        name: value for name, value in default.items() if name not in ("_desc_", "validate#dataset#data#section")
+    }
+
+
 def test_default_cleans_up_when_asked():
     parser = parser_of("inference")
     assert parser["clean_up"]["min_volume_mm3"] is None
@@ -332,7 +339,7 @@ def test_folds_are_trained_joined_and_used(small_cohort, tmp_path):
     for fold in "01":
         of_fold = torch.load(tmp_path / "detector" / f"fold_{fold}" / "student.pt", weights_only=True)
         assert all(torch.equal(state[f"discriminator.folds.{fold}.{name}"], of_fold[name]) for name in of_fold)
-    names = ("train_paper", "evaluate", "evaluate_paper", "residual_folds")
+    names = ("train_paper", "evaluate_paper", "residual_folds")
     used = ("--config_file", str([f"configs/{name}.json" for name in names]))
     output = ("--folds", "2", "--output_dir", str(tmp_path / "eval"))
     assert "fps_per_subject" in bundle_run("evaluating", *used, *folders, *output, cwd=BUNDLE)
@@ -365,7 +372,7 @@ def test_two_processes_train_like_one(small_cohort, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [("train", "evaluate"), ("train_paper", "evaluate", "evaluate_paper")])
+@pytest.mark.parametrize("names", [("train", "evaluate"), ("train_paper", "evaluate_paper")])
 def test_evaluation_prints_the_rates(names, small_cohort, tmp_path):
     configs = str([f"configs/{name}.json" for name in names])
     arguments = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))

@@ -12,7 +12,7 @@ from ..inferers import CandidateDataset
 from ..metrics import froc
 from ..splits import SECTIONS
 from .sizes import Size
-from .study import CASCADE, EVALUATE, THRESHOLDS, Study, Variant
+from .study import CASCADE, THRESHOLDS, Study, Variant
 from .tables import NOTE, plot_froc, rates_row, write_table
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
@@ -90,7 +90,7 @@ def plot_features(students: dict[str, tuple[Path, Variant]], study: Study, data:
 
 def embed(study: Study, data: Path, weights: Path, variant: Variant) -> tuple[np.ndarray, np.ndarray]:
     """Return the features (N, 32) and the labels (N,) of the candidates of the test subjects."""
-    parser = study.parser(data, weights, variant, EVALUATE)
+    parser = study.parser(data, weights, variant, ("evaluate_paper",))
     network = parser.get_parsed_content("network")
     network.load_state_dict(torch.load(weights / "model.pt", map_location="cpu", weights_only=True))
     threshold, size = (parser.get_parsed_content(name) for name in ("candidate_threshold", "patch_size"))

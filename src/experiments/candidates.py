@@ -13,7 +13,7 @@ import torch
 from ..engines import load_weights, save_weights
 from ..inferers import CandidateDataset
 from ..networks import CascadeNetwork
-from .study import EVALUATE, Study, Variant
+from .study import Study, Variant
 
 BATCH = 64
 
@@ -56,7 +56,7 @@ def search(study: Study, data: Path, detector: Path, variant: Variant, overlays:
         variant: of the configs.
         overlays: configs over ``evaluate_paper.json``.
     """
-    parser = study.parser(data, detector, variant, (*EVALUATE, *overlays))
+    parser = study.parser(data, detector, variant, ("evaluate_paper", *overlays))
     network = parser.get_parsed_content("network")
     load_weights(network.detector, detector / "detector.pt")
     threshold, size, device = (

@@ -16,7 +16,7 @@ from ..metrics import froc
 from ..metrics.classification import auc_interval
 from .candidates import Candidates, bundle_detector, likelihood, search
 from .components import NO_KD
-from .study import CASCADE, EVALUATE, THRESHOLDS, Item, Study, Variant
+from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_table
 
 KD = Variant("kd")
@@ -48,7 +48,7 @@ def discriminators(
         stages = CASCADE[1:] if variant is KD else (NO_KD,)
         weights = study.train(data, stages, variant, detector=detector)
         file = "teacher.pt" if overlays else "student.pt"
-        network = study.parser(data, weights, variant, (*EVALUATE, *overlays)).get_parsed_content("network")
+        network = study.parser(data, weights, variant, ("evaluate_paper", *overlays)).get_parsed_content("network")
         load_weights(network.discriminator, weights / file)
         started = time.perf_counter()
         said[name] = likelihood(network, found)

@@ -22,7 +22,7 @@ def evaluate_cohort(
         bundle: folder of the detection bundle.
         dataset_dir: folder with ``datalist.json``.
         overlays: further configs over ``train.json`` and ``evaluate.json``, see :func:`csvd.bundles.find_overlay`; with
-            ``paper`` among them, over ``train_paper.json``, ``evaluate.json`` and ``evaluate_paper.json``.
+            ``paper`` among them, over ``train_paper.json`` and ``evaluate_paper.json``.
         settings: further values, by config id.
 
     Returns:
@@ -34,7 +34,7 @@ def evaluate_cohort(
     """
     files = [find_overlay(bundle, overlay).resolve() for overlay in overlays]
     paper = (bundle / "configs" / "paper.json").resolve()
-    names = ("train_paper", "evaluate", "evaluate_paper") if paper in files else ("train", "evaluate")
+    names = ("train_paper", "evaluate_paper") if paper in files else ("train", "evaluate")
     configs = [bundle / "configs" / f"{name}.json" for name in names]
     parser = ConfigParser()
     parser.read_config([str(path) for path in [*configs, *(file for file in files if file != paper)]])

@@ -21,8 +21,6 @@ from .tables import chosen_threshold
 Item = dict[str, Any]
 CASCADE = ("train_detector", "train_teacher", "train_student")
 """Run ids of the paper's whole training."""
-EVALUATE = ("evaluate", "evaluate_paper")
-"""Configs over ``train_paper.json`` that measure the whole cascade."""
 THRESHOLDS = torch.linspace(-6, 5, 23).sigmoid().tolist()  # half a unit of log-odds apart
 
 
@@ -110,7 +108,7 @@ class Study:
         path = self.out / "counts" / data.name / f"{variant.name}_{section}.pt"
         if not path.exists():
             self.say(f"measuring: {variant.name}, {data.name}, {section}")
-            parser = self.parser(data, weights, variant, (*EVALUATE, *overlays))
+            parser = self.parser(data, weights, variant, ("evaluate_paper", *overlays))
             parser["validate#dataset#data#section"] = section
             for match in MATCHES:
                 parser[match] = {"_target_": "csvd.metrics.FROCMetric", "match": match, "thresholds": THRESHOLDS}
