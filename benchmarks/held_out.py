@@ -18,11 +18,11 @@ import nibabel as nib
 import numpy as np
 import torch
 from scipy import ndimage
-from scored import Found, add_detector, read_found, run_detector
+from scored import Found, add_detector, read_found, run_detector, shown
 from tqdm import tqdm
 
 from csvd.data import load_datalist
-from csvd.metrics import MATCHES, count_points, pair_points, reliability, summarize_cohort
+from csvd.metrics import MATCHES, count_points, exact_share, pair_points, reliability, summarize_cohort
 from csvd.phantom import MIMICS, PATIENTS, write_cohort
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "random")
@@ -169,10 +169,10 @@ def main() -> None:
         for match in MATCHES[::-1]:
             if keys and (match == "distance" or name in ("all", "healthy")):
                 print(row(name, torch.stack([counts[match] for key in keys for counts in rows[key]]), match))
-    print("\n| lesions | found | candidates | of |\n|---|---|---|---|")
+    print("\n| lesions | found | candidates | of | TPR |\n|---|---|---|---|---|")
     for kind, value in sorted({key[:2] for key in kinds}):
-        numbers = (str(kinds[kind, value, what]) for what in ("found", "proposed", "lesions"))
-        print(f"| {kind} {value} | {' | '.join(numbers)} |")
+        found, proposed, lesions = (kinds[kind, value, what] for what in ("found", "proposed", "lesions"))
+        print(f"| {kind} {value} | {found} | {proposed} | {lesions} | {shown(exact_share(found, lesions))} |")
     print("\n| false positives that are | number |\n|---|---|")
     for name, number in sorted(taken.items()):
         print(f"| {name} | {number} |")

@@ -93,6 +93,10 @@ def curve_rows(arguments: argparse.Namespace) -> Iterator[list[object]]:
 def leave_one_out(arguments: argparse.Namespace) -> dict[str, list[valdo.Scored]]:
     """Return each scan of a folder in VALDO's layout, scored as shipped and after each step on all others."""
     items = valdo.find_scans(arguments.leave_one_out)
+    if len(items) < 3:
+        raise SystemExit(
+            f"'{arguments.leave_one_out}' holds {len(items)} scans: one to test, two to learn from are needed."
+        )
     items.sort(key=_lesions, reverse=True)
     scored: dict[str, list[valdo.Scored]] = {}
     for number, item in enumerate(tqdm(items, disable=None)):
