@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -331,6 +332,23 @@ def test_leave_one_out_never_learns_from_the_scan_that_it_tests(
         for lists in fine_tuned
     )
     assert not list(out.iterdir())
+
+
+def test_leave_one_out_needs_three_scans(run, task2, with_model, tmp_path):
+    shutil.rmtree(task2 / "sub-301")
+    with pytest.raises(SystemExit, match="Task2' holds 2 scans"):
+        run("learning_curve", "--leave-one-out", task2, "--out", tmp_path / "out", "--bundle", with_model)
+
+
+def test_step_that_fails_says_what_it_said(run, task2, with_model, tmp_path, monkeypatch):
+    def broken(command, stdout, **_):
+        stdout.write("no such key")
+        stdout.flush()
+        return type("Done", (), {"returncode": 1})
+
+    monkeypatch.setattr("subprocess.run", broken)
+    with pytest.raises(SystemExit, match="`run calibrate` failed:\nno such key"):
+        run("learning_curve", "--leave-one-out", task2, "--out", tmp_path / "out", "--bundle", with_model)
 
 
 @pytest.mark.slow
