@@ -248,6 +248,14 @@ def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
     assert (tmp_path / "rates" / "froc.png").exists()
 
 
+@pytest.mark.slow
+def test_evaluation_counts_at_the_threshold_that_is_given_and_takes_overlays_by_name(csvd, small_cohort, tmp_path):
+    how = ("--threshold", 0.2345, "--overlay", "paper")
+    assert csvd("evaluate", "detection", small_cohort, "--out", tmp_path / "rates", *how)[0] == 0
+    rows = rows_of(tmp_path / "rates" / "rates.tsv")
+    assert [(row["threshold"], row["lesions"]) for row in rows] == [("0.2345", "1")] * 2
+
+
 def test_bids_folder_becomes_a_data_list_that_can_be_detected(csvd, scan, tmp_path):
     for subject in ("sub-01", "sub-02"):
         (tmp_path / "bids" / subject / "anat").mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,8 +32,9 @@ def evaluate_detection(
     rows: list[dict] = []
     curves: dict = {}
     for cohort in cohorts:
-        metrics, default = evaluate_cohort(bundle, cohort, overlays=overlay or (), settings=settings)
-        rows += operating_points(metrics, default if threshold is None else threshold, cohort=cohort.name)
+        how: dict[str, Any] = {"overlays": overlay or (), "settings": settings, "threshold": threshold}
+        metrics, point = evaluate_cohort(bundle, cohort, **how)
+        rows += operating_points(metrics, point, cohort=cohort.name)
         curves |= {f"{cohort.name}, {match}": metric for match, metric in metrics.items()}
         write_evaluation(rows, curves, out)
     console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)

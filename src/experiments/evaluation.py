@@ -14,7 +14,12 @@ from .tables import INTERVAL, plot_froc, rates_row, write_table
 
 
 def evaluate_cohort(
-    bundle: Path, dataset_dir: Path, *, overlays: Sequence[str | Path] = (), settings: Mapping[str, Any] | None = None
+    bundle: Path,
+    dataset_dir: Path,
+    *,
+    overlays: Sequence[str | Path] = (),
+    settings: Mapping[str, Any] | None = None,
+    threshold: float | None = None,
 ) -> tuple[dict[str, FROCMetric], float]:
     """Run the bundle's ``evaluate.json`` on the section "test" of a data list.
 
@@ -24,10 +29,11 @@ def evaluate_cohort(
         overlays: further configs over ``train.json`` and ``evaluate.json``, see :func:`csvd.bundles.find_overlay`; with
             ``paper`` among them, over ``train_paper.json`` and ``evaluate_paper.json``.
         settings: further values, by config id.
+        threshold: is among those that are counted at; the config's when not given.
 
     Returns:
         The metric of each matching rule, "overlap" and "distance", holding the counts of all subjects; and the
-        config's threshold.
+        threshold.
 
     Raises:
         InputError: an overlay does not exist.
@@ -40,8 +46,11 @@ def evaluate_cohort(
     parser.read_config([str(path) for path in [*configs, *(file for file in files if file != paper)]])
     for name, value in {"bundle_root": str(bundle), "dataset_dir": str(dataset_dir), **(settings or {})}.items():
         parser[name] = value
+    threshold = parser.get_parsed_content("threshold") if threshold is None else threshold
+    for match in MATCHES:
+        parser[f"{match}#thresholds"] = sorted({*FROCMetric().thresholds, threshold})
     parser.get_parsed_content("validate#evaluator").run()
-    return {match: parser.get_parsed_content(match) for match in MATCHES}, parser.get_parsed_content("threshold")
+    return {match: parser.get_parsed_content(match) for match in MATCHES}, threshold
 
 
 def operating_points(metrics: Mapping[str, FROCMetric], threshold: float, **row: Any) -> list[dict[str, Any]]:
