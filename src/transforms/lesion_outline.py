@@ -1,0 +1,227 @@
+"""Outlines of lesions around their cores, and what is measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
+from scipy import ndimage
+
+from ..checks import InputError, check_one_channel, check_one_of, check_same_shape, describe
+from ..planes import slice_axis
+from ._outline_drawing import outline_all
+from ._outline_tracing import Tracer
+from .contrast import CONTRASTS, item_contrast
+from .window_maximum import window_maximum
+
+LARGEST_MM = 10.0
+"""Longest diameter of a microbleed by definition (Greenberg et al., Lancet Neurol. 2009)."""
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Outlines of M lesions and what is measured of each, (M,) in the order of ``ids``.
+
+    Args:
+        labels: (H, W, D) int32, 0 outside lesions.
+        ids: values in ``labels``: n + 1 for point n, and N + 1 onwards for those that hung together with another.
+        point: the point, from 0, that each lesion was found from.
+        core: its darkest (brightest) voxel near that point, (M, 3).
+        volume_mm3: area inside the half-contrast line of each slice, between voxels, times the distance of slices.
+        longest_mm: longest diameter in a slice.
+        contrast_percent: how much darker the core is than the local background; NaN of bright lesions, whose
+            background is near 0.
+        difference: of core and background, positive, in the unit of the image.
+        cnr: that over the local robust spread; NaN where that is 0.
+        slices: how many the lesion is seen in.
+    """
+
+    labels: torch.Tensor
+    ids: torch.Tensor
+    point: torch.Tensor
+    core: torch.Tensor
+    volume_mm3: torch.Tensor
+    longest_mm: torch.Tensor
+    contrast_percent: torch.Tensor
+    difference: torch.Tensor
+    cnr: torch.Tensor
+    slices: torch.Tensor
+
+    @property
+    def diameter_mm(self) -> torch.Tensor:
+        """Diameters of the spheres of those volumes."""
+        return (6 * self.volume_mm3 / torch.pi) ** (1 / 3)
+
+    @property
+    def large(self) -> torch.Tensor:
+        """Whether a lesion is longer than 10 mm in plane: not a microbleed by definition."""
+        return self.longest_mm > LARGEST_MM
+
+
+def outline_lesions(
+    image: torch.Tensor, points: torch.Tensor, spacing: Sequence[float], contrast: str, mask: torch.Tensor | None = None
+) -> Outlines:
+    """Outline lesions at half contrast between core and local background, slice by slice, finer than a voxel.
+
+    From each core, 24 rays go to where the image has half of the contrast to the background, the median of a ring of
+    3 mm around the outline without what is no tissue. A ray ends before that at a saddle: where values rise again by a
+    fifth of the contrast and three spreads of the background. A vessel that joins a lesion is cut, as no ray exceeds
+    1.6 times the median one. Holes up to 3 mm2 are filled.
+
+    Two points on either side of a saddle are two lesions; two without one are one, and the first gives its number.
+    A lesion behind a saddle that has no point of its own is outlined too.
+
+    Args:
+        image: (H, W, D), in any unit, on any grid.
+        points: (N, 3) voxels, the surest first, within 1 mm of the cores.
+        spacing: voxel size in mm. Slices lie along the coarsest axis.
+        contrast: "dark" or "bright" lesions.
+        mask: brain, (H, W, D). Nothing outside is background or part of a lesion whose core lies inside.
+
+    Raises:
+        InputError: ``image`` is no volume, the mask has another shape, or a point lies outside.
+        ValueError: ``contrast`` is neither.
+    """
+    check_one_of("contrast", contrast, CONTRASTS)
+    points = _checked(image, points)
+    values = convert_to_tensor(image, dtype=torch.float32, track_meta=False).cpu()
+    inside = values.isfinite()
+    if mask is not None:
+        check_same_shape(image[None], mask[None], "outline the lesions of")
+        inside &= convert_to_tensor(mask, track_meta=False).cpu() > 0
+    values = values.nan_to_num(0.0, 0.0, 0.0) * (1 if contrast == "bright" else -1)
+    axis = slice_axis([float(mm) for mm in spacing])
+    order = [k for k in range(3) if k != axis] + [axis]
+    rows, columns, slices = (float(spacing[k]) for k in order)
+    labels = torch.zeros(values.shape, dtype=torch.int32)
+    tracer = Tracer(values.permute(order), inside.permute(order), (rows, columns, slices))
+    found = outline_all(tracer, points[:, order], labels.permute(order))
+    percent = 100 * found.difference / found.background.abs()
+    return Outlines(
+        labels=labels,
+        ids=found.ids,
+        point=found.point,
+        core=found.core[:, [order.index(k) for k in range(3)]],
+        volume_mm3=found.area_mm2 * slices,
+        longest_mm=found.longest_mm,
+        contrast_percent=percent if contrast == "dark" else torch.full_like(percent, nan),
+        difference=found.difference,
+        cnr=(found.difference / found.noise).where(found.noise > 0, nan),
+        slices=found.slices,
+    )
+
+
+def _checked(image: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Return points (N, 3) as whole voxels."""
+    if image.ndim != 3:
+        raise InputError(
+            f"cannot outline the lesions of {describe(image)}: its shape is {tuple(image.shape)}, "
+            "it needs to be (H, W, D)."
+        )
+    whole = convert_to_tensor(points, track_meta=False).cpu().round().long().reshape(-1, 3)
+    wrong = ((whole < 0) | (whole >= torch.tensor(image.shape))).any(dim=1)
+    if wrong.any():
+        raise InputError(
+            f"cannot outline the lesions of {describe(image)}: voxel {whole[wrong][0].tolist()} lies outside its shape "
+            f"{tuple(image.shape)}. Check that the points are voxels of this scan."
+        )
+    return whole
+
+
+class LesionOutlined(MapTransform):
+    """Replace the lesions of an instance map by their outlines, see :func:`outline_lesions`.
+
+    The point of a lesion is its darkest (brightest) voxel. Numbers stay, a lesion that is one with an earlier one goes,
+    and one that hung together with another is added with a number of its own. Adds ``outlines``,
+    an :class:`Outlines`.
+
+    Args:
+        keys: instance map, (1, H, W, D) meta tensor, the surest lesion first.
+        image_key: scan, (1, H, W, D), in any unit, on the grid of the map.
+        follow_keys: instance maps whose numbers are some of those of the map: they get the outlines of these.
+        value_keys: maps with a value for each lesion, as probability: the outlines get the highest of it. Between
+            lesions that touch, a layer of voxels of the later one is left out, so that clusters are lesions.
+        mask_key: brain mask, (1, H, W, D), on the same grid.
+        contrast: "dark" or "bright" lesions, unless the item's ``contrast`` says which.
+    """
+
+    backend = [TransformBackends.TORCH]
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: Hashable = "scan",
+        follow_keys: KeysCollection = (),
+        value_keys: KeysCollection = (),
+        mask_key: Hashable = "mask",
+        contrast: str = "dark",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        check_one_of("contrast", contrast, CONTRASTS)
+        self.image_key, self.mask_key, self.contrast = image_key, mask_key, contrast
+        self.follow_keys, self.value_keys = ensure_tuple(follow_keys), ensure_tuple(value_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Outline the lesions of the map under each key."""
+        out = dict(data)
+        for key in self.key_iterator(out):
+            instances, image, mask = out[key], out[self.image_key], out.get(self.mask_key)
+            check_one_channel(instances, "outline the lesions of")
+            check_same_shape(instances, image, "outline the lesions of", "scan")
+            contrast = item_contrast(out, image, "contrast", self.contrast)
+            spacing = instances.pixdim.tolist() if isinstance(instances, MetaTensor) else [1.0] * 3
+            before = convert_to_tensor(instances, track_meta=False)[0].cpu()
+            ids, points = _extremes(before, convert_to_tensor(image, track_meta=False)[0].cpu(), contrast)
+            found = outline_lesions(image[0], points, spacing, contrast, None if mask is None else mask[0])
+            found = _renumbered(found, ids)
+            for name in self.value_keys:
+                values = _spread(found, ids, before, convert_to_tensor(out[name], track_meta=False)[0].cpu())
+                out[name] = convert_to_dst_type(values[None], out[name])[0]
+            for name in self.follow_keys:
+                chosen = torch.isin(ids, convert_to_tensor(out[name], track_meta=False).cpu().unique())
+                kept = torch.isin(found.labels, found.ids[chosen[found.point]].int())
+                out[name] = convert_to_dst_type((found.labels * kept)[None], out[name])[0]
+            out[key] = convert_to_dst_type(found.labels[None], instances)[0]
+            out["outlines"] = found
+        return out
+
+
+def _extremes(instances: torch.Tensor, image: torch.Tensor, contrast: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the numbers (N,) of an instance map and the most extreme voxel (N, 3) of each."""
+    index = instances.nonzero()
+    labels, values = instances[tuple(index.T)], image[tuple(index.T)].float()
+    order = values.argsort(descending=contrast == "bright")
+    order = order[labels[order].argsort(stable=True)]  # by number, the most extreme first
+    ids, counts = labels[order].unique_consecutive(return_counts=True)
+    return ids.long(), index[order[counts.cumsum(0) - counts]]
+
+
+def _renumbered(found: Outlines, ids: torch.Tensor) -> Outlines:
+    """Return outlines with the numbers (N,) of the points; lesions without a point come after the highest."""
+    highest = int(ids.max()) if len(ids) else 0
+    extra = highest + 1 + torch.arange(len(found.ids))
+    numbers = torch.cat([torch.zeros(1, dtype=torch.long), ids, extra])  # by the number of the outline
+    return replace(found, labels=numbers[found.labels.long()].int(), ids=numbers[found.ids])
+
+
+def _spread(found: Outlines, ids: torch.Tensor, before: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return a map (H, W, D) with the highest value that each lesion had, in its outline; later ones keep a gap."""
+    inside = before > 0
+    row = torch.searchsorted(ids, before[inside].long())
+    highest = values.new_zeros(len(ids)).scatter_reduce(0, row, values[inside], "amax", include_self=False)
+    result, taken = torch.zeros_like(values), torch.zeros_like(found.labels)
+    boxes = ndimage.find_objects(found.labels.numpy())  # SciPy, because torch has no boxes of labels
+    for number, point, core in zip(found.ids.tolist(), found.point.tolist(), found.core.tolist(), strict=True):
+        box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[number - 1])
+        here = (found.labels[box] == number) & (window_maximum(taken[box], (3, 3, 3)) == 0)
+        taken[box][here], result[box][here] = number, highest[point]
+        result[tuple(core)] = highest[point]
+    return result
