@@ -1,10 +1,6 @@
 """The commands that measure the detector on scans that no simulator made: what they count, on scans made by hand."""
 
-import csv
-import importlib.util
 import json
-import shutil
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -12,13 +8,11 @@ import numpy as np
 import pytest
 import small
 import torch
-from geometry import planted_scan, sphere_fraction
-from small_bundle import SHAPE, VOXEL_MM, write_bundle
+from measured import load, rows_of, run_benchmark, save, save_task2, scan, write
+from small_bundle import write_bundle
 
 from csvd.phantom import PROTOCOLS
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-FIRST, SECOND = (6.0, 8.0, 30.0), (-14.0, 2.0, 22.0)
 LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "place": "cortex", "region": "lobar", "side": "left"}
 
 
@@ -28,61 +22,15 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """Function that imports a benchmark by its name; one of the test modules may have the same."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-
-    def load(name):
-        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
-
-
-@pytest.fixture
-def run(load, monkeypatch, capsys):
-    """Function that runs a benchmark and returns the cells of its tables, by the first cell of a row."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        load(name).main()
-        return rows_of(capsys.readouterr().out)
-
-    return run
-
-
-def rows_of(text):
-    """The rows of the tables of a text, by their first cell; the same name twice gives that of the last."""
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
-    return {first: rest for first, *rest in cells}
-
-
-def scan(path, where=FIRST, radius_mm=5.0):
-    """Write a scan with one microbleed, and return its label, (H, W, D) bool, and its affine."""
-    image = planted_scan(shape=SHAPE, voxel_mm=VOXEL_MM, lesion_world_mm=where, radius_mm=radius_mm).image
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(image, path)
-    return sphere_fraction(image.affine, SHAPE, where, radius_mm) > 0.5, image.affine
-
-
-def save(path, volume, affine, dtype=np.uint8):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(np.asarray(volume).astype(dtype), affine), path)
-    return path
+def run(monkeypatch, capsys):
+    """Function that runs a benchmark and returns its tables."""
+    return lambda name, *arguments: run_benchmark(name, arguments, monkeypatch, capsys)
 
 
 @pytest.fixture
 def task2(tmp_path):
-    """Three scans in the layout of VALDO: one found, one found of two, one false positive."""
-    root = tmp_path / "Task2"
-    for subject, marked in (("sub-101", (FIRST,)), ("sub-102", (FIRST, SECOND)), ("sub-301", ())):
-        folder = root / subject
-        _, affine = scan(folder / f"{subject}_space-T2S_desc-masked_T2S.nii.gz")
-        label = sum(sphere_fraction(affine, SHAPE, where, 5.0) > 0.5 for where in marked) + np.zeros(SHAPE)
-        save(folder / f"{subject}_space-T2S_CMB.nii.gz", label, affine)
-    return root
+    """Folder in the layout of VALDO."""
+    return save_task2(tmp_path / "Task2")
 
 
 def test_valdo_pools_and_takes_medians_by_cohort(run, task2, bundle, tmp_path):
@@ -131,14 +79,6 @@ def planted_result(folder, detections, lesions):
     return item, folder / "results" / "sub-001"
 
 
-def write(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, [*rows[0]], delimiter="\t")
-        table.writeheader()
-        table.writerows(rows)
-
-
 @pytest.fixture
 def planted_item(tmp_path):
     lesions = [
@@ -150,7 +90,7 @@ def planted_item(tmp_path):
     return planted_result(tmp_path, detections, lesions)
 
 
-def test_planted_scan_is_scored_by_centres_and_faint_lesions_do_not_count(load, planted_item):
+def test_planted_scan_is_scored_by_centres_and_faint_lesions_do_not_count(planted_item):
     shared = load("planted_scans")
     scored = shared.score(*planted_item, least_cnr=4)
     assert scored.counts.tolist() == [2, 1, 2, 1]
@@ -160,7 +100,7 @@ def test_planted_scan_is_scored_by_centres_and_faint_lesions_do_not_count(load, 
     assert (at[0.25], at[0.85]) == ([2, 2, 3, 1], [2, 1, 1, 0])
 
 
-def test_planted_tables_tell_size_place_and_mimics(load, planted_item, capsys):
+def test_planted_tables_tell_size_place_and_mimics(planted_item, capsys):
     planted = load("planted")
     planted.print_tables([planted.score(*planted_item, least_cnr=4)], seed=3, least_cnr=4)
     text = capsys.readouterr().out
@@ -191,7 +131,7 @@ def test_planted_runs_from_head_to_pictures(run, bundle, tmp_path, monkeypatch):
     assert all("mask" not in item for item in items)
 
 
-def test_planting_again_with_the_seed_gives_the_same_scans(load, tmp_path, monkeypatch):
+def test_planting_again_with_the_seed_gives_the_same_scans(tmp_path, monkeypatch):
     monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
     scan(tmp_path / "T2_head.nii.gz")
     shared = load("planted_scans")
@@ -230,11 +170,11 @@ def test_real_scans_have_a_row_each_and_pictures_of_what_is_found(run, bundle, t
         ("scan.nii.gz", "other"),
     ],
 )
-def test_name_of_a_scan_tells_its_contrast(load, name, contrast):
+def test_name_of_a_scan_tells_its_contrast(name, contrast):
     assert load("scored").contrast_of(name) == contrast
 
 
-def test_picture_shows_the_slices_beside_a_detection(load, tmp_path, monkeypatch):
+def test_picture_shows_the_slices_beside_a_detection(tmp_path, monkeypatch):
     import matplotlib.pyplot as plt
 
     scored, shown = load("scored"), []
@@ -249,7 +189,7 @@ def test_picture_shows_the_slices_beside_a_detection(load, tmp_path, monkeypatch
     assert (tmp_path / "a.png").exists()
 
 
-def test_held_out_counts_by_centres_and_by_overlap(load, planted_item, tmp_path):
+def test_held_out_counts_by_centres_and_by_overlap(planted_item, tmp_path):
     held_out, scored = load("held_out"), load("scored")
     item, result = planted_item
     label, detected = np.zeros((2, 30, 30, 10), dtype=np.int16)
@@ -267,92 +207,8 @@ def test_held_out_counts_by_centres_and_by_overlap(load, planted_item, tmp_path)
     assert sum(taken.values()) == 1
 
 
-@pytest.fixture
-def learned(monkeypatch):
-    """What the steps of the training bundle are asked for, none of which runs: (command, data list) each."""
-    asked = []
-
-    def fake(command, **_):
-        folder = Path(command[command.index("--ckpt_dir") + 1])
-        asked.append((command, json.loads((folder / "datalist.json").read_text())))
-        return type("Done", (), {"returncode": 0})
-
-    monkeypatch.setattr("subprocess.run", fake)
-    return asked
-
-
-@pytest.fixture
-def with_model(bundle):
-    """The small bundle, whose weights and threshold need no files."""
-    (bundle / "models" / "operating_points.json").write_text('{"operating_points": {"best_f1": {"threshold": 0.5}}}')
-    return bundle
-
-
-def test_learning_curve_trains_on_planted_scans_and_tests_on_others(
-    load, run, learned, with_model, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
-    heads = [tmp_path / f"T2_{name}.nii.gz" for name in "abc"]
-    for head in heads:
-        scan(head)
-    monkeypatch.setattr("scored.detect", lambda *a, settings=None, **k: detect_without(settings, *a, **k))
-    how = ("--sizes", 0, 2, 3, "--each-test", 1, "--lesions", 2, "--mimics", 0, "--bundle", with_model)
-    places = ("--heads", *heads[:2], "--test-heads", heads[2], "--out", tmp_path / "out")
-    run("learning_curve", *places, *how, "--epochs", 1)
-    assert [command[4] for command, _ in learned] == ["calibrate", "fine_tuning"] * 2
-    backgrounds = [[item["background"] for item in lists["training"]] for _, lists in learned]
-    assert backgrounds == [["T2_a", "T2_b"], ["T2_a"], ["T2_a", "T2_b", "T2_a"], ["T2_a", "T2_a"]]
-    assert [len(lists["validation"]) for _, lists in learned] == [2, 1, 3, 1]
-    command = learned[1][0]
-    assert command[command.index("--train#trainer#max_epochs") + 1] == "1"
-    assert "fine_tune.json" in command[command.index("--config_file") + 1]
-
-
-def detect_without(settings, *arguments, **how):
-    """Detect with the weights of the small bundle, whatever was learned."""
-    from csvd.detection import detect
-
-    assert not settings or Path(settings["handlers#0#load_path"]).name == "model.pt"
-    return detect(*arguments, **how)
-
-
-def test_leave_one_out_never_learns_from_the_scan_that_it_tests(
-    load, run, learned, task2, with_model, tmp_path, monkeypatch
-):
-    load("scored")
-    monkeypatch.setattr("scored.detect", lambda *a, settings=None, **k: detect_without(settings, *a, **k))
-    out = tmp_path / "out"
-    rows = run("learning_curve", "--leave-one-out", task2, "--out", out, "--bundle", with_model)
-    assert rows["all"][0] == "3"
-    fine_tuned = [lists for command, lists in learned if command[4] == "fine_tuning"]
-    used = [{item["subject"] for part in lists.values() for item in part} for lists in fine_tuned]
-    assert sorted(map(sorted, used)) == [["sub-101", "sub-102"], ["sub-101", "sub-301"], ["sub-102", "sub-301"]]
-    assert not any(
-        {item["subject"] for item in lists["training"]} & {i["subject"] for i in lists["validation"]}
-        for lists in fine_tuned
-    )
-    assert not list(out.iterdir())
-
-
-def test_leave_one_out_needs_three_scans(run, task2, with_model, tmp_path):
-    shutil.rmtree(task2 / "sub-301")
-    with pytest.raises(SystemExit, match="Task2' holds 2 scans"):
-        run("learning_curve", "--leave-one-out", task2, "--out", tmp_path / "out", "--bundle", with_model)
-
-
-def test_step_that_fails_says_what_it_said(run, task2, with_model, tmp_path, monkeypatch):
-    def broken(command, stdout, **_):
-        stdout.write("no such key")
-        stdout.flush()
-        return type("Done", (), {"returncode": 1})
-
-    monkeypatch.setattr("subprocess.run", broken)
-    with pytest.raises(SystemExit, match="`run calibrate` failed:\nno such key"):
-        run("learning_curve", "--leave-one-out", task2, "--out", tmp_path / "out", "--bundle", with_model)
-
-
 @pytest.mark.slow
-def test_held_out_runs_from_cohort_to_tables(run, load, bundle, tmp_path, monkeypatch):
+def test_held_out_runs_from_cohort_to_tables(run, bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(PROTOCOLS, "random", small.PROTOCOL)
     how = ("--presets", "random", "--subjects", 1, "--bundle", bundle, "--out", tmp_path / "out")
     rows = run("held_out", *how, "--seed", 3)
