@@ -27,8 +27,7 @@ from csvd.planes import slice_axis
 from csvd.transforms import BrainMask, grow_lesions
 from csvd.transforms.lesion_outline import outline_lesions
 
-LEAST_CNR = 3.0
-FINE_MM = 0.15
+LEAST_CNR, FINE_MM = 3.0, 0.15
 PRESETS = ("ukbb", "oxvasc", "tich2", "ccm3t", "ucsf3t", "ucsf7t", "random")
 
 
@@ -201,9 +200,7 @@ GROUPS = {
 def bin_of(value: float, edges: tuple[float, ...], unit: str) -> str:
     """Return the name of the bin in which a value lies."""
     place = int(np.searchsorted(edges, value))
-    low = f"{edges[place - 1]}" if place else "below"
-    high = f"{edges[place]}" if place < len(edges) else "up"
-    return f"{low} - {high} {unit}".strip()
+    return f"{(0, *edges)[place]} to {(*edges, 'more')[place]} {unit}".strip()
 
 
 def print_table(rows: list[dict], method: str) -> None:
@@ -221,8 +218,9 @@ def print_table(rows: list[dict], method: str) -> None:
             true, long = (np.array([row[column] for row in mine]) for column in ("diameter", "longest"))
             slope = f"{stats.theilslopes(size, true)[0]:.2f}" if len(mine) > 9 and group != "diameter" else ""
             low, high = np.percentile(ratio, (10, 90))
+            title = name if group == "all" else f"{group}: {name}"
             print(
-                f"| {name if group == 'all' else f'{group}: {name}'} | {len(mine)} | {np.median(overlap):.2f} | "
+                f"| {title} | {len(mine)} | {np.median(overlap):.2f} | "
                 f"{np.median(ratio):.2f} [{low:.2f}, {high:.2f}] | {np.median(np.abs(size - true)):.2f} | "
                 f"{np.median(np.abs(longest - long)):.2f} | {slope} | {np.median(label):.2f} |"
             )

@@ -20,7 +20,7 @@ SMOOTH_MM = 0.25
 """Standard deviation of the Gaussian against noise: less than half a voxel of most scans."""
 BEYOND = 1.6
 """Times the median ray that no ray exceeds: a vessel that joins a lesion is cut there."""
-RISE, SPREADS = 0.2, 3.0
+RISE, SPREADS = 0.3, 3.0
 """Share of the contrast, and spreads of the background, by which values rise again beyond a saddle."""
 HOLE_MM2, HOLES_MM = 3.0, 4.0
 """Largest hole of a lesion that is filled, and how far from the core one is looked for."""

@@ -71,9 +71,9 @@ def outline_lesions(
     """Outline lesions at half contrast between core and local background, slice by slice, finer than a voxel.
 
     From each core, 24 rays go to where the image has half of the contrast to the background, the median of a ring of
-    3 mm around the outline without what is no tissue. A ray ends before that at a saddle: where values rise again by a
-    fifth of the contrast and three spreads of the background. A vessel that joins a lesion is cut, as no ray exceeds
-    1.6 times the median one. Holes up to 3 mm2 are filled.
+    3 mm around the outline without what is no tissue. A ray ends before that at a saddle, where values rise again by
+    three tenths of the contrast and three spreads of the background. A vessel that joins a lesion is cut, as no ray
+    exceeds 1.6 times the median one. Holes up to 3 mm2 are filled.
 
     Two points on either side of a saddle are two lesions; two without one are one, and the first gives its number.
     A lesion behind a saddle that has no point of its own is outlined too.
