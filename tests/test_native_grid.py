@@ -5,7 +5,9 @@ import csv
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from geometry import planted_scan
+from monai.bundle import ConfigParser
 
 from csvd.bundles import find_bundle
 from csvd.detection import detect
@@ -48,6 +50,27 @@ def test_lesion_is_found_at_its_place_on_the_grid_of_the_scan(tmp_path, grid, co
         result = nib.load(tmp_path / "out" / "scan" / f"scan_{name}.nii.gz")
         assert result.shape == scan.shape
         assert np.array_equal(result.affine, scan.affine)
+
+
+@pytest.mark.slow
+def test_monai_label_gets_a_box_around_the_lesion(tmp_path):
+    """It runs preprocessing, the detector on what that gives, and postprocessing; nothing else of the config."""
+    planted = planted_scan(**GRIDS["sagittal"], radius_mm=2.0)
+    nib.save(planted.image, tmp_path / "scan.nii.gz")
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE / "configs" / "inference.json"))
+    parser["bundle_root"], parser["device"] = str(BUNDLE), "cpu"
+    steps = ("network", "preprocessing", "detector", "postprocessing")
+    network, preprocessing, detector, postprocessing = map(parser.get_parsed_content, steps)
+    network.load_state_dict(torch.load(BUNDLE / "models" / "model.pt", weights_only=True))
+    detector.eval()
+    data = preprocessing({"image": str(tmp_path / "scan.nii.gz"), "image_path": str(tmp_path)})
+    [found] = detector(data["image"][None], use_inferer=True)
+    data = postprocessing({**data, **found})
+    centre, size = data["box"][:, :3] * torch.tensor([-1, -1, 1]), data["box"][:, 3:]  # LPS to RAS
+    inside = ((centre - torch.as_tensor(planted.lesion_world_mm)).abs() <= size / 2).all(dim=1)
+    assert inside.any()
+    assert len(data["label"]) == len(centre)
 
 
 @pytest.mark.slow
