@@ -245,3 +245,13 @@ def test_nothing_is_planted_at_the_edge_or_in_fluid():
     assert not usable[34, 34].any()
     assert not (usable & ~mask).any()
     assert usable.any()
+
+
+@pytest.mark.parametrize(("voxel_mm", "shallowest", "deepest"), [(0.45, 0.8, 1.01), (2.4, 0.0, 0.45)])
+def test_a_lesion_smaller_than_a_voxel_is_as_faint_as_its_share_of_it(voxel_mm, shallowest, deepest):
+    side = round(54 / voxel_mm)
+    image, mask, affine = ball((side, side, 12), (voxel_mm, voxel_mm, 4.0))
+    scan = plant_scan(image, mask, affine, lesions=4, mimics=0, seed=2, radius_mm=(0.6, 0.6), depth=(1, 1))
+    depths = sorted(lesion["depth"] for lesion in scan.lesions)
+    assert len(depths) == 4
+    assert shallowest <= depths[1] <= depths[2] <= deepest  # one may lie at the edge of the brain

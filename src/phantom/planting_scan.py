@@ -131,13 +131,13 @@ class _Planter:
         ring = rim * torch.exp(-(((distance - 1) * radius - 0.6) / 0.4).square().clamp(max=16))
         share = cover.amax((2, 3), keepdim=True)
         cover, ring = _averaged(cover, factor), _averaged(ring[:, None] * share, factor)
-        cover = dark * cover / cover[..., origin].max().clamp(min=1e-3)
+        cover = dark * cover  # less where it fills but a part of a voxel
         part = self.scan.image[box]
         floor = self.median * self.rng.uniform(0, 0.04)
         # What is 0 was stripped, and stays 0.
         self.scan.image[box] = part * (1 - cover) * (1 + ring) + floor * cover * (part != 0)
         number = len(self.scan.lesions) + 1
-        marked = cover > 0.5 * dark
+        marked = cover > 0.5 * cover[..., origin].max()
         label = self.scan.label[box]
         label[marked & (label == 0)] = number
         if not (label == number).any():
