@@ -1,11 +1,13 @@
 """Morphological clean-up on lesions of known shape."""
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from scipy import ndimage
 
 from csvd.transforms import LesionFilter, LesionFilterd
-from csvd.transforms.lesion_filter import lesion_shapes
+from csvd.transforms.lesion_filter import edge_distance, lesion_shapes
 
 ANYTHING = {"min_volume_mm3": None, "max_ellipticity": None, "min_edge_mm": None}
 
@@ -38,6 +40,18 @@ def test_shapes_are_what_they_were_drawn_as(instances, brain):
     assert shapes.volume_mm3[1:].tolist() == pytest.approx([0.512, 5.12])
     assert shapes.ellipticity.tolist() == pytest.approx([0, 0, 0.9], abs=1e-3)
     assert shapes.edge_mm.tolist() == pytest.approx([0.8 * 15, 0.8 * 3, 0.8 * 24])
+
+
+def test_distance_to_the_edge_is_that_of_a_distance_transform():
+    rng, size_mm = np.random.default_rng(0), np.array([0.5, 0.7, 4.0])
+    inside = ndimage.gaussian_filter(rng.random((30, 26, 12)), 2) > 0.49
+    points = rng.integers(0, inside.shape, (200, 3))
+    expected = ndimage.distance_transform_edt(inside, sampling=size_mm)[tuple(points.T)]
+    np.testing.assert_allclose(edge_distance(inside, points, size_mm), expected, atol=1e-9)
+
+
+def test_brain_that_fills_the_volume_has_no_edge(instances, brain):
+    assert lesion_shapes(instances, instances.affine, torch.ones_like(brain)).edge_mm.isnan().all()
 
 
 def test_single_voxel_is_as_long_as_its_voxel():
