@@ -188,7 +188,7 @@ def flat(mask: np.ndarray, spacing: np.ndarray) -> float:
 
 
 GROUPS = {
-    "all": lambda row: ["all"],
+    "all": lambda row: ["lesions"],
     "image": lambda row: [row["image"]],
     "diameter": lambda row: [bin_of(row["diameter"], (2, 3, 4, 6), "mm")],
     "contrast to noise": lambda row: [bin_of(row["cnr"], (5, 8, 15), "")],
@@ -218,9 +218,8 @@ def print_table(rows: list[dict], method: str) -> None:
             true, long = (np.array([row[column] for row in mine]) for column in ("diameter", "longest"))
             slope = f"{stats.theilslopes(size, true)[0]:.2f}" if len(mine) > 9 and group != "diameter" else ""
             low, high = np.percentile(ratio, (10, 90))
-            title = name if group == "all" else f"{group}: {name}"
             print(
-                f"| {title} | {len(mine)} | {np.median(overlap):.2f} | "
+                f"| {group}: {name} | {len(mine)} | {np.median(overlap):.2f} | "
                 f"{np.median(ratio):.2f} [{low:.2f}, {high:.2f}] | {np.median(np.abs(size - true)):.2f} | "
                 f"{np.median(np.abs(longest - long)):.2f} | {slope} | {np.median(label):.2f} |"
             )
@@ -244,8 +243,8 @@ def main() -> None:
         rows += compare(planted(background.image, background.mask, index, arguments.seed), rng)
     for method in ("outline", "grow_lesions"):
         print_table(rows, method)
-    print(f"\n{sum(row['merged'] for row in rows)} lesions were merged with another, ", end="")
-    print(f"{sum(row['added'] for row in rows)} were found behind a saddle that are none of these.")
+    merged, added = (sum(row[name] for row in rows) for name in ("merged", "added"))
+    print(f"\n{merged} lesions were merged with another, {added} more were found behind saddles.")
 
 
 if __name__ == "__main__":
