@@ -7,11 +7,12 @@ import pytest
 import torch
 from planted import ball
 
-from csvd.phantom.draws import Draws
-from csvd.phantom.planting_patches import Kind, plant_patches, slices_mm, visibility
 from csvd.phantom.planting_phase import dipole_phase, wrapped
 from csvd.phantom.planting_scan import MIMIC_CODES, plant_scan
-from csvd.phantom.planting_shapes import (
+from csvd.phantom.planting_sites import PLACES, draw_sites, usable_voxels
+from csvd.planting.draws import Draws
+from csvd.planting.patches import Kind, plant_patches, slices_mm, visibility
+from csvd.planting.shapes import (
     Dots,
     Raster,
     Vessels,
@@ -21,7 +22,6 @@ from csvd.phantom.planting_shapes import (
     soft_coverage,
     vessel_coverage,
 )
-from csvd.phantom.planting_sites import PLACES, draw_sites, usable_voxels
 
 
 def raster(z_mm=(-4.0, 0.0, 4.0), thickness_mm=4.0, step_mm=0.05):

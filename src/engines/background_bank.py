@@ -187,11 +187,5 @@ def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor], most: int)
         if key in data
     }
     write_background(
-        folder,
-        name,
-        parts["image"].float(),
-        parts["mask"] > 0,
-        spacing_last(spacing),
-        parts.get("label"),
-        most=most,
+        folder, name, parts["image"].float(), parts["mask"] > 0, spacing_last(spacing), parts.get("label"), most=most
     )

@@ -13,8 +13,8 @@ from ignite.engine import Engine, Events
 from torch.utils.data import Dataset, Sampler
 
 from ..checks import check_between, check_positive
-from ..phantom.draws import Draws
-from ..phantom.planting_patches import Kind, plant_patches
+from ..planting.draws import Draws
+from ..planting.patches import Kind, plant_patches
 from .background_bank import REACH, Background, fill_bank
 
 SHARES = {Kind.NOTHING: 0.40, Kind.MICROBLEED: 0.38, Kind.VESSEL: 0.09, Kind.FLOW_VOID: 0.07, Kind.NUCLEUS: 0.06}
@@ -30,7 +30,7 @@ class Cut(NamedTuple):
         patch: (5, 64, 64) float16.
         spacing_mm: between slices, as the patch is taken to be.
         thin: whether the outer slices are means.
-        kind: what is planted into it, of :class:`csvd.phantom.Kind`.
+        kind: what is planted into it, of :class:`csvd.planting.Kind`.
         own: whether it shows a microbleed of the scan itself.
         focus: number of the dark focus that it shows, -1 for none.
     """

@@ -31,13 +31,13 @@ class PatchEnsemble(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return the probability (N,) that the middle of patches (N, 5, 48, 48) is a microbleed.
+        """Return the probability (N, 1) that the middle of patches (N, 5, 48, 48) is a microbleed.
 
         In training mode it is the log-odds of each member, (N, members), for :class:`csvd.losses.PatchLoss`.
         """
         if self.training:
             return torch.stack([member(patches) for member in self.members], dim=1)
-        return self.calibrate(self.odds(patches)).sigmoid()
+        return self.calibrate(self.odds(patches)).sigmoid()[:, None]
 
     def odds(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the mean log-odds (N,) of the members."""

@@ -1,12 +1,12 @@
 """Simulated susceptibility scans with known microbleeds."""
 
+from ..planting.patches import plant_patches
 from .backgrounds import find_backgrounds, write_planted_cohort
 from .blobs import MIMICS
 from .cohort import write_cohort
 from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
 from .on_the_fly import FreshSubjects, SimulatedSubjects, SimulationReader
-from .planting_patches import plant_patches
 from .planting_scan import PlantedScan, plant_scan
 from .protocols import PATIENTS, PROTOCOLS, Protocol
 from .studies import write_studies

@@ -11,10 +11,10 @@ from torch.nn.functional import avg_pool2d
 
 from ..affine import apply_affine
 from ..planes import slice_axis
+from ..planting.draws import Draws
+from ..planting.shapes import Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
 from ..regions import region_at
-from .draws import Draws
 from .planting_phase import dipole_phase, wrapped
-from .planting_shapes import Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
 from .planting_sites import draw_sites, find_places, usable_voxels
 
 FINE_MM = 0.3

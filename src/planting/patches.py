@@ -8,8 +8,8 @@ from enum import IntEnum
 import torch
 
 from .draws import Draws
-from .planting_looks import DRAWN, PIXEL_MM, degrade, recolour, shade, strip, turn
-from .planting_shapes import LOWEST, Dots, Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
+from .looks import DRAWN, PIXEL_MM, degrade, recolour, shade, strip, turn
+from .shapes import LOWEST, Dots, Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
 
 PATCH = 48
 SLICES = 5
