@@ -193,7 +193,7 @@ class PatchCalibration(Calibration):
             return {}
         temperature, bias = fit_platt(odds, label, weight)
         self._set(temperature, bias)
-        curve = reliability((odds / temperature + bias).sigmoid(), label, bins=10)
+        curve = reliability((odds / temperature + bias).sigmoid(), label, bins=10, weight=weight)
         bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
         return {"temperature": temperature, "bias": bias, "ece": curve.ece, "reliability": bins}
 

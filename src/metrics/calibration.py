@@ -32,8 +32,10 @@ class Reliability:
     ece: float
 
 
-def reliability(probability: torch.Tensor, label: torch.Tensor, bins: int = 15) -> Reliability:
-    """Compare probabilities (N,) with labels (N,) of 0 and 1.
+def reliability(
+    probability: torch.Tensor, label: torch.Tensor, bins: int = 15, weight: torch.Tensor | None = None
+) -> Reliability:
+    """Compare probabilities (N,) with labels (N,) of 0 and 1; candidates count by ``weight`` (N,), by default alike.
 
     Raises:
         ValueError: there is no candidate, or ``bins`` is not positive.
@@ -42,11 +44,14 @@ def reliability(probability: torch.Tensor, label: torch.Tensor, bins: int = 15) 
     if len(probability) == 0:
         raise ValueError("cannot judge the calibration of 0 candidates: give at least one.")
     values, truth = probability.double(), label.double()
+    share = torch.ones_like(values) if weight is None else weight.double()
     place = (values * bins).long().clamp(max=bins - 1)
-    count = torch.bincount(place, minlength=bins)
-    said, so = (torch.bincount(place, weights=x, minlength=bins)[count > 0] for x in (values, truth))
-    count = count[count > 0]
-    return Reliability(said / count, so / count, count, float((said - so).abs().sum() / count.sum()))
+    count, said, so = (
+        torch.bincount(place, weights=share * x, minlength=bins) for x in (torch.ones_like(values), values, truth)
+    )
+    filled = count > 0
+    count, said, so = count[filled], (said / count)[filled], (so / count)[filled]
+    return Reliability(said, so, count, float((count * (said - so).abs()).sum() / count.sum()))
 
 
 def fit_calibration(logits: torch.Tensor, detected: torch.Tensor, label: torch.Tensor) -> tuple[float, float, float]:
