@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from csvd.engines import PatchCalibration
 from csvd.inferers import Detections
-from csvd.metrics import FROCMetric, fit_platt
+from csvd.metrics import FROCMetric, fit_platt, operating_threshold
 from csvd.metrics.points import find_surest
 from csvd.networks import PatchEnsemble
 
@@ -82,6 +82,33 @@ def test_without_lesions_the_calibration_stays(tmp_path, caplog):
     assert network.temperature == 3
     assert "not calibrated" in caplog.text
     assert record["operating_points"]["best_f1"]["threshold"] == 0.5
+
+
+def test_each_contrast_has_points_of_its_own(tmp_path):
+    class Two(Evaluator):
+        def run(self):
+            for extra in (0.6, 0.2):  # a false positive of the first scan, and of the second
+                probability, label = torch.zeros(2, 1, 1, 9, 9, 9)
+                probability[..., 2, 2, 2], label[..., 2, 2, 2], probability[..., 7, 7, 7] = 0.8, 1, extra
+                self.metric(probability, label)
+                self.state.iteration += 1
+
+    points = torch.tensor([[2, 2, 2], [2, 2, 30]])
+    label = torch.zeros(1, 9, 9, 40)
+    label[0, 2, 2, 2] = 1
+    image = MetaTensor(torch.zeros(2, 9, 9, 40), affine=AFFINE)
+    scans = [{"image": image, "label": label, "contrast": name} for name in ("dark", "bright")]
+    network, metric = PatchEnsemble(features=8), FROCMetric([0.1, 0.5, 0.7])
+    paths = str(tmp_path / "model.pt"), str(tmp_path / "points.json")
+    PatchCalibration(network, scans, Inferer(torch.tensor([1.0, -1.0]), points), Two(metric, 1), metric, *paths).run()
+    record = json.loads((tmp_path / "points.json").read_text())
+    assert set(record["ece_of"]) == {"bright", "dark"}
+    at = [operating_threshold(paths[1], "sensitivity_90", contrast) for contrast in ("dark", "bright", "other")]
+    assert at == pytest.approx([0.7, 0.7, 0.7])
+    fps = [record["contrasts"][name]["operating_points"]["one_fp"]["fps_per_subject"] for name in ("dark", "bright")]
+    assert record["contrasts"]["dark"]["validation"] == "1 scans, 1 lesions, matched by distance"
+    assert fps == [0, 0]
+    assert metric.counts()[:, 1, 3].tolist() == [1, 0]  # at 0.5
 
 
 def test_platt_needs_both_classes():

@@ -124,6 +124,10 @@ class Calibration:
         if not counts[..., 0].any():
             logger.warning("no microbleed in the validation scans: operating points not chosen")
             return None
+        return self._points(counts)
+
+    def _points(self, counts: torch.Tensor) -> dict[str, Any]:
+        """Return the operating points that scans with these counts (S, T, 4) give, and what they gave."""
         cohort = f"{len(counts)} scans, {int(counts[:, 0, 0].sum())} lesions, matched by {self.metric.match}"
         counts = self._weighted(counts)
         thresholds = torch.tensor(self.metric.thresholds)
@@ -149,6 +153,8 @@ class Calibration:
 class PatchCalibration(Calibration):
     """:class:`Calibration` of :class:`csvd.networks.PatchEnsemble`: its ``temperature`` and ``bias``.
 
+    Where the scans are of two contrasts, each has operating points of its own as well.
+
     A candidate counts as a microbleed when it is paired with one: centres within 5 mm, one to one, the surest first.
 
     Args:
@@ -165,7 +171,7 @@ class PatchCalibration(Calibration):
     def __init__(
         self,
         network: PatchEnsemble,
-        scans: Sequence[Mapping[str, torch.Tensor]],
+        scans: Sequence[Mapping[str, Any]],
         inferer: PatchInferer,
         evaluator: Evaluator,
         metric: FROCMetric,
@@ -178,6 +184,7 @@ class PatchCalibration(Calibration):
         self.scans = scans
         self.inferer = inferer
         self.device = torch.device(device)
+        self.contrasts: list[str] = []
 
     def _fit(self) -> dict[str, Any]:
         """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
@@ -186,23 +193,41 @@ class PatchCalibration(Calibration):
         self._set(1, 0)
         scans = (self.scans[number] for number in range(len(self.scans)))
         said = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
-        odds, label, weight = (torch.cat(part) for part in zip(*said, strict=True))
+        self.contrasts = [contrast for *_, contrast in said]
+        odds, label, weight = (torch.cat(part) for part in list(zip(*said, strict=True))[:3])
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             self._set(*before)
             return {}
         temperature, bias = fit_platt(odds, label, weight)
         self._set(temperature, bias)
-        curve = reliability((odds / temperature + bias).sigmoid(), label, bins=10, weight=weight)
+        probability = (odds / temperature + bias).sigmoid()
+        curve = reliability(probability, label, bins=10, weight=weight)
         bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
-        return {"temperature": temperature, "bias": bias, "ece": curve.ece, "reliability": bins}
+        which = [contrast for part, *_, contrast in said for _ in range(len(part))]
+        of = {name: torch.tensor([one == name for one in which]) for name in sorted(set(which))}
+        error = {name: reliability(probability[k], label[k], 10, weight[k]).ece for name, k in of.items()}
+        return {"temperature": temperature, "bias": bias, "ece": curve.ece, "ece_of": error, "reliability": bins}
+
+    def _points(self, counts: torch.Tensor) -> dict[str, Any]:
+        """Return the operating points of all scans, and of each contrast that has microbleeds beside another."""
+        points = super()._points(counts)
+        each = {name: torch.tensor([one == name for one in self.contrasts]) for name in sorted(set(self.contrasts))}
+        if len(each) < 2 or len(self.contrasts) != len(counts):
+            return points
+        own = {
+            name: super(PatchCalibration, self)._points(counts[k])
+            for name, k in each.items()
+            if counts[k][..., 0].any()
+        }
+        return {**points, "contrasts": own}
 
     def _set(self, temperature: float, bias: float) -> None:
         self.network.temperature.fill_(temperature)
         self.network.bias.fill_(bias)
 
-    def _judge(self, scan: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return log-odds, labels and weights, (N,) each, of the candidates of a scan."""
+    def _judge(self, scan: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str]:
+        """Return log-odds, labels and weights, (N,) each, of the candidates of a scan, and its contrast."""
         found, spacing = self.inferer.candidates(scan["image"].to(self.device), self.network)
         label = slices_last(convert_to_tensor(scan["label"], track_meta=False)[0].cpu(), spacing)
         mm = torch.tensor(spacing_last(spacing), dtype=torch.float64)
@@ -210,7 +235,7 @@ class PatchCalibration(Calibration):
         true = find_surest(found.points.cpu() * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))
         odds = found.probability.double().cpu().logit(eps=1e-6)
-        return odds, true.long(), torch.where(true, weight, torch.ones(()))
+        return odds, true.long(), torch.where(true, weight, torch.ones(())), str(scan.get("contrast", ""))
 
 
 class CascadeCalibration(Calibration):

@@ -146,16 +146,19 @@ def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict
     return {name: float(thresholds[index]) for name, index in best.items()}
 
 
-def operating_threshold(path: str | os.PathLike[str], name: str) -> float:
+def operating_threshold(path: str | os.PathLike[str], name: str, contrast: str = "dark") -> float:
     """Return the threshold of an operating point that :class:`csvd.engines.Calibration` wrote.
 
     Args:
         path: the JSON.
         name: one of :data:`OPERATING_POINTS`.
+        contrast: of the scan, whose own points are taken where there are any.
 
     Raises:
         ValueError: ``name`` is none of them.
         FileNotFoundError: there is no such file.
     """
     check_one_of("operating_point", name, OPERATING_POINTS)
-    return float(json.loads(Path(path).read_text(encoding="utf-8"))["operating_points"][name]["threshold"])
+    record = json.loads(Path(path).read_text(encoding="utf-8"))
+    points = record.get("contrasts", {}).get(contrast, record)
+    return float(points["operating_points"][name]["threshold"])
