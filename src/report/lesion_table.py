@@ -34,7 +34,7 @@ COLUMNS: dict[str, str] = {
     "region": "lobar, deep or infratentorial, approximate (alignment with MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
     "mars": "region of the Microbleed Anatomical Rating Scale, approximate; n/a: not a whole brain",
-    "detector_probability": "what the first step says: how dark and round, 0.01 to 1; a probability with the overlay paper",
+    "detector_probability": "first step: how dark and round, 0.01 to 1; with the overlay paper, a probability",
     "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
     "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
     "susceptibility": "paramagnetic (as blood), diamagnetic (as calcification) or unclear; n/a: neither phase nor QSM",
