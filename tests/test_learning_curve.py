@@ -52,6 +52,7 @@ def test_learning_curve_trains_on_planted_scans_and_tests_on_others(run, learned
     heads = [tmp_path / f"T2_{name}.nii.gz" for name in "abc"]
     for head in heads:
         scan(head)
+    load("scored")
     monkeypatch.setattr("scored.detect", lambda *a, settings=None, **k: detect_without(settings, *a, **k))
     how = ("--sizes", 0, 2, 3, "--each-test", 1, "--lesions", 2, "--mimics", 0, "--bundle", with_model)
     places = ("--heads", *heads[:2], "--test-heads", heads[2], "--out", tmp_path / "out")

@@ -221,7 +221,7 @@ def test_an_ensemble_is_the_mean_of_its_members_and_is_calibrated():
     torch.testing.assert_close(ensemble.odds(patches), mean)
     ensemble.temperature.fill_(2.0)
     ensemble.bias.fill_(-1.0)
-    torch.testing.assert_close(ensemble(patches), (mean / 2 - 1).sigmoid())
+    torch.testing.assert_close(ensemble(patches), (mean / 2 - 1).sigmoid()[:, None])
 
 
 def test_mirrored_odds_do_not_change_when_the_scan_is_mirrored():

@@ -3,7 +3,7 @@ import torch
 from monai.data import MetaTensor
 from planted import ball
 from scipy import ndimage
-from test_dot_detection import Darkness
+from test_patch_detector import Darkness
 
 from csvd.inferers.patch_detector import Detections
 from csvd.inferers.patch_inferer import PatchInferer, draw_detections
