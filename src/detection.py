@@ -142,8 +142,12 @@ def run_bundle(
         own = own_share(cases)
         if dicom and not all(case.dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
-        config = read_config(bundle, settings, overlays)
-        done = _finished(own, out, config, bids) if resume else []
+
+        def config_of(contrast: str) -> ConfigParser:
+            return read_config(bundle, {"contrast": contrast, **settings}, overlays)
+
+        config_of("dark")  # what cannot be read is said before any scan
+        done = _finished(own, out, config_of, bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
         if dicom:
@@ -192,20 +196,29 @@ def _with_dicom(row: Row, out: Path, case: Case) -> Row:
     return attempt(add, case).row
 
 
-def _finished(cases: Sequence[Case], out: Path, config: ConfigParser, bids: bool) -> list[Row]:
+def _finished(cases: Sequence[Case], out: Path, config_of: Callable[[str], ConfigParser], bids: bool) -> list[Row]:
     """Return the rows of those cases that have results; a scan that was changed since is a row that failed.
+
+    Args:
+        cases: scans.
+        out: folder of the results.
+        config_of: the config of a contrast.
+        bids: whether they are a BIDS derivative.
 
     Raises:
         InputError: they were made with other settings, or by another version.
     """
-    writer = config.get_parsed_content(WRITER)
-    wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
+    configs: dict[str, ConfigParser] = {}
     rows = []
     for case in cases:
         path = _earlier(out, case.name, bids)
         if path is None:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
+        contrast = record.get("contrast", "dark")
+        config = configs[contrast] = configs.get(contrast) or config_of(contrast)
+        writer = config.get_parsed_content(WRITER)
+        wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
         made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
         for name, value in json.loads(json.dumps(wanted)).items():
             if made[name] != value:

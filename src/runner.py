@@ -55,10 +55,10 @@ class BundleRunner:
     ) -> None:
         shared = {name: settings[name] for name in ("volume", "device") if name in settings}
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
-        parser = read_config(bundle, settings, overlays)
+        self.bundle, self.settings, self.overlays = bundle, settings, overlays
         self.contrast = settings.get("contrast")
-        self.also = taken_over(parser)
-        self.single_run = SingleRun(parser)
+        self.runs: dict[str, SingleRun] = {}
+        self.also = taken_over(read_config(bundle, settings, overlays))
         self.dicom = dicom
         self.derivative = derivative
         self.any_sequence = any_sequence
@@ -78,14 +78,23 @@ class BundleRunner:
                     raise InputError(with_source(str(cause_of(error)), workdir, str(case.image))) from error
                 raise
 
+    def single_run(self, contrast: str) -> SingleRun:
+        """Return what runs scans of a contrast; its network is kept for the next scan."""
+        if contrast not in self.runs:
+            settings = {**self.settings, "contrast": contrast}
+            self.runs[contrast] = SingleRun(read_config(self.bundle, settings, self.overlays))
+        return self.runs[contrast]
+
     def _run(self, scan: Case, case: Case, workdir: str) -> Result:
         info = check_scan(scan.image, scan.mask)
         scan = replace(scan, notes=[*scan.notes, *info.notes], warnings=[*scan.warnings, *info.warnings])
         if self.gate is not None:
             scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
         known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
-        evaluator = self.single_run({**scan.item(self.also), **known})
-        writer = self.single_run.parser.get_parsed_content(WRITER)
+        item = {**scan.item(self.also), **known}
+        single_run = self.single_run(item.get("contrast") or self.contrast or "dark")
+        evaluator = single_run(item)
+        writer = single_run.parser.get_parsed_content(WRITER)
         if self.dicom:
             from .report.dicom import find_source, write_dicom
 
@@ -122,16 +131,19 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
     Args:
         bundle: its folder.
         settings: values, by config id.
-        overlays: further configs, in order, see :func:`csvd.bundles.find_overlay`.
+        overlays: further configs, in order, see :func:`csvd.bundles.find_overlay`. Where there are none, and the
+            config names one for the contrast of ``settings`` (``contrast_overlays``), that is taken.
 
     Raises:
         InputError: the bundle has no such config, or no weights; an overlay does not exist.
     """
-    files = [find_overlay(bundle, overlay) for overlay in overlays]
     for needed in (CONFIG, "models/model.pt"):
         if not (bundle / needed).exists():
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
     parser = ConfigParser()
+    parser.read_config(str(bundle / CONFIG))
+    own = parser.get("contrast_overlays", {}).get(settings.get("contrast"))
+    files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
     parser.read_config([str(bundle / CONFIG), *map(str, files)])
     parser.update({"bundle_root": str(bundle), **settings})
     return parser

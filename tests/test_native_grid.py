@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 
 from csvd.bundles import find_bundle
 from csvd.detection import detect
+from csvd.runner import read_config
 
 BUNDLE = find_bundle("cmb_detection")
 GRIDS = {
@@ -90,3 +91,17 @@ def test_overlays_are_files_or_names_and_paper_is_the_cascade(tmp_path):
 def test_overlay_that_is_not_there_is_named(csvd, tmp_path, save_scan):
     code, _, errors = csvd("detect", save_scan(), "--overlay", tmp_path / "none.json", "--out", tmp_path / "out")
     assert (code, "none.json' does not exist" in errors[0]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "overlays", "network"),
+    [
+        ({}, (), "PatchEnsemble"),
+        ({"contrast": "dark"}, (), "PatchEnsemble"),
+        ({"contrast": "bright"}, (), "CascadeNetwork"),
+        ({"contrast": "bright"}, ("paper",), "CascadeNetwork"),
+    ],
+)
+def test_qsm_goes_to_the_cascade_unless_an_overlay_is_given(settings, overlays, network):
+    config = read_config(find_bundle("cmb_detection"), settings, overlays)
+    assert config["network_def"]["_target_"] == f"csvd.networks.{network}"
