@@ -57,16 +57,16 @@ class PatchDetector:
         """Return the candidates of a scan, none within ``apart_mm`` of a surer one.
 
         Args:
-            image: (H, W, D), from :func:`csvd.transforms.dark_contrast`.
+            image: (H, W, D), from :func:`csvd.transforms.dark_contrast`, on the CPU.
             mask: brain, (H, W, D) bool, from :func:`csvd.transforms.close_mask`.
             spacing_mm: of the voxels.
-            network: gives the probabilities.
+            network: gives the probabilities, on any device.
         """
         rows, columns, slices = (float(mm) for mm in spacing_mm)
         foci = find_foci(image, mask, (rows, columns, slices), self.threshold, self.most)
         fine = fine_grid(image, (rows, columns))
         odds = self.classify(fine, to_fine(foci.points, image.shape, fine.shape), slices, network)
-        probability = network.calibrate(odds).sigmoid()
+        probability = odds.sigmoid()
         order = probability.argsort(descending=True)
         points, probability, response = foci.points[order], probability[order], foci.response[order]
         kept = self._apart(points, (rows, columns, slices))
@@ -75,23 +75,24 @@ class PatchDetector:
     def classify(
         self, fine: torch.Tensor, points: torch.Tensor, spacing_mm: float, network: PatchEnsemble
     ) -> torch.Tensor:
-        """Return log-odds (N,) of points of a scan on :func:`csvd.transforms.fine_grid`."""
+        """Return calibrated log-odds (N,), on the CPU, of points of a scan on :func:`csvd.transforms.fine_grid`."""
+        device = next((weights.device for weights in network.parameters()), fine.device)
         results = []
         # Points of the same slice share their means.
         order = points[:, 2].argsort(stable=True)
         for batch in points[order].split(self.batch_size):
             # Channels last: pooling is several times as fast on a CPU.
-            patches = context_patches(fine, batch, spacing_mm).contiguous(memory_format=torch.channels_last)
+            patches = context_patches(fine, batch, spacing_mm).to(device).contiguous(memory_format=torch.channels_last)
             odds = network.odds(patches)
             probability = network.calibrate(odds).sigmoid()
             unsure = ((probability > UNSURE[0]) & (probability < UNSURE[1])).nonzero()[:, 0]
             if len(unsure):
                 rest = len(MIRRORS) - 1
                 odds[unsure] = (odds[unsure] + rest * network.mirrored_odds(patches[unsure], first=1)) / (rest + 1)
-            results.append(odds)
+            results.append(network.calibrate(odds).float().cpu())
         found = torch.empty(len(points))
         if results:
-            found[order] = torch.cat(results).float()
+            found[order] = torch.cat(results)
         return found
 
     def _apart(self, points: torch.Tensor, spacing_mm: tuple[float, float, float]) -> torch.Tensor:

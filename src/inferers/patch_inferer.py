@@ -46,7 +46,7 @@ class PatchInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the maps of a batch, on the device of the inputs."""
         affines = _affines(inputs)
-        scans = convert_to_tensor(inputs, track_meta=False).float()
+        scans = convert_to_tensor(inputs, track_meta=False).float().cpu()
         maps = [self._maps(scan, affine, network) for scan, affine in zip(scans, affines, strict=True)]
         return convert_to_dst_type(torch.stack(maps), inputs, dtype=torch.float32)[0]
 
@@ -56,7 +56,7 @@ class PatchInferer(Inferer):
         Their points are voxels of the scan turned by :func:`csvd.planes.slices_last`.
         """
         spacing = affine_to_spacing(getattr(scan, "affine", torch.eye(4))).tolist()
-        image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float(), spacing)
+        image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float().cpu(), spacing)
         return self.detector(image, mask > 0, spacing_last(spacing), cast(PatchEnsemble, network)), spacing
 
     def _maps(self, scan: torch.Tensor, affine: torch.Tensor, network: Any) -> torch.Tensor:
