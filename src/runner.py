@@ -142,7 +142,7 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
     parser = ConfigParser()
     parser.read_config(str(bundle / CONFIG))
-    own = parser.get("contrast_overlays", {}).get(settings.get("contrast"))
+    own = settings.get("contrast_overlays", parser.get("contrast_overlays", {})).get(settings.get("contrast"))
     files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
     parser.read_config([str(bundle / CONFIG), *map(str, files)])
     parser.update({"bundle_root": str(bundle), **settings})

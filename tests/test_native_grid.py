@@ -42,7 +42,7 @@ def test_lesion_is_found_at_its_place_on_the_grid_of_the_scan(tmp_path, grid, co
     planted = planted_scan(**GRIDS[grid], radius_mm=2.0)
     scan = planted.image if contrast == "dark" else as_qsm(planted.image)
     nib.save(scan, tmp_path / "scan.nii.gz")
-    how = {"any_sequence": True, "settings": {"contrast": contrast}}
+    how = {"any_sequence": True, "settings": {"contrast": contrast, "contrast_overlays": {}}}
     [row] = detect(tmp_path / "scan.nii.gz", tmp_path / "out", BUNDLE, **how)
     assert row["status"] == "ok"
     for table in ("lesions", "candidates"):
