@@ -17,6 +17,7 @@ T2, ADC, PD-weighted FLASH, DWI b 0: not told  0.1-0.7 %
 =============================================  ==========
 """
 
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -76,6 +77,15 @@ def contrast_warning(image: torch.Tensor, mask: torch.Tensor | None, contrast: s
     if not reason:
         return None
     return f"{describe(image)} does not look like {expected}: {reason}. Check that it is the right scan."
+
+
+def note_contrast(result: torch.Tensor, image: torch.Tensor, mask: torch.Tensor | None, contrast: str) -> None:
+    """Warn where :func:`contrast_warning` has a reason, and add it to the list ``meta["warnings"]`` of a result."""
+    message = contrast_warning(image, mask, contrast)
+    if message:
+        warnings.warn(message, stacklevel=3)
+        if isinstance(result, MetaTensor):
+            result.meta["warnings"] = [*result.meta.get("warnings", []), message]
 
 
 def _wrong_magnitude(values: torch.Tensor, inside: torch.Tensor, negative: float, spacing: list[float]) -> str:

@@ -11,7 +11,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_one_of, describe
-from .contrast import CONTRASTS, item_contrast
+from .contrast import CONTRASTS, item_contrast, note_contrast
 
 SPREADS = 8.0
 """Spreads of tissue above its median at which a susceptibility becomes 0, as black as a microbleed on SWI."""
@@ -52,6 +52,8 @@ def dark_contrast(image: torch.Tensor, mask: torch.Tensor, contrast: str = "dark
 class DarkContrast(Transform):
     """Make a scan (1, H, W, D) relative to its tissue, microbleeds dark; see :func:`dark_contrast`.
 
+    An image that does not look like ``contrast`` is a warning, and an item of its ``meta["warnings"]``.
+
     Args:
         contrast: "dark" for SWI and T2*-weighted magnitude, "bright" for QSM.
 
@@ -67,7 +69,9 @@ class DarkContrast(Transform):
 
     def __call__(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """Return float32 of the shape of ``image``; ``mask`` is of the same shape, non-zero in the brain."""
-        return convert_to_dst_type(dark_contrast(image, mask > 0, self.contrast), image, dtype=torch.float32)[0]
+        result = convert_to_dst_type(dark_contrast(image, mask > 0, self.contrast), image, dtype=torch.float32)[0]
+        note_contrast(result, image, mask, self.contrast)
+        return result
 
 
 class DarkContrastd(MapTransform):

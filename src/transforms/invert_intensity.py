@@ -1,17 +1,15 @@
 """Intensity inversion: make microbleeds bright on images where they are dark."""
 
-import warnings
 from collections.abc import Hashable, Mapping
 
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
 from ..checks import InputError, check_one_of, describe
 from ._mask import inside_of
-from .contrast import CONTRASTS, contrast_warning, item_contrast
+from .contrast import CONTRASTS, item_contrast, note_contrast
 
 
 def invert_intensity(image: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -49,7 +47,7 @@ class InvertIntensity(Transform):
     """Make microbleeds bright; what is outside the brain becomes 0.
 
     An image that does not look like its stated contrast is used all the same, with a warning, which is also added to
-    the list ``meta["warnings"]``; see :func:`contrast_warning`.
+    the list ``meta["warnings"]``; see :func:`csvd.transforms.contrast.contrast_warning`.
 
     Args:
         contrast: "dark" for SWI and T2*-weighted magnitude, which are inverted; "bright" for QSM, which is left alone.
@@ -71,11 +69,7 @@ class InvertIntensity(Transform):
         else:
             values = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
             result = convert_to_dst_type(values.where(inside_of(image, mask, "mask"), 0), image, dtype=torch.float32)[0]
-        message = contrast_warning(image, mask, self.contrast)
-        if message:
-            warnings.warn(message, stacklevel=2)
-            if isinstance(result, MetaTensor):
-                result.meta["warnings"] = [*result.meta.get("warnings", []), message]
+        note_contrast(result, image, mask, self.contrast)
         return result
 
 
