@@ -59,6 +59,7 @@ class BundleRunner:
         self.contrast = settings.get("contrast")
         self.runs: dict[str, SingleRun] = {}
         self.also = taken_over(read_config(bundle, settings, overlays))
+        self.single_run(self.contrast or "dark")  # a bundle that cannot be made ends the command, not each scan
         self.dicom = dicom
         self.derivative = derivative
         self.any_sequence = any_sequence
