@@ -88,11 +88,13 @@ def test_processes_that_load_data_see_what_is_hard(bank_dir):
     assert drawn[1] > drawn[0] + 3
 
 
-def test_without_foci_there_is_nothing_to_train_on(tmp_path):
+def test_a_scan_without_foci_is_planted_into_and_none_is_an_error(tmp_path):
     flat = {"image": torch.ones(1, 60, 60, 8), "mask": torch.ones(1, 60, 60, 8)}
-    dataset = PlantedPatches([{"image": "flat.nii"}], lambda item: flat, tmp_path)
-    with pytest.raises(ValueError, match="no dark focus in 1 scans"):
-        dataset[0]
+    batch = PlantedPatches([{"image": "flat.nii"}], lambda item: flat, tmp_path, batch_size=32)[0]
+    assert (batch["index"] == -1).all()
+    assert batch["label"][:, 0].any()
+    with pytest.raises(ValueError, match="no scan to train on"):
+        PlantedPatches([], lambda item: flat, tmp_path)[0]
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"own": 2}, {"thinned": -1}])

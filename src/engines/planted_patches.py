@@ -63,7 +63,7 @@ class PlantedPatches(Dataset):
         thinned: share of patches of thick slices that are taken for those of thin ones.
 
     Raises:
-        ValueError: an argument is out of its range, or no scan has a dark focus.
+        ValueError: an argument is out of its range, or there is no scan.
     """
 
     def __init__(
@@ -86,16 +86,14 @@ class PlantedPatches(Dataset):
     def scans(self) -> list[Background]:
         """Scans of the bank, which is filled when they are first asked for."""
         if self._scans is None:
-            pairs = list(zip(fill_bank(self.bank_dir, self.data, self.transform), self.data, strict=True))
-            pairs = [(scan, item) for scan, item in pairs if len(scan.foci)]
-            if not pairs:
-                raise ValueError(f"no dark focus in {len(self.data)} scans: there is nothing to train on.")
-            self._scans = [scan for scan, _ in pairs]
-            weights = np.array([float(item.get("weight", 1)) for _, item in pairs])
+            if not self.data:
+                raise ValueError("no scan to train on: `data` is empty.")
+            self._scans = fill_bank(self.bank_dir, self.data, self.transform)
+            weights = np.array([float(item.get("weight", 1)) for item in self.data])
             self.weights = weights / weights.sum()
             self.first = np.cumsum([0, *(len(scan.foci) for scan in self._scans)])
             # Shared, so that the processes of a data loader see what ReplayHardFoci notes in the first one.
-            self.hardness = torch.full((int(self.first[-1]),), 0.5).share_memory_()
+            self.hardness = torch.full((max(1, int(self.first[-1])),), 0.5).share_memory_()
         return self._scans
 
     def __len__(self) -> int:
@@ -127,7 +125,7 @@ class PlantedPatches(Dataset):
         scan, own, focus = self.scans[number], False, -1
         if kind == Kind.MICROBLEED and len(scan.lesions) and rng.random() < self.own:
             kind, own, point = Kind.NOTHING, True, _own_microbleed(scan, rng)
-        elif kind == Kind.NOTHING:
+        elif kind == Kind.NOTHING and len(scan.foci):
             first = int(self.first[number])
             chosen = first + rng.integers(len(scan.foci), size=HARDEST_OF)
             hardest = int(np.argmax(self.hardness.numpy()[chosen])) if rng.random() < HARD_SHARE else 0
