@@ -192,6 +192,8 @@ def test_documented_server_gives_boxes_a_mask_and_probabilities(workplace, monke
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))
     (workplace / "bin" / "python").unlink()
     monkeypatch.setenv("PATH", f"{workplace / 'own' / 'bin'}:{os.environ['PATH']}")
+    seen = planted_scan(voxel_mm=(1.0, 1.0, 1.0), radius_mm=2.0)  # one that the detector finds
+    nib.save(seen.image, workplace / "SCANS" / "sub-01_swi.nii.gz")
     (block,) = blocks(ROOT / "docs" / "monai_label.md", "sh")
     prepare, start, options = block.partition("monailabel start_server")
     run(prepare, workplace)
