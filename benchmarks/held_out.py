@@ -22,7 +22,8 @@ from scored import Found, add_detector, read_found, run_detector, shown
 from tqdm import tqdm
 
 from csvd.data import load_datalist
-from csvd.metrics import MATCHES, count_points, exact_share, pair_points, reliability, summarize_cohort
+from csvd.metrics import MATCHES, count_points, pair_points, reliability, summarize_cohort
+from csvd.metrics.exact import exact_share
 from csvd.phantom import MIMICS, PATIENTS, write_cohort
 
 PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "random")

@@ -28,7 +28,8 @@ from tqdm import tqdm
 
 from csvd.bundles import find_bundle
 from csvd.data import load_datalist
-from csvd.metrics import count_lesions, exact_rates, froc, tpr_at_fps
+from csvd.metrics import count_lesions, froc, tpr_at_fps
+from csvd.metrics.exact import exact_rates
 
 SIZES = (0, 2, 5, 10, 20)
 STEPS = ("calibrate", "fine_tuning")

@@ -19,7 +19,8 @@ from planted_scans import THRESHOLDS, Scan, plant, score
 from scored import add_detector, contrast_of, draw_sheet, run_detector, shown, table
 
 from csvd.data import load_datalist
-from csvd.metrics import exact_rates, exact_share, froc, tpr_at_fps
+from csvd.metrics import froc, tpr_at_fps
+from csvd.metrics.exact import exact_rates, exact_share
 from csvd.phantom.planting_scan import MIMIC_CODES
 
 RANGES = {

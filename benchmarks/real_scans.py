@@ -21,7 +21,7 @@ from scored import add_detector, contrast_of, draw_sheet, read_found, run_detect
 
 from csvd.data import Case, read_sidecar, sequence_of_tags
 from csvd.gate import find_series
-from csvd.metrics import exact_rate
+from csvd.metrics.exact import exact_rate
 from csvd.sequences import CONTRASTS
 
 SHOWN = ("T2", "GRE", "EPI", "SWI")

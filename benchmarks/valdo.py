@@ -26,7 +26,8 @@ from monai.data import MetaTensor
 from scored import add_detector, run_detector, shown, table
 
 from csvd.data import read_layout
-from csvd.metrics import count_lesions, exact_rates, pooled_rates
+from csvd.metrics import count_lesions, pooled_rates
+from csvd.metrics.exact import exact_rates
 
 COLUMNS = ("scans", "n", "refused", "lesions", "TPR", "FPs per scan", "F1")
 MEDIANS = ("median F1", "median count difference", "median Dice", "median volume difference, mm3")

@@ -196,3 +196,9 @@ def test_training_and_inference_do_not_load_the_simulator():
     """A server that trains needs neither the simulator nor the template that comes with nilearn."""
     without = "import sys; sys.modules['nilearn'] = None; "
     run(sys.executable, "-c", without + "import csvd.engines, csvd.inferers, csvd.losses, csvd.transforms", cwd=ROOT)
+
+
+def test_training_and_inference_load_no_package_that_the_bundle_does_not_name():
+    """Where a packed bundle runs, statsmodels and scikit-learn need not be installed."""
+    without = "import sys; sys.modules['statsmodels'] = sys.modules['sklearn'] = None; "
+    run(sys.executable, "-c", without + "import csvd.engines, csvd.inferers, csvd.losses, csvd.metrics", cwd=ROOT)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from csvd.metrics import count_points, exact_rate, exact_rates, exact_share, pair_points
+from csvd.metrics import count_points, pair_points
+from csvd.metrics.exact import exact_rate, exact_rates, exact_share
 
 TRUTH = torch.tensor([[0.0, 0, 0], [20, 0, 0], [40, 0, 0]])
 

@@ -9,7 +9,6 @@ from .calibration import (
     operating_thresholds,
     reliability,
 )
-from .exact import exact_rate, exact_rates, exact_share
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
@@ -30,9 +29,6 @@ __all__ = [
     "bootstrap_ci",
     "count_lesions",
     "count_points",
-    "exact_rate",
-    "exact_rates",
-    "exact_share",
     "fit_calibration",
     "fit_platt",
     "froc",
