@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.utils import convert_to_tensor
 from scored import read_found
 from tqdm import tqdm
 
 from csvd.metrics import count_points, pair_points
 from csvd.phantom import plant_scan
 from csvd.phantom.backgrounds import read_volume, save_planted
-from csvd.transforms import BrainMask
+from csvd.transforms.brain_mask import find_brain
 
 THRESHOLDS = tuple((torch.arange(1, 100) / 100).tolist())
 
@@ -42,11 +40,6 @@ class Scan:
     curve: torch.Tensor
     false: torch.Tensor
     said: torch.Tensor
-
-
-def find_brain(image: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
-    """Return the brain (H, W, D) bool as the detector finds it, to plant into."""
-    return convert_to_tensor(BrainMask()(MetaTensor(image[None], affine=affine))[0] > 0, track_meta=False)
 
 
 def plant(scans: list[Path], out: Path, each: int, seed: int, lesions: int, mimics: int) -> Path:

@@ -8,7 +8,6 @@ proposed when a candidate lies within 2.5 mm of its centre in plane, and within 
 
 import argparse
 import csv
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,10 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.data.utils import affine_to_spacing
-from scored import table
+from scored import items_of, table
 from tqdm import tqdm
 
 from csvd.bundles import find_bundle
-from csvd.data import load_datalist
 from csvd.inferers.foci import BRIGHTEST, find_foci, tissue_field
 from csvd.planes import slice_axis, slices_last, spacing_last
 from csvd.transforms.frst import fast_radial_symmetry
@@ -78,9 +76,7 @@ def main() -> None:
     preprocessing = config.get_parsed_content("preprocessing")
     rows = []
     for cohort in arguments.cohorts:
-        path = cohort / "datalist.json"
-        sections = [name for name, value in json.loads(path.read_text()).items() if value and isinstance(value, list)]
-        items = [item for name in sections for item in load_datalist(path, name) if "label" in item]
+        items = [item for item in items_of(cohort) if "label" in item]
         total, found, seconds = 0, dict.fromkeys(PROPOSERS, 0), dict.fromkeys(PROPOSERS, 0.0)
         for item in tqdm(items, cohort.name, disable=None):
             data = preprocessing(item)

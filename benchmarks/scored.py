@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from csvd.bundles import find_bundle
+from csvd.data import load_datalist
 from csvd.detection import detect
 from csvd.metrics.classification import Interval
 from csvd.planes import slice_axis
@@ -69,6 +71,13 @@ def read_found(result: Path) -> Found:
         column("kept")[:, 0] > 0,
         column("id")[:, 0].long(),
     )
+
+
+def items_of(cohort: Path) -> list[dict[str, Any]]:
+    """Return the items of all sections of a cohort's data list."""
+    path = cohort / "datalist.json"
+    sections = [name for name in ("training", "validation", "test") if json.loads(path.read_text()).get(name)]
+    return [item for name in sections for item in load_datalist(path, name)]
 
 
 def contrast_of(name: str) -> str:

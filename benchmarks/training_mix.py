@@ -12,6 +12,8 @@ import json
 from fnmatch import fnmatch
 from pathlib import Path
 
+from scored import items_of
+
 HELD_OUT = ("L01", "L19", "R571", "dcm-qa-me", "xa30")
 """People and phantoms that the detector is measured on."""
 REAL = {
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     groups = real_scans(arguments.backgrounds)
-    for item in (item for cohort in arguments.simulated for item in items_of(cohort)):
+    for item in (item for cohort in arguments.simulated for item in one_each(cohort)):
         preset = item["preset"] if item["preset"] in SIMULATED else "other"
         name, share = ("QSM", QSM_SHARE) if item["contrast"] == "bright" else (preset, SIMULATED[preset])
         groups.setdefault(name, (share, []))[1].append(item)
@@ -43,7 +45,7 @@ def main() -> None:
     for name, (share, items) in groups.items():
         print(f"{name}: {len(items)} scans, {share:.0%} of the patches")
         training += [{**item, "weight": share / len(items)} for item in items]
-    validation = [item for cohort in arguments.validation for item in items_of(cohort)]
+    validation = [item for cohort in arguments.validation for item in one_each(cohort)]
     arguments.out.mkdir(parents=True, exist_ok=True)
     sections = {"training": training, "validation": validation}
     (arguments.out / "datalist.json").write_text(json.dumps(sections, indent=1) + "\n")
@@ -59,20 +61,15 @@ def real_scans(folder: Path) -> dict[str, tuple[float, list[dict]]]:
     return groups
 
 
-def items_of(cohort: Path) -> list[dict]:
-    """Return the items of all sections of a cohort, their files with whole paths; one kind of magnitude a subject."""
-    sections = json.loads((cohort / "datalist.json").read_text())
-    items = [item for name in ("training", "validation", "test") for item in sections[name]]
+def one_each(cohort: Path) -> list[dict]:
+    """Return the items of a cohort: all QSM, and one kind of magnitude a subject, in turn."""
+    items = items_of(cohort)
     chosen = []
     for number, subject in enumerate(sorted({item["subject"] for item in items})):
         own = [item for item in items if item["subject"] == subject]
         dark = [item for item in own if item["contrast"] == "dark"]
         chosen += [dark[number % len(dark)], *(item for item in own if item["contrast"] == "bright")]
-    files = ("image", "label", "mask")
-    return [
-        {key: str((cohort / value).resolve()) if key in files else value for key, value in item.items()}
-        for item in chosen
-    ]
+    return chosen
 
 
 if __name__ == "__main__":

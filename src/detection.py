@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -208,25 +208,29 @@ def _finished(cases: Sequence[Case], out: Path, config_of: Callable[[str], Confi
     Raises:
         InputError: they were made with other settings, or by another version.
     """
-    configs: dict[str, ConfigParser] = {}
+
+    @cache
+    def asked(contrast: str) -> tuple[Row, Collection[str]]:
+        config = config_of(contrast)
+        writer = config.get_parsed_content(WRITER)
+        wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
+        return json.loads(json.dumps(wanted)), taken_over(config)
+
     rows = []
     for case in cases:
         path = _earlier(out, case.name, bids)
         if path is None:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
-        contrast = record.get("contrast", "dark")
-        config = configs[contrast] = configs.get(contrast) or config_of(contrast)
-        writer = config.get_parsed_content(WRITER)
-        wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
+        wanted, also = asked(record.get("contrast", "dark"))
         made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
-        for name, value in json.loads(json.dumps(wanted)).items():
+        for name, value in wanted.items():
             if made[name] != value:
                 raise InputError(
                     f"result '{path}' cannot be resumed: its {name} must be {value}, as now asked for, it is "
                     f"{made[name]}. Give the same settings, another --out, or --overwrite in place of --resume."
                 )
-        rows.append(attempt(partial(_unchanged, record, path, taken_over(config)), case).row)
+        rows.append(attempt(partial(_unchanged, record, path, also), case).row)
     return rows
 
 

@@ -57,9 +57,11 @@ class BundleRunner:
         self.gate = None if gate_bundle is None else SequenceGate(gate_bundle, shared)
         self.bundle, self.settings, self.overlays = bundle, settings, overlays
         self.contrast = settings.get("contrast")
-        self.runs: dict[str, SingleRun] = {}
-        self.also = taken_over(read_config(bundle, settings, overlays))
-        self.single_run(self.contrast or "dark")  # a bundle that cannot be made ends the command, not each scan
+        # A bundle that cannot be made ends the command, not each scan.
+        contrast = self.contrast or "dark"
+        parser = self._config(contrast)
+        self.also = taken_over(parser)
+        self.runs = {contrast: SingleRun(parser)}
         self.dicom = dicom
         self.derivative = derivative
         self.any_sequence = any_sequence
@@ -82,9 +84,11 @@ class BundleRunner:
     def single_run(self, contrast: str) -> SingleRun:
         """Return what runs scans of a contrast; its network is kept for the next scan."""
         if contrast not in self.runs:
-            settings = {**self.settings, "contrast": contrast}
-            self.runs[contrast] = SingleRun(read_config(self.bundle, settings, self.overlays))
+            self.runs[contrast] = SingleRun(self._config(contrast))
         return self.runs[contrast]
+
+    def _config(self, contrast: str) -> ConfigParser:
+        return read_config(self.bundle, {**self.settings, "contrast": contrast}, self.overlays)
 
     def _run(self, scan: Case, case: Case, workdir: str) -> Result:
         info = check_scan(scan.image, scan.mask)
@@ -141,10 +145,10 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
     for needed in (CONFIG, "models/model.pt"):
         if not (bundle / needed).exists():
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
-    parser = ConfigParser()
-    parser.read_config(str(bundle / CONFIG))
-    own = settings.get("contrast_overlays", parser.get("contrast_overlays", {})).get(settings.get("contrast"))
+    known = {**ConfigParser.load_config_file(str(bundle / CONFIG)), **settings}
+    own = known.get("contrast_overlays", {}).get(known["contrast"])
     files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
+    parser = ConfigParser()
     parser.read_config([str(bundle / CONFIG), *map(str, files)])
     parser.update({"bundle_root": str(bundle), **settings})
     return parser

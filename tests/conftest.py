@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from geometry import planted_scan, sphere_fraction
+from measured import run_benchmark, save_task2
+from small_bundle import write_bundle
 
 from csvd.cli import main
 
@@ -42,6 +44,24 @@ def csvd(monkeypatch, capsys):
         return exit_info.value.code or 0, captured.out, captured.err.splitlines()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """Folder of a small bundle, whose network needs no weights."""
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Function that runs a benchmark and returns its tables."""
+    return lambda name, *arguments: run_benchmark(name, arguments, monkeypatch, capsys)
+
+
+@pytest.fixture
+def task2(tmp_path):
+    """Folder in the layout of VALDO."""
+    return save_task2(tmp_path / "Task2")
 
 
 @pytest.fixture

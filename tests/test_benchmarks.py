@@ -8,29 +8,11 @@ import numpy as np
 import pytest
 import small
 import torch
-from measured import load, rows_of, run_benchmark, save, save_task2, scan, write
-from small_bundle import write_bundle
+from measured import load, rows_of, save, scan, write
 
 from csvd.phantom import PROTOCOLS
 
 LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "place": "cortex", "region": "lobar", "side": "left"}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Function that runs a benchmark and returns its tables."""
-    return lambda name, *arguments: run_benchmark(name, arguments, monkeypatch, capsys)
-
-
-@pytest.fixture
-def task2(tmp_path):
-    """Folder in the layout of VALDO."""
-    return save_task2(tmp_path / "Task2")
 
 
 def test_valdo_pools_and_takes_medians_by_cohort(run, task2, bundle, tmp_path):

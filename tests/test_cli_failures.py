@@ -9,11 +9,6 @@ from small_bundle import write_bundle, write_scan
 from csvd import __version__
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
 @pytest.fixture
 def scans(tmp_path):
     """Folder of a good scan, one that is no NIfTI and one that breaks the network."""

@@ -4,7 +4,7 @@ import filecmp
 import json
 
 import pytest
-from small_bundle import STAGES, write_bundle, write_classifier, write_scan
+from small_bundle import STAGES, write_classifier, write_scan
 
 from csvd.detection import classify, detect
 from csvd.gate import sort_study
@@ -14,11 +14,6 @@ GOOD = ("sub-0b_swi", "sub-1b_swi", "sub-2b_swi")
 
 WAYS = [("folder", "once"), ("folder", "overwrite"), ("folder", "resume"), ("bids", "overwrite")]
 PLACES = {"first": "sub-0a", "middle": "sub-1a", "last": "sub-3a"}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")

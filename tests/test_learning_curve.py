@@ -5,25 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from measured import load, run_benchmark, save_task2, scan
-from small_bundle import write_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return write_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Function that runs a benchmark and returns its tables."""
-    return lambda name, *arguments: run_benchmark(name, arguments, monkeypatch, capsys)
-
-
-@pytest.fixture
-def task2(tmp_path):
-    """Folder in the layout of VALDO."""
-    return save_task2(tmp_path / "Task2")
+from measured import load, scan
 
 
 @pytest.fixture

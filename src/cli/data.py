@@ -76,14 +76,8 @@ def _plant(
     overwrite: bool,
 ) -> Path:
     """Plant into real scans, whose brains are found as the detector finds them, and return the data list."""
-    from monai.data import MetaTensor
-    from monai.utils import convert_to_tensor
-
     from ..phantom.backgrounds import write_planted_cohort
-    from ..transforms import BrainMask
-
-    def find_brain(image: Any, affine: Any) -> Any:
-        return convert_to_tensor(BrainMask()(MetaTensor(image[None], affine=affine))[0] > 0, track_meta=False)
+    from ..transforms.brain_mask import find_brain
 
     how: dict[str, Any] = {"split": split, "overwrite": overwrite, "find_brain": find_brain}
     how |= {} if lesions is None else {"lesions": lesions}

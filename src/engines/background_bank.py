@@ -152,10 +152,7 @@ def read_background(folder: Path) -> Background:
 
 
 def fill_bank(
-    folder: str | os.PathLike[str],
-    items: Sequence[Mapping[str, Any]],
-    transform: Callable[[Any], Any],
-    most: int = 1500,
+    folder: str | os.PathLike[str], items: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any]
 ) -> list[Background]:
     """Write scans into a bank, those that are not in it already, and return them.
 
@@ -164,7 +161,6 @@ def fill_bank(
         items: of a data list.
         transform: gives ``image`` (C, H, W, D), whose first channel is relative to its tissue, ``mask`` and, where
             there is one, ``label`` (1, H, W, D).
-        most: dark foci of a scan at most.
     """
     settings = settings_digest([transform])
     scans = []
@@ -173,12 +169,12 @@ def fill_bank(
         content = {key: value for key, value in item.items() if key != "weight"}
         name = f"{stem}-{hashlib.sha256(item_digest(content) + settings).hexdigest()[:12]}"
         if not (Path(folder) / name / "scan.json").exists():
-            _write(Path(folder), name, transform(item), most)
+            _write(Path(folder), name, transform(item))
         scans.append(read_background(Path(folder) / name))
     return scans
 
 
-def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor], most: int) -> None:
+def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor]) -> None:
     """Write a preprocessed scan into the bank, its slices along the last axis."""
     spacing = affine_to_spacing(getattr(data["image"], "affine", torch.eye(4))).tolist()
     parts = {
@@ -186,6 +182,4 @@ def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor], most: int)
         for key in ("image", "mask", "label")
         if key in data
     }
-    write_background(
-        folder, name, parts["image"].float(), parts["mask"] > 0, spacing_last(spacing), parts.get("label"), most=most
-    )
+    write_background(folder, name, parts["image"].float(), parts["mask"] > 0, spacing_last(spacing), parts.get("label"))

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from monai.data import DataLoader
@@ -20,6 +20,7 @@ from ..inferers import CandidateDataset, PatchInferer
 from ..metrics import (
     OPERATING_POINTS,
     FROCMetric,
+    Reliability,
     fit_calibration,
     fit_platt,
     operating_thresholds,
@@ -35,6 +36,7 @@ from .weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
+BINS = 10
 UNKNOWN = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
@@ -150,6 +152,26 @@ class Calibration:
         return (self.most_lesions / lesions.clamp(min=1)).clamp(max=1)
 
 
+def _record(curve: Reliability) -> dict[str, Any]:
+    """Return what is written of the reliability of probabilities."""
+    bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
+    return {"ece": curve.ece, "reliability": bins}
+
+
+class Judged(NamedTuple):
+    """Candidates of a scan: ``odds``, ``label`` and ``weight`` (N,), and its ``contrast``, empty where none is said."""
+
+    odds: torch.Tensor
+    label: torch.Tensor
+    weight: torch.Tensor
+    contrast: str
+
+
+def _pooled(scans: Sequence[Judged]) -> tuple[torch.Tensor, ...]:
+    """Return odds, labels and weights of the candidates of all scans."""
+    return tuple(torch.cat(part) for part in list(zip(*scans, strict=True))[:3])
+
+
 class PatchCalibration(Calibration):
     """:class:`Calibration` of :class:`csvd.networks.PatchEnsemble`: its ``temperature`` and ``bias``.
 
@@ -192,22 +214,23 @@ class PatchCalibration(Calibration):
         before = float(self.network.temperature), float(self.network.bias)
         self._set(1, 0)
         scans = (self.scans[number] for number in range(len(self.scans)))
-        said = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
-        self.contrasts = [contrast for *_, contrast in said]
-        odds, label, weight = (torch.cat(part) for part in list(zip(*said, strict=True))[:3])
+        judged = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
+        self.contrasts = [scan.contrast for scan in judged]
+        odds, label, weight = _pooled(judged)
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             self._set(*before)
             return {}
         temperature, bias = fit_platt(odds, label, weight)
         self._set(temperature, bias)
-        probability = (odds / temperature + bias).sigmoid()
-        curve = reliability(probability, label, bins=10, weight=weight)
-        bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
-        which = [contrast for part, *_, contrast in said for _ in range(len(part))]
-        of = {name: torch.tensor([one == name for one in which]) for name in sorted(set(which))}
-        error = {name: reliability(probability[k], label[k], 10, weight[k]).ece for name, k in of.items()}
-        return {"temperature": temperature, "bias": bias, "ece": curve.ece, "ece_of": error, "reliability": bins}
+
+        def curve(scans: Sequence[Judged]) -> Reliability:
+            odds, label, weight = _pooled(scans)
+            return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
+
+        each = {name: [scan for scan in judged if scan.contrast == name] for name in sorted(set(self.contrasts))}
+        error = {name: curve(scans).ece for name, scans in each.items()}
+        return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(curve(judged))}
 
     def _points(self, counts: torch.Tensor) -> dict[str, Any]:
         """Return the operating points of all scans, and of each contrast that has microbleeds beside another."""
@@ -226,16 +249,16 @@ class PatchCalibration(Calibration):
         self.network.temperature.fill_(temperature)
         self.network.bias.fill_(bias)
 
-    def _judge(self, scan: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, str]:
-        """Return log-odds, labels and weights, (N,) each, of the candidates of a scan, and its contrast."""
+    def _judge(self, scan: Mapping[str, Any]) -> Judged:
+        """Return what the network says of the candidates of a scan, and what they are."""
         found, spacing = self.inferer.candidates(scan["image"].to(self.device), self.network)
         label = slices_last(convert_to_tensor(scan["label"], track_meta=False)[0].cpu(), spacing)
         mm = torch.tensor(spacing_last(spacing), dtype=torch.float64)
         lesions = torch.from_numpy(lesion_centers(label.numpy())) * mm
-        true = find_surest(found.points.cpu() * mm, lesions)
+        true = find_surest(found.points * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))
-        odds = found.probability.double().cpu().logit(eps=1e-6)
-        return odds, true.long(), torch.where(true, weight, torch.ones(())), str(scan.get("contrast", ""))
+        odds = found.probability.double().logit(eps=1e-6)
+        return Judged(odds, true.long(), torch.where(true, weight, torch.ones(())), str(scan.get("contrast", "")))
 
 
 class CascadeCalibration(Calibration):
@@ -278,6 +301,4 @@ class CascadeCalibration(Calibration):
         fitted = dict(zip(names, fit_calibration(logits, detected, labels), strict=True))
         for name, value in fitted.items():
             self.network.get_buffer(name).fill_(value)
-        curve = reliability(calibrated(logits, detected, **fitted), labels, bins=10)
-        bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
-        return {**fitted, "ece": curve.ece, "reliability": bins}
+        return {**fitted, **_record(reliability(calibrated(logits, detected, **fitted), labels, BINS))}

@@ -96,10 +96,6 @@ class PlantedPatches(Dataset):
             self.hardness = torch.full((max(1, int(self.first[-1])),), 0.5).share_memory_()
         return self._scans
 
-    def __len__(self) -> int:
-        """Return the number of scans."""
-        return len(self.data)
-
     def __getitem__(self, seed: int) -> dict[str, torch.Tensor]:
         """Return the batch of a seed."""
         rng, scans = np.random.default_rng(seed), self.scans

@@ -46,7 +46,7 @@ class PatchInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the maps of a batch, on the device of the inputs."""
         affines = _affines(inputs)
-        scans = convert_to_tensor(inputs, track_meta=False).float().cpu()
+        scans = convert_to_tensor(inputs, track_meta=False)
         maps = [self._maps(scan, affine, network) for scan, affine in zip(scans, affines, strict=True)]
         return convert_to_dst_type(torch.stack(maps), inputs, dtype=torch.float32)[0]
 
@@ -55,15 +55,25 @@ class PatchInferer(Inferer):
 
         Their points are voxels of the scan turned by :func:`csvd.planes.slices_last`.
         """
-        spacing = affine_to_spacing(getattr(scan, "affine", torch.eye(4))).tolist()
-        image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float().cpu(), spacing)
-        return self.detector(image, mask > 0, spacing_last(spacing), cast(PatchEnsemble, network)), spacing
+        image, mask, spacing = _turned(scan, getattr(scan, "affine", torch.eye(4)))
+        return self._detect(image, mask, spacing, network), spacing
 
     def _maps(self, scan: torch.Tensor, affine: torch.Tensor, network: Any) -> torch.Tensor:
-        found, spacing = self.candidates(MetaTensor(scan, affine=affine), network)
+        image, mask, spacing = _turned(scan, affine)
+        found = self._detect(image, mask, spacing, network)
         chosen = found.probability >= self.lowest
         found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
-        return slices_back(draw_detections(slices_last(scan, spacing)[0], found, spacing_last(spacing)), spacing)
+        return slices_back(draw_detections(image, found, spacing_last(spacing)), spacing)
+
+    def _detect(self, image: torch.Tensor, mask: torch.Tensor, spacing: Sequence[float], network: Any) -> Detections:
+        return self.detector(image, mask > 0, spacing_last(spacing), cast(PatchEnsemble, network))
+
+
+def _turned(scan: torch.Tensor, affine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+    """Return image and mask of a scan (2, H, W, D) on the CPU, slices along the last axis, and its spacing in mm."""
+    spacing = affine_to_spacing(affine).tolist()
+    image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float().cpu(), spacing)
+    return image, mask, spacing
 
 
 def draw_detections(image: torch.Tensor, found: Detections, spacing_mm: Sequence[float]) -> torch.Tensor:

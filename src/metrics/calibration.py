@@ -72,8 +72,6 @@ def fit_calibration(logits: torch.Tensor, detected: torch.Tensor, label: torch.T
     References:
         .. [1] Platt, Probabilistic outputs for support vector machines, Advances in Large Margin Classifiers, 1999.
     """
-    if set(label.unique().tolist()) != {0, 1}:
-        raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
     temperature, (weight,), bias = _most_likely(
         logits[:, 1] - logits[:, 0], detected.double().logit(eps=1e-6)[:, None], label, torch.ones(len(label))
     )
@@ -91,8 +89,6 @@ def fit_platt(odds: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> 
     Raises:
         ValueError: there is no candidate of one of the classes.
     """
-    if set(label.unique().tolist()) != {0, 1}:
-        raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
     temperature, _, bias = _most_likely(odds, torch.zeros(len(odds), 0), label, weight)
     return temperature, bias
 
@@ -101,6 +97,8 @@ def _most_likely(
     odds: torch.Tensor, others: torch.Tensor, label: torch.Tensor, weight: torch.Tensor
 ) -> tuple[float, list[float], float]:
     """Return temperature, coefficients of ``others`` (N, K) and bias under which labels (N,) are most likely."""
+    if set(label.unique().tolist()) != {0, 1}:
+        raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
     odds, others, label, weight = odds.double(), others.double(), label.double(), weight.double()
     fitted = torch.zeros(2 + others.shape[1], dtype=torch.float64, requires_grad=True)  # the first: log temperature
     optimizer = torch.optim.LBFGS([fitted], max_iter=200, line_search_fn="strong_wolfe")

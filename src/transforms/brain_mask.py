@@ -66,6 +66,11 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
     return convert_to_dst_type(mask, image, dtype=torch.uint8)[0], used
 
 
+def find_brain(image: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
+    """Return the brain of a scan (H, W, D) as the detector finds it, bool of the same shape, to plant into."""
+    return convert_to_tensor(BrainMask()(MetaTensor(image[None], affine=affine))[0] > 0, track_meta=False)
+
+
 def find_stripped(volume: np.ndarray) -> np.ndarray | None:
     """Return what differs from a constant outside, largest part and filled, or ``None`` without such an outside."""
     outside = volume[0, 0, 0]
