@@ -20,16 +20,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import valdo
-from planted_scans import THRESHOLDS, plant, score
-from scored import add_detector, run_detector, shown, table
+from planted_scans import plant, rate_columns, score
+from scored import add_detector, run_detector, table
 from tqdm import tqdm
 
 from csvd.bundles import find_bundle
 from csvd.data import load_datalist
-from csvd.metrics import count_lesions, froc, tpr_at_fps
-from csvd.metrics.exact import exact_rates
+from csvd.metrics import count_lesions
 
 SIZES = (0, 2, 5, 10, 20)
 STEPS = ("calibrate", "fine_tuning")
@@ -70,10 +68,7 @@ def rates_of(arguments: argparse.Namespace, cohort: Path, results: Path, setting
     """Return the rates on the test scans with given weights: columns from TPR on."""
     rows = run_detector(arguments, cohort, results, any_sequence=True, settings=settings)
     pairs = zip(load_datalist(cohort, "test"), rows, strict=True)
-    scans = [score(item, results / row["case"], arguments.cnr) for item, row in pairs]
-    rates = exact_rates(torch.stack([scan.counts for scan in scans]))
-    curve = froc(torch.stack([scan.curve for scan in scans]), THRESHOLDS, match="distance")
-    return [*(shown(rates[name]) for name in ("tpr", "fps_per_subject", "f1")), f"{tpr_at_fps(curve, 1.0):.2f}"]
+    return rate_columns([score(item, results / row["case"], arguments.cnr) for item, row in pairs])
 
 
 def curve_rows(arguments: argparse.Namespace) -> Iterator[list[object]]:

@@ -15,12 +15,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from planted_scans import THRESHOLDS, Scan, plant, score
+from planted_scans import Scan, plant, rate_columns, score
 from scored import add_detector, contrast_of, draw_sheet, run_detector, shown, table
 
 from csvd.data import load_datalist
-from csvd.metrics import froc, tpr_at_fps
-from csvd.metrics.exact import exact_rates, exact_share
+from csvd.metrics.exact import exact_share
 from csvd.phantom.planting_scan import MIMIC_CODES
 
 RANGES = {
@@ -43,11 +42,7 @@ def mimic_at(item: dict, voxel: torch.Tensor) -> str:
 
 def row_of(name: str, scans: list[Scan]) -> list[object]:
     """Return the row of a group of scans."""
-    rates = exact_rates(torch.stack([scan.counts for scan in scans]))
-    curve = froc(torch.stack([scan.curve for scan in scans]), THRESHOLDS, match="distance")
-    lesions = int(sum(scan.judged.sum() for scan in scans))
-    at_one = f"{tpr_at_fps(curve, 1.0):.2f}" if lesions else ""
-    return [name, len(scans), lesions, *(shown(rates[k]) for k in ("tpr", "fps_per_subject", "f1")), at_one]
+    return [name, len(scans), int(sum(scan.judged.sum() for scan in scans)), *rate_columns(scans)]
 
 
 def kinds_of(lesion: dict[str, str]) -> list[str]:

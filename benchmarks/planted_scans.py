@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scored import read_found
+from scored import read_found, shown
 from tqdm import tqdm
 
-from csvd.metrics import count_points, pair_points
+from csvd.metrics import count_points, froc, pair_points, tpr_at_fps
+from csvd.metrics.exact import exact_rates
 from csvd.phantom import plant_scan
 from csvd.phantom.backgrounds import read_volume, save_planted
 from csvd.transforms.brain_mask import find_brain
@@ -76,3 +77,11 @@ def score(item: dict, result: Path, least_cnr: float) -> Scan:
     counts = count_points(points, said, truth, (0.0,), judged)[0]
     curve = count_points(found.points_mm, found.probability, truth, THRESHOLDS, judged)
     return Scan(item, lesions, judged, hit, counts, curve, voxels[wrong], said[wrong])
+
+
+def rate_columns(scans: list[Scan]) -> list[str]:
+    """Return TPR, false positives per scan, F1, and the best TPR at no more than 1 false positive a scan."""
+    rates = exact_rates(torch.stack([scan.counts for scan in scans]))
+    curve = froc(torch.stack([scan.curve for scan in scans]), THRESHOLDS, match="distance")
+    at_one = f"{tpr_at_fps(curve, 1.0):.2f}" if any(scan.judged.any() for scan in scans) else ""
+    return [*(shown(rates[name]) for name in ("tpr", "fps_per_subject", "f1")), at_one]
