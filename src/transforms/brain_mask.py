@@ -20,6 +20,8 @@ MIN_OUTSIDE = 0.15
 OF_HEAD = (0.3, 0.85)
 """Share of a head with scalp that the built-in extraction calls brain. Of a stripped scan it is more, or less where
 contrasts among the tissues mislead it."""
+MAX_BRAIN = 2.5e6
+"""Largest volume in mm3 that is a stripped brain, not a head in air of which some is 0; the largest brains have 2e6."""
 MAX_NEGATIVE = 0.01
 """Share of negative voxels up to which an image counts as a magnitude."""
 
@@ -60,8 +62,9 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
         brain, used = run_tool(method, volume, affine), method
     else:
         brain, used = extract_brain(volume.clip(min=0), affine), "builtin"
-        if stripped is not None and not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1]:
-            brain, used = stripped, "zeros"
+        if stripped is not None and stripped.sum() * abs(np.linalg.det(affine[:3, :3])) <= MAX_BRAIN:
+            if not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1]:
+                brain, used = stripped, "zeros"
     mask = torch.from_numpy(brain)[None]
     return convert_to_dst_type(mask, image, dtype=torch.uint8)[0], used
 
