@@ -95,7 +95,7 @@ def test_stripped_scan_whose_contrasts_mislead_the_extraction_is_taken_whole(hea
 
 
 def test_head_whose_air_is_zero_in_the_corners_is_no_stripped_scan(head, monkeypatch):
-    image, truth = head
+    image, _ = head
     part = ellipsoid(image.shape[1:], (2, 2, 3), (50, 70, 45)).numpy()  # less than 0.3 of what is not zero
     monkeypatch.setattr(sys.modules["csvd.transforms.brain_mask"], "extract_brain", lambda volume, affine: part)
     mask, method = brain_mask(image * ellipsoid(image.shape[1:], (2, 2, 3), (92, 112, 82)))

@@ -62,11 +62,16 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
         brain, used = run_tool(method, volume, affine), method
     else:
         brain, used = extract_brain(volume.clip(min=0), affine), "builtin"
-        if stripped is not None and stripped.sum() * abs(np.linalg.det(affine[:3, :3])) <= MAX_BRAIN:
-            if not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1]:
-                brain, used = stripped, "zeros"
+        if stripped is not None and _is_brain(stripped, brain, affine):
+            brain, used = stripped, "zeros"
     mask = torch.from_numpy(brain)[None]
     return convert_to_dst_type(mask, image, dtype=torch.uint8)[0], used
+
+
+def _is_brain(stripped: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> bool:
+    """Return whether what is not air is a stripped brain, judged by its volume and what the extraction finds in it."""
+    volume_mm3 = stripped.sum() * abs(np.linalg.det(affine[:3, :3]))
+    return bool(volume_mm3 <= MAX_BRAIN and not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1])
 
 
 def find_brain(image: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
