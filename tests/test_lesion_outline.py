@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 
 from csvd.checks import InputError
-from csvd.transforms.lesion_outline import LesionOutlined, Outlines, outline_lesions
+from csvd.transforms import LesionOutlined, Outlines, outline_lesions
 
 SPACING = (0.5, 0.5, 1.0)
 SHAPE = (64, 64, 15)

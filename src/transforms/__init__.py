@@ -15,6 +15,7 @@ from .lesion_boxes import LesionBoxesd
 from .lesion_filter import LesionFilter, LesionFilterd
 from .lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
 from .lesion_label import LesionLabeld
+from .lesion_outline import LARGEST_MM, LesionOutlined, Outlines, outline_lesions
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
 from .limit_spacing import LimitSpacingd
@@ -33,6 +34,7 @@ from .susceptibility_sign import Susceptibility, SusceptibilitySign, Susceptibil
 from .vessel_mask import VesselMask, VesselMaskd
 
 __all__ = [
+    "LARGEST_MM",
     "AdjacentSlices",
     "AdjacentSlicesd",
     "AppendLesionsd",
@@ -54,6 +56,7 @@ __all__ = [
     "LesionInstances",
     "LesionInstancesd",
     "LesionLabeld",
+    "LesionOutlined",
     "LesionProbability",
     "LesionProbabilityd",
     "LesionTargetd",
@@ -62,6 +65,7 @@ __all__ = [
     "N4BiasCorrection",
     "N4BiasCorrectiond",
     "NameSequenced",
+    "Outlines",
     "PercentileNormalize",
     "PercentileNormalized",
     "RandDropInputsd",
@@ -87,6 +91,7 @@ __all__ = [
     "grow_lesions",
     "lesion_contrast",
     "lesion_instances",
+    "outline_lesions",
     "phase_convention",
     "relative_susceptibility",
     "series_slices",

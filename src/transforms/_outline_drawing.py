@@ -30,7 +30,7 @@ class Measured:
 
 def outline_all(tracer: Tracer, points: torch.Tensor, labels: torch.Tensor) -> Measured:
     """Draw the lesions of points (N, 3) into ``labels``, then those behind their saddles; return what is measured."""
-    nearness = torch.full(labels.shape, torch.inf)
+    nearness = torch.zeros(labels.shape)  # 2 in a centre, 1 on an outline, 0 outside
     numbers = torch.stack([torch.arange(1, len(points) + 1), torch.arange(len(points))], dim=1)
     last = len(points)
     measured: list[Measured] = []
@@ -42,7 +42,7 @@ def outline_all(tracer: Tracer, points: torch.Tensor, labels: torch.Tensor) -> M
         hidden = kept & beyond.isfinite().all(dim=1)
         points = torch.cat([beyond[hidden].round().long(), traced.cores[hidden, 2:]], dim=1)
         points = torch.minimum(points.clamp(min=0), torch.tensor(labels.shape) - 1)
-        free = (labels[tuple(points.T)] == 0) & tracer.mask[tuple(points.T)]
+        free = (labels[tuple(points.T)] == 0) & tracer.volume.at(tuple(points.T))[1]
         points, parents = points[free], numbers[hidden][free, 1]
         if not len(points):
             break
@@ -76,10 +76,10 @@ def _draw(
             continue
         kept[index] = True
         for where, shares in sections[index]:
-            nearer = (shares <= 1) & (shares < nearness[where])
+            nearer = (shares <= 1) & (2 - shares > nearness[where])
             labels[where][nearer] = int(numbers[index, 0])
-            nearness[where][nearer] = shares[nearer]
-        labels[tuple(core)], nearness[tuple(core)] = int(numbers[index, 0]), 0
+            nearness[where][nearer] = 2 - shares[nearer]
+        labels[tuple(core)], nearness[tuple(core)] = int(numbers[index, 0]), 2
     return kept
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from skimage.morphology import area_closing
@@ -50,12 +51,34 @@ class Level:
         return Level(self.core[chosen], self.background[chosen], self.spread[chosen])
 
 
+@dataclass
+class Volume:
+    """A scan, of which no more is converted than what is looked at.
+
+    Args:
+        image: (H, W, K), slices along the last axis.
+        mask: of the same shape, above 0 where background is measured and rays go, as far as values are finite.
+        sign: 1, or -1 where lesions are dark.
+    """
+
+    image: torch.Tensor
+    mask: torch.Tensor | None
+    sign: int
+
+    def at(self, index: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return values, float32 with lesions bright, and mask, bool, at an index of the volume."""
+        values = self.image[index].float()
+        inside = values.isfinite()
+        if self.mask is not None:
+            inside &= self.mask[index] > 0
+        return self.sign * values.nan_to_num(0.0, 0.0, 0.0), inside
+
+
 class Patches:
     """Smoothed patches (N, h, w) of slices of a volume, and values along rays in them.
 
     Args:
-        values: (H, W, K), lesions bright, slices along the last axis.
-        mask: of the same shape, bool: where background is measured and rays go.
+        volume: slices along the last axis.
         spacing_mm: of rows and columns.
         slices: (N,).
         around: row and column (N, 2), the middle of each patch.
@@ -64,8 +87,7 @@ class Patches:
 
     def __init__(
         self,
-        values: torch.Tensor,
-        mask: torch.Tensor,
+        volume: Volume,
         spacing_mm: tuple[float, float],
         slices: torch.Tensor,
         around: torch.Tensor,
@@ -75,11 +97,12 @@ class Patches:
         self.reach = [math.ceil((REACH_MM + RING_MM) / mm) + 1 for mm in spacing_mm]
         self.middle = around.round()
         rows, columns = (self.middle[:, k, None].long() + torch.arange(-r, r + 1) for k, r in enumerate(self.reach))
-        height, width = values.shape[:2]
+        height, width = volume.image.shape[:2]
         there = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
         index = rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None], slices[:, None, None]
-        inside = there & (mask[index] | free[:, None, None])
-        self.raw, self.inside = values[index], inside.float()
+        self.raw, inside = volume.at(index)
+        inside = there & (inside | free[:, None, None])
+        self.inside = inside.float()
         if not inside.all():  # as background: what was stripped is often as dark as a lesion
             middle = self.raw.masked_fill(~inside, torch.nan).flatten(1).nanmedian(dim=1).values
             self.raw = self.raw.where(inside, middle.nan_to_num(0.0)[:, None, None])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ._outline_rays import BEYOND, GAP_MM, REACH_MM, SMOOTH_MM, Level, Patches, is_hollow, local_level, outline
+from ._outline_rays import BEYOND, GAP_MM, REACH_MM, SMOOTH_MM, Level, Patches, Volume, is_hollow, local_level, outline
 from ._outline_section import Section, covered
 
 CLIMB_MM = 1.0
@@ -36,16 +36,15 @@ class Traced:
 
 
 class Tracer:
-    """Finds outlines in a volume whose slices lie along the last axis.
+    """Finds outlines in a volume.
 
     Args:
-        values: (H, W, K) float32, lesions bright.
-        mask: of the same shape, bool: where background is measured and outlines go. A core outside ignores it.
+        volume: slices along the last axis. A core outside its mask ignores that.
         spacing_mm: of the voxels.
     """
 
-    def __init__(self, values: torch.Tensor, mask: torch.Tensor, spacing_mm: tuple[float, float, float]) -> None:
-        self.values, self.mask, self.spacing = values, mask, spacing_mm
+    def __init__(self, volume: Volume, spacing_mm: tuple[float, float, float]) -> None:
+        self.volume, self.spacing = volume, spacing_mm
 
     def climb(self, points: torch.Tensor) -> torch.Tensor:
         """Move voxels (N, 3) uphill by 1 mm in plane and one slice at most, to the cores."""
@@ -56,9 +55,9 @@ class Tracer:
             low = [max(0, at - reach) for at, reach in zip(point, (steps + 3, steps + 3, 1), strict=True)]
             high = [at + reach + 1 for at, reach in zip(point, (steps + 3, steps + 3, 1), strict=True)]
             where = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-            box = self.values[where].numpy()
-            if self.mask[tuple(point)]:
-                box = np.where(self.mask[where].numpy(), box, box.min())
+            box, inside = (part.numpy() for part in self.volume.at(where))
+            if inside[tuple(np.subtract(point, low))]:
+                box = np.where(inside, box, box.min())
             box = ndimage.gaussian_filter(box, (*sigma, 0), truncate=2)
             here = np.subtract(point, low)
             for _ in range(steps):
@@ -72,7 +71,7 @@ class Tracer:
 
     def trace(self, cores: torch.Tensor) -> Traced:
         """Return the outlines around cores (N, 3)."""
-        free = ~self.mask[tuple(cores.T)]
+        free = ~self.volume.at(tuple(cores.T))[1]
         section, level, noise = self._through_core(cores, free)
         sections = [(torch.arange(len(cores)), cores[:, 2], section)]
         for way in (-1, 1):
@@ -81,7 +80,7 @@ class Tracer:
 
     def patches(self, slices: torch.Tensor, around: torch.Tensor, free: torch.Tensor) -> Patches:
         """Return patches of the volume."""
-        return Patches(self.values, self.mask, self.spacing[:2], slices, around, free)
+        return Patches(self.volume, self.spacing[:2], slices, around, free)
 
     def _through_core(self, cores: torch.Tensor, free: torch.Tensor) -> tuple[Section, Level, torch.Tensor]:
         """Return the sections in the slices of the cores, levels and noise; level and outline are found in turn."""
@@ -117,7 +116,7 @@ class Tracer:
     ) -> list[tuple[torch.Tensor, torch.Tensor, Section]]:
         """Return the sections in the slices after or before those of the cores, until lesions end or meet a saddle."""
         found = []
-        thick, depth = self.spacing[2], self.values.shape[2]
+        thick, depth = self.spacing[2], self.volume.image.shape[2]
         furthest = (BEYOND * (section.area_mm2 / math.pi).sqrt() + thick).clamp(max=REACH_MM + thick)
         index, lowest = torch.arange(len(slices)), level.core
         for step in range(1, depth):

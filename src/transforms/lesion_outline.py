@@ -12,14 +12,14 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
-from scipy import ndimage
 
 from ..checks import InputError, check_one_channel, check_one_of, check_same_shape, describe
 from ..planes import slice_axis
 from ._outline_drawing import outline_all
+from ._outline_maps import apart, drawn, highest_of
+from ._outline_rays import Volume
 from ._outline_tracing import Tracer
 from .contrast import CONTRASTS, item_contrast
-from .window_maximum import window_maximum
 
 LARGEST_MM = 10.0
 """Longest diameter of a microbleed by definition (Greenberg et al., Lancet Neurol. 2009)."""
@@ -91,17 +91,18 @@ def outline_lesions(
     """
     check_one_of("contrast", contrast, CONTRASTS)
     points = _checked(image, points)
-    values = convert_to_tensor(image, dtype=torch.float32, track_meta=False).cpu()
-    inside = values.isfinite()
     if mask is not None:
         check_same_shape(image[None], mask[None], "outline the lesions of")
-        inside &= convert_to_tensor(mask, track_meta=False).cpu() > 0
-    values = values.nan_to_num(0.0, 0.0, 0.0) * (1 if contrast == "bright" else -1)
+        mask = convert_to_tensor(mask, track_meta=False).cpu()
+    values = convert_to_tensor(image, track_meta=False).cpu()
     axis = slice_axis([float(mm) for mm in spacing])
     order = [k for k in range(3) if k != axis] + [axis]
     rows, columns, slices = (float(spacing[k]) for k in order)
     labels = torch.zeros(values.shape, dtype=torch.int32)
-    tracer = Tracer(values.permute(order), inside.permute(order), (rows, columns, slices))
+    turned = Volume(
+        values.permute(order), None if mask is None else mask.permute(order), 1 if contrast == "bright" else -1
+    )
+    tracer = Tracer(turned, (rows, columns, slices))
     found = outline_all(tracer, points[:, order], labels.permute(order))
     percent = 100 * found.difference / found.background.abs()
     return Outlines(
@@ -178,50 +179,48 @@ class LesionOutlined(MapTransform):
             check_same_shape(instances, image, "outline the lesions of", "scan")
             contrast = item_contrast(out, image, "contrast", self.contrast)
             spacing = instances.pixdim.tolist() if isinstance(instances, MetaTensor) else [1.0] * 3
-            before = convert_to_tensor(instances, track_meta=False)[0].cpu()
-            ids, points = _extremes(before, convert_to_tensor(image, track_meta=False)[0].cpu(), contrast)
+            index = _plain(instances).nonzero()
+            before = _plain(instances)[tuple(index.T)].long()
+            followed = [_plain(out[name])[tuple(index.T)] for name in self.follow_keys]
+            ids, points = _extremes(before, index, _plain(image), contrast)
+            first = torch.isin(ids, torch.cat(followed)) if followed else torch.zeros_like(ids, dtype=torch.bool)
+            order = (~first).int().argsort(stable=True)  # of two that are one, the one that others keep stays
+            ids, points = ids[order], points[order]
             found = outline_lesions(image[0], points, spacing, contrast, None if mask is None else mask[0])
-            found = _renumbered(found, ids)
+            where = found.labels.nonzero()
+            found, numbers = _renumbered(found, ids, where)
+            for name, part in zip(self.follow_keys, followed, strict=True):
+                chosen = torch.isin(numbers, found.ids[torch.isin(ids, part)[found.point]])
+                out[name] = drawn(where[chosen], numbers[chosen], out[name])
+            shown, lesion = apart(found.ids, found.core, numbers, where, found.labels.shape)
             for name in self.value_keys:
-                values = _spread(found, ids, before, convert_to_tensor(out[name], track_meta=False)[0].cpu())
-                out[name] = convert_to_dst_type(values[None], out[name])[0]
-            for name in self.follow_keys:
-                chosen = torch.isin(ids, convert_to_tensor(out[name], track_meta=False).cpu().unique())
-                kept = torch.isin(found.labels, found.ids[chosen[found.point]].int())
-                out[name] = convert_to_dst_type((found.labels * kept)[None], out[name])[0]
+                highest = highest_of(_plain(out[name])[tuple(index.T)], before, ids)
+                out[name] = drawn(where[shown], highest[found.point][lesion], out[name])
             out[key] = convert_to_dst_type(found.labels[None], instances)[0]
             out["outlines"] = found
         return out
 
 
-def _extremes(instances: torch.Tensor, image: torch.Tensor, contrast: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the numbers (N,) of an instance map and the most extreme voxel (N, 3) of each."""
-    index = instances.nonzero()
-    labels, values = instances[tuple(index.T)], image[tuple(index.T)].float()
-    order = values.argsort(descending=contrast == "bright")
+def _plain(volume: torch.Tensor) -> torch.Tensor:
+    """Return (H, W, D) of (1, H, W, D), on the CPU."""
+    return convert_to_tensor(volume, track_meta=False)[0].cpu()
+
+
+def _extremes(
+    labels: torch.Tensor, index: torch.Tensor, image: torch.Tensor, contrast: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the numbers (N,) of lesions and the most extreme voxel (N, 3) of each, from all their voxels (V, 3)."""
+    order = image[tuple(index.T)].float().argsort(descending=contrast == "bright")
     order = order[labels[order].argsort(stable=True)]  # by number, the most extreme first
     ids, counts = labels[order].unique_consecutive(return_counts=True)
-    return ids.long(), index[order[counts.cumsum(0) - counts]]
+    return ids, index[order[counts.cumsum(0) - counts]]
 
 
-def _renumbered(found: Outlines, ids: torch.Tensor) -> Outlines:
-    """Return outlines with the numbers (N,) of the points; lesions without a point come after the highest."""
+def _renumbered(found: Outlines, ids: torch.Tensor, where: torch.Tensor) -> tuple[Outlines, torch.Tensor]:
+    """Return outlines with the numbers (N,) of the points, those without a point after the highest; and of voxels."""
     highest = int(ids.max()) if len(ids) else 0
     extra = highest + 1 + torch.arange(len(found.ids))
-    numbers = torch.cat([torch.zeros(1, dtype=torch.long), ids, extra])  # by the number of the outline
-    return replace(found, labels=numbers[found.labels.long()].int(), ids=numbers[found.ids])
-
-
-def _spread(found: Outlines, ids: torch.Tensor, before: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """Return a map (H, W, D) with the highest value that each lesion had, in its outline; later ones keep a gap."""
-    inside = before > 0
-    row = torch.searchsorted(ids, before[inside].long())
-    highest = values.new_zeros(len(ids)).scatter_reduce(0, row, values[inside], "amax", include_self=False)
-    result, taken = torch.zeros_like(values), torch.zeros_like(found.labels)
-    boxes = ndimage.find_objects(found.labels.numpy())  # SciPy, because torch has no boxes of labels
-    for number, point, core in zip(found.ids.tolist(), found.point.tolist(), found.core.tolist(), strict=True):
-        box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in boxes[number - 1])
-        here = (found.labels[box] == number) & (window_maximum(taken[box], (3, 3, 3)) == 0)
-        taken[box][here], result[box][here] = number, highest[point]
-        result[tuple(core)] = highest[point]
-    return result
+    by_outline = torch.cat([torch.zeros(1, dtype=torch.long), ids, extra])
+    numbers = by_outline[found.labels[tuple(where.T)].long()]
+    found.labels[tuple(where.T)] = numbers.int()
+    return replace(found, ids=by_outline[found.ids]), numbers
