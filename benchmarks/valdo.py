@@ -13,7 +13,6 @@ Sudre et al., Where is VALDO?, Med. Image Anal. 2024. https://doi.org/10.1016/j.
 
 import argparse
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,8 +25,10 @@ from monai.data import MetaTensor
 from scored import add_detector, run_detector, shown, table
 
 from csvd.data import read_layout
-from csvd.metrics import count_lesions, pooled_rates
+from csvd.metrics import ScanScore, score_masks
+from csvd.metrics.cohort_score import challenge_figures
 from csvd.metrics.exact import exact_rates
+from csvd.metrics.matching import find_clusters
 
 COLUMNS = ("scans", "n", "refused", "lesions", "TPR", "FPs per scan", "F1")
 MEDIANS = ("median F1", "median count difference", "median Dice", "median volume difference, mm3")
@@ -41,17 +42,13 @@ class Scored:
         site: cohort.
         voxel_mm: size of its voxels.
         refused: whether it has no result.
-        counts: (4,), by distance.
-        dice: of the masks, NaN where the true one is empty.
-        volume_mm3: absolute difference of the volumes.
+        score: against its mask.
     """
 
     site: str
     voxel_mm: tuple[float, ...]
     refused: bool
-    counts: torch.Tensor
-    dice: float
-    volume_mm3: float
+    score: ScanScore
 
 
 def find_scans(root: Path) -> list[dict[str, Any]]:
@@ -72,13 +69,9 @@ def judge(item: dict[str, Any], result: Path) -> Scored:
     detected = torch.zeros_like(label)
     if result.is_dir():
         volume = np.asarray(nib.load(result / f"{result.name}_cmb.nii.gz").dataobj) > 0
-        detected[0] = torch.from_numpy(volume.astype(np.float32))
-    counts = count_lesions(detected, label, thresholds=(0.5,), match="distance")[0]
-    true, marked, both = (int(mask.sum()) for mask in (label, detected, label * detected))
-    dice = 2 * both / (true + marked) if true else float("nan")
-    spacing = tuple(label.pixdim.tolist())
-    volume_mm3 = abs(true - marked) * math.prod(spacing)
-    return Scored(item["site"], spacing, not result.is_dir(), counts, dice, volume_mm3)
+        detected[0] = torch.from_numpy(find_clusters(volume)[0])
+    score = score_masks(detected, label, label.affine)
+    return Scored(item["site"], tuple(label.pixdim.tolist()), not result.is_dir(), score)
 
 
 def read_truth(item: dict[str, Any]) -> MetaTensor:
@@ -90,17 +83,10 @@ def read_truth(item: dict[str, Any]) -> MetaTensor:
 
 def row_of(name: str, scans: list[Scored]) -> list[object]:
     """Return the row of a group of scans."""
-    counts = torch.stack([scan.counts for scan in scans])
-    rates = exact_rates(counts)
-    f1 = [float(pooled_rates(scan.counts[None])["f1"]) for scan in scans if scan.counts[0]]
-    dice = [scan.dice for scan in scans if scan.counts[0]]
-    differences = [abs(int(scan.counts[2] - scan.counts[0])) for scan in scans]
-    medians = [
-        f"{median(f1):.2f}" if f1 else "",
-        f"{median(differences):g}",
-        f"{median(dice):.2f}" if dice else "",
-        f"{median(scan.volume_mm3 for scan in scans):.1f}",
-    ]
+    counts = torch.stack([scan.score.counts["distance"] for scan in scans])
+    rates, figures = exact_rates(counts), challenge_figures([scan.score for scan in scans])
+    formats = {"f1": ".2f", "count_difference": "g", "dice": ".2f", "volume_difference_mm3": ".1f"}
+    medians = [f"{figures[key].median:{form}}" if figures[key].scans else "" for key, form in formats.items()]
     refused = sum(scan.refused for scan in scans)
     pooled = [shown(rates[k]) for k in ("tpr", "fps_per_subject", "f1")]
     return [name, len(scans), refused, int(counts[:, 0].sum()), *pooled, *medians]
@@ -113,7 +99,7 @@ def table_of(scans: list[Scored]) -> str:
         group = [scan for scan in scans if scan.site == site]
         voxel = " x ".join(f"{median(sizes):.2f}" for sizes in zip(*(scan.voxel_mm for scan in group), strict=True))
         groups[f"cohort {site}, {voxel} mm"] = group
-    groups["without lesions"] = [scan for scan in scans if not scan.counts[0]]
+    groups["without lesions"] = [scan for scan in scans if not scan.score.lesions]
     return table((*COLUMNS, *MEDIANS), [row_of(name, group) for name, group in groups.items() if group])
 
 

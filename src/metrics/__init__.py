@@ -15,6 +15,7 @@ from .matching import COUNTS, MATCHES, count_lesions
 from .overlaps import LesionOverlaps, lesion_overlaps
 from .points import count_points, pair_points
 from .rates import RATES, bootstrap_ci, pooled_rates, subject_medians, summarize_cohort
+from .scan_score import RULES, ScanScore, score_masks, score_points
 
 __all__ = [
     "COUNTS",
@@ -22,10 +23,12 @@ __all__ = [
     "MATCHES",
     "OPERATING_POINTS",
     "RATES",
+    "RULES",
     "FROCMetric",
     "LesionMetric",
     "LesionOverlaps",
     "Reliability",
+    "ScanScore",
     "bootstrap_ci",
     "count_lesions",
     "count_points",
@@ -39,6 +42,8 @@ __all__ = [
     "pair_points",
     "pooled_rates",
     "reliability",
+    "score_masks",
+    "score_points",
     "subject_medians",
     "summarize_cohort",
     "tpr_at_fps",

@@ -60,8 +60,8 @@ def count_lesions(
     # NumPy, because torch has no connected components.
     axes_mm = affine[:3, :3].numpy(force=True)
     volume = probability[0].float().numpy(force=True)
-    truth, lesions = _clusters(label[0].numpy(force=True) > 0)
-    truth_mm = _centers(truth) @ axes_mm.T
+    truth, lesions = find_clusters(label[0].numpy(force=True) > 0)
+    truth_mm = cluster_centers(truth) @ axes_mm.T
     rows = {}
     detected = None
     for threshold in sorted(thresholds):
@@ -86,13 +86,13 @@ class _Detections:
     """
 
     def __init__(self, volume: np.ndarray, threshold: float, truth: np.ndarray) -> None:
-        clusters, count = _clusters(volume >= threshold)
+        clusters, count = find_clusters(volume >= threshold)
         inside = clusters > 0
         number, value = clusters[inside] - 1, volume[inside]
         self.highest, self.lowest = (np.full(count, bound, volume.dtype) for bound in (-np.inf, np.inf))
         np.maximum.at(self.highest, number, value)
         np.minimum.at(self.lowest, number, value)
-        self.centers = _centers(clusters)
+        self.centers = cluster_centers(clusters)
         both = np.stack([number, truth[inside]], axis=1)  # (V, 2)
         self.meets = np.unique(both[both[:, 1] > 0], axis=0)
 
@@ -103,14 +103,15 @@ class _Detections:
 
 def lesion_centers(label: np.ndarray) -> np.ndarray:
     """Return the centres of mass (N, 3), in voxels, of the 26-connected clusters of a label (H, W, D)."""
-    return _centers(_clusters(label > 0)[0])
+    return cluster_centers(find_clusters(label > 0)[0])
 
 
-def _clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
+def find_clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the 26-connected clusters of a mask (H, W, D), numbered from 1, and how many there are."""
     return ndimage.label(mask, structure=np.ones((3, 3, 3)))
 
 
-def _centers(clusters: np.ndarray) -> np.ndarray:
+def cluster_centers(clusters: np.ndarray) -> np.ndarray:
     """Return the centres of mass (N, 3), in voxels, of clusters numbered from 1."""
     voxels = np.nonzero(clusters)
     number = clusters[voxels] - 1
