@@ -205,7 +205,8 @@ def neighbours(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
     for name in "ab":
         rows, out = cases.detect(number, folder / name, name)
         for row in rows:
-            rule = Rule(refused=("3_x",)) if row["case"] == "3_x" else Rule(clean=(row["case"],))
+            t2 = Rule(read=("3_x",), warned={"3_x": "looks like T2"})
+            rule = t2 if row["case"] == "3_x" else Rule(clean=(row["case"],))
             yield f"{name}/{row['case']}", *cases.judge(row["case"], row, out, rule)
 
 

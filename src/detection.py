@@ -143,8 +143,8 @@ def run_bundle(
         if dicom and not all(case.dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
 
-        def config_of(contrast: str) -> ConfigParser:
-            return read_config(bundle, {"contrast": contrast, **settings}, overlays)
+        def config_of(contrast: str, sequence: str | None = None) -> ConfigParser:
+            return read_config(bundle, {"contrast": contrast, "sequence": sequence, **settings}, overlays)
 
         config_of("dark")  # what cannot be read is said before any scan
         done = _finished(own, out, config_of, bids) if resume else []
@@ -196,13 +196,15 @@ def _with_dicom(row: Row, out: Path, case: Case) -> Row:
     return attempt(add, case).row
 
 
-def _finished(cases: Sequence[Case], out: Path, config_of: Callable[[str], ConfigParser], bids: bool) -> list[Row]:
+def _finished(
+    cases: Sequence[Case], out: Path, config_of: Callable[[str, str | None], ConfigParser], bids: bool
+) -> list[Row]:
     """Return the rows of those cases that have results; a scan that was changed since is a row that failed.
 
     Args:
         cases: scans.
         out: folder of the results.
-        config_of: the config of a contrast.
+        config_of: the config of a contrast and a sequence.
         bids: whether they are a BIDS derivative.
 
     Raises:
@@ -210,8 +212,8 @@ def _finished(cases: Sequence[Case], out: Path, config_of: Callable[[str], Confi
     """
 
     @cache
-    def asked(contrast: str) -> tuple[Row, Collection[str]]:
-        config = config_of(contrast)
+    def asked(contrast: str, sequence: str | None) -> tuple[Row, Collection[str]]:
+        config = config_of(contrast, sequence)
         writer = config.get_parsed_content(WRITER)
         wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
         return json.loads(json.dumps(wanted)), taken_over(config)
@@ -222,7 +224,7 @@ def _finished(cases: Sequence[Case], out: Path, config_of: Callable[[str], Confi
         if path is None:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
-        wanted, also = asked(record.get("contrast", "dark"))
+        wanted, also = asked(record.get("contrast", "dark"), record.get("sequence"))
         made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
         for name, value in wanted.items():
             if made[name] != value:

@@ -58,10 +58,10 @@ class BundleRunner:
         self.bundle, self.settings, self.overlays = bundle, settings, overlays
         self.contrast = settings.get("contrast")
         # A bundle that cannot be made ends the command, not each scan.
-        contrast = self.contrast or "dark"
-        parser = self._config(contrast)
+        kind: tuple[str, str | None] = (self.contrast or "dark", None)
+        parser = self._config(*kind)
         self.also = taken_over(parser)
-        self.runs = {contrast: SingleRun(parser)}
+        self.runs = {kind: SingleRun(parser)}
         self.dicom = dicom
         self.derivative = derivative
         self.any_sequence = any_sequence
@@ -81,14 +81,16 @@ class BundleRunner:
                     raise InputError(with_source(str(cause_of(error)), workdir, str(case.image))) from error
                 raise
 
-    def single_run(self, contrast: str) -> SingleRun:
-        """Return what runs scans of a contrast; its network is kept for the next scan."""
-        if contrast not in self.runs:
-            self.runs[contrast] = SingleRun(self._config(contrast))
-        return self.runs[contrast]
+    def single_run(self, contrast: str, sequence: str | None) -> SingleRun:
+        """Return what runs scans of a contrast and a sequence; its network is kept for the next scan."""
+        kind = contrast, sequence
+        if kind not in self.runs:
+            self.runs[kind] = SingleRun(self._config(*kind))
+        return self.runs[kind]
 
-    def _config(self, contrast: str) -> ConfigParser:
-        return read_config(self.bundle, {**self.settings, "contrast": contrast}, self.overlays)
+    def _config(self, contrast: str, sequence: str | None) -> ConfigParser:
+        settings = {**self.settings, "contrast": contrast, "sequence": sequence}
+        return read_config(self.bundle, settings, self.overlays)
 
     def _run(self, scan: Case, case: Case, workdir: str) -> Result:
         info = check_scan(scan.image, scan.mask)
@@ -97,7 +99,7 @@ class BundleRunner:
             scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
         known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
         item = {**scan.item(self.also), **known}
-        single_run = self.single_run(item.get("contrast") or self.contrast or "dark")
+        single_run = self.single_run(item.get("contrast") or self.contrast or "dark", item.get("sequence"))
         evaluator = single_run(item)
         writer = single_run.parser.get_parsed_content(WRITER)
         if self.dicom:

@@ -1,10 +1,11 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import small
 
-from csvd.data import InputError, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
+from csvd.data import Case, InputError, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
 from csvd.phantom import PROTOCOLS, write_cohort
 
 
@@ -27,7 +28,8 @@ def datalist(tmp_path, content):
 def test_file_is_one_case_named_like_it(save_scan, name):
     [case] = find_cases(save_scan(name))
     assert case.name == "sub-01_T1.5_swi"
-    assert case.item() == {"image": str(case.image), "case": case.name, "notes": "", "warnings": ""}
+    known = {"notes": "", "warnings": "", "sequence": "SWI"}
+    assert case.item() == {"image": str(case.image), "case": case.name, **known}
 
 
 def test_mask_belongs_to_a_single_scan(save_scan):
@@ -225,3 +227,19 @@ def test_a_fold_is_left_out_or_taken_alone():
         select_fold(items, 5, held_out=True)
     with pytest.raises(InputError, match=r"image 'a.nii' must have a number under 'fold'"):
         select_fold([{"image": "a.nii"}], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "sequence", "swi"),
+    [
+        ("sub-01_swi.nii.gz", None, True),
+        ("SWI.nii", None, True),
+        ("sub-01_T2starw.nii.gz", None, False),
+        ("swirl.nii", None, False),
+        ("sub-01_swi.nii.gz", "T2*-GRE", False),
+        ("a.nii", "SWI", True),
+    ],
+)
+def test_swi_is_known_by_its_sequence_else_by_the_last_word_of_its_name(name, sequence, swi):
+    case = Case("a", Path(name), sequence=sequence)
+    assert case.item().get("sequence") == ("SWI" if swi else None)

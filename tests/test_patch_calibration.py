@@ -84,10 +84,10 @@ def test_without_lesions_the_calibration_stays(tmp_path, caplog):
     assert record["operating_points"]["best_f1"]["threshold"] == 0.5
 
 
-def test_each_contrast_has_points_of_its_own(tmp_path):
-    class Two(Evaluator):
+def test_each_contrast_and_each_named_sequence_has_points_of_its_own(tmp_path):
+    class Three(Evaluator):
         def run(self):
-            for extra in (0.6, 0.2):  # a false positive of the first scan, and of the second
+            for extra in (0.6, 0.05, 0.2):  # a false positive of each scan
                 probability, label = torch.zeros(2, 1, 1, 9, 9, 9)
                 probability[..., 2, 2, 2], label[..., 2, 2, 2], probability[..., 7, 7, 7] = 0.8, 1, extra
                 self.metric(probability, label)
@@ -97,18 +97,27 @@ def test_each_contrast_has_points_of_its_own(tmp_path):
     label = torch.zeros(1, 9, 9, 40)
     label[0, 2, 2, 2] = 1
     image = MetaTensor(torch.zeros(2, 9, 9, 40), affine=AFFINE)
-    scans = [{"image": image, "label": label, "contrast": name} for name in ("dark", "bright")]
+    scans = [{"image": image, "label": label, "contrast": name} for name in ("dark", "dark", "bright")]
+    scans[1]["sequence"] = "SWI"
     network, metric = PatchEnsemble(features=8), FROCMetric([0.1, 0.5, 0.7])
     paths = str(tmp_path / "model.pt"), str(tmp_path / "points.json")
-    PatchCalibration(network, scans, Inferer(torch.tensor([1.0, -1.0]), points), Two(metric, 1), metric, *paths).run()
+    PatchCalibration(network, scans, Inferer(torch.tensor([1.0, -1.0]), points), Three(metric, 1), metric, *paths).run()
     record = json.loads((tmp_path / "points.json").read_text())
-    assert set(record["ece_of"]) == {"bright", "dark"}
-    at = [operating_threshold(paths[1], "sensitivity_90", contrast) for contrast in ("dark", "bright", "other")]
-    assert at == pytest.approx([0.7, 0.7, 0.7])
-    fps = [record["contrasts"][name]["operating_points"]["one_fp"]["fps_per_subject"] for name in ("dark", "bright")]
+    assert set(record["ece_of"]) == {"bright", "dark", "SWI"}
+    assert (set(record["contrasts"]), set(record["sequences"])) == ({"dark", "bright"}, {"SWI"})
     assert record["contrasts"]["dark"]["validation"] == "1 scans, 1 lesions, matched by distance"
-    assert fps == [0, 0]
-    assert metric.counts()[:, 1, 3].tolist() == [1, 0]  # at 0.5
+    assert metric.counts()[:, 1, 3].tolist() == [1, 0, 0]  # at 0.5
+
+
+def test_a_threshold_is_that_of_the_sequence_else_of_the_contrast_else_of_all_scans(tmp_path):
+    def points(threshold):
+        return {"operating_points": {"best_f1": {"threshold": threshold}}}
+
+    record = {**points(0.5), "contrasts": {"dark": points(0.2)}, "sequences": {"SWI": points(0.3)}}
+    (tmp_path / "points.json").write_text(json.dumps(record))
+    kinds = [("dark", None), ("dark", "SWI"), ("dark", "T2*-GRE"), ("bright", None)]
+    at = [operating_threshold(tmp_path / "points.json", "best_f1", *kind) for kind in kinds]
+    assert at == [0.2, 0.3, 0.2, 0.5]
 
 
 def test_platt_needs_both_classes():

@@ -34,6 +34,7 @@ class Case:
         phase: phase image of the same acquisition, or QSM, on the grid of the scan.
         dicom: DICOM files of the study, or of the series that the scan was converted from.
         contrast: ``"dark"`` or ``"bright"`` microbleeds, where the data list says so.
+        sequence: one of :data:`csvd.sequences.SEQUENCES`, where the data list or tags say which.
         listed: all that the data list says of it.
         notes: choices made on the way from the user's path to ``image``, one sentence each.
         warnings: what the user must be told of them, one sentence each.
@@ -46,9 +47,16 @@ class Case:
     phase: Path | None = None
     dicom: tuple[Path, ...] = ()
     contrast: str | None = None
+    sequence: str | None = None
     listed: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def is_swi(self) -> bool:
+        """Whether it is known to be SWI: by its sequence, or where none is known by the last word of its name."""
+        last = _name(self.image).upper().rpartition("_")[2]
+        return self.contrast != "bright" and (self.sequence or last) == "SWI"
 
     def converted(self, workdir: Path) -> Case:
         """Return the case with the scan of its DICOM study as NIfTI, in ``workdir``; itself where it has no study.
@@ -81,6 +89,8 @@ class Case:
             item["phase"] = str(self.phase)
         if self.contrast is not None:
             item["contrast"] = self.contrast
+        if self.is_swi:
+            item["sequence"] = "SWI"
         return item | {key: self.listed[key] for key in also if key in self.listed}
 
 
@@ -222,7 +232,15 @@ def _case_of_item(item: dict[str, Any], name: str, path: Path) -> Case:
         )
     files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
     subject = None if item.get("subject") is None else str(item["subject"])
-    return Case(name, Path(item["image"]), subject, **files, contrast=item.get("contrast"), listed=item)
+    return Case(
+        name,
+        Path(item["image"]),
+        subject,
+        **files,
+        contrast=item.get("contrast"),
+        sequence=item.get("sequence"),
+        listed=item,
+    )
 
 
 def _with_phase(case: Case) -> Case:

@@ -31,6 +31,7 @@ from ..metrics.matching import lesion_centers
 from ..metrics.points import find_surest
 from ..networks import CascadeNetwork, PatchEnsemble, calibrated
 from ..planes import slices_last, spacing_last
+from ..sequences import SEQUENCES
 from .distributed import is_first
 from .weights import load_weights, save_weights
 
@@ -159,12 +160,15 @@ def _record(curve: Reliability) -> dict[str, Any]:
 
 
 class Judged(NamedTuple):
-    """Candidates of a scan: ``odds``, ``label`` and ``weight`` (N,), and its ``contrast``, empty where none is said."""
+    """Candidates of a scan: ``odds``, ``label`` and ``weight`` (N,), and its ``kind``.
+
+    The kind is the item's ``sequence``, else its ``contrast``, else empty.
+    """
 
     odds: torch.Tensor
     label: torch.Tensor
     weight: torch.Tensor
-    contrast: str
+    kind: str
 
 
 def _pooled(scans: Sequence[Judged]) -> tuple[torch.Tensor, ...]:
@@ -175,7 +179,8 @@ def _pooled(scans: Sequence[Judged]) -> tuple[torch.Tensor, ...]:
 class PatchCalibration(Calibration):
     """:class:`Calibration` of :class:`csvd.networks.PatchEnsemble`: its ``temperature`` and ``bias``.
 
-    Where the scans are of two contrasts, each has operating points of its own as well.
+    Where the scans are of two contrasts, each has operating points of its own as well; so has a sequence that items
+    name (``"sequence": "SWI"``), whose scans then do not count for their contrast.
 
     A candidate counts as a microbleed when it is paired with one: centres within 5 mm, one to one, the surest first.
 
@@ -206,7 +211,7 @@ class PatchCalibration(Calibration):
         self.scans = scans
         self.inferer = inferer
         self.device = torch.device(device)
-        self.contrasts: list[str] = []
+        self.kinds: list[str] = []
 
     def _fit(self) -> dict[str, Any]:
         """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
@@ -215,7 +220,7 @@ class PatchCalibration(Calibration):
         self._set(1, 0)
         scans = (self.scans[number] for number in range(len(self.scans)))
         judged = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
-        self.contrasts = [scan.contrast for scan in judged]
+        self.kinds = [scan.kind for scan in judged]
         odds, label, weight = _pooled(judged)
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
@@ -228,22 +233,23 @@ class PatchCalibration(Calibration):
             odds, label, weight = _pooled(scans)
             return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
 
-        each = {name: [scan for scan in judged if scan.contrast == name] for name in sorted(set(self.contrasts))}
+        each = {name: [scan for scan in judged if scan.kind == name] for name in sorted(set(self.kinds))}
         error = {name: curve(scans).ece for name, scans in each.items()}
         return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(curve(judged))}
 
     def _points(self, counts: torch.Tensor) -> dict[str, Any]:
-        """Return the operating points of all scans, and of each contrast that has microbleeds beside another."""
+        """Return the operating points of all scans, and of each kind that has microbleeds beside another."""
         points = super()._points(counts)
-        each = {name: torch.tensor([one == name for one in self.contrasts]) for name in sorted(set(self.contrasts))}
-        if len(each) < 2 or len(self.contrasts) != len(counts):
+        each = {name: torch.tensor([one == name for one in self.kinds]) for name in sorted(set(self.kinds))}
+        if len(each) < 2 or len(self.kinds) != len(counts):
             return points
         own = {
             name: super(PatchCalibration, self)._points(counts[k])
             for name, k in each.items()
             if counts[k][..., 0].any()
         }
-        return {**points, "contrasts": own}
+        sequences = {name: own.pop(name) for name in [*own] if name in SEQUENCES}
+        return {**points, "contrasts": own, "sequences": sequences}
 
     def _set(self, temperature: float, bias: float) -> None:
         self.network.temperature.fill_(temperature)
@@ -258,7 +264,12 @@ class PatchCalibration(Calibration):
         true = find_surest(found.points * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))
         odds = found.probability.double().logit(eps=1e-6)
-        return Judged(odds, true.long(), torch.where(true, weight, torch.ones(())), str(scan.get("contrast", "")))
+        return Judged(
+            odds,
+            true.long(),
+            torch.where(true, weight, torch.ones(())),
+            str(scan.get("sequence", scan.get("contrast", ""))),
+        )
 
 
 class CascadeCalibration(Calibration):

@@ -144,13 +144,16 @@ def operating_thresholds(counts: torch.Tensor, thresholds: torch.Tensor) -> dict
     return {name: float(thresholds[index]) for name, index in best.items()}
 
 
-def operating_threshold(path: str | os.PathLike[str], name: str, contrast: str = "dark") -> float:
+def operating_threshold(
+    path: str | os.PathLike[str], name: str, contrast: str = "dark", sequence: str | None = None
+) -> float:
     """Return the threshold of an operating point that :class:`csvd.engines.Calibration` wrote.
 
     Args:
         path: the JSON.
         name: one of :data:`OPERATING_POINTS`.
         contrast: of the scan, whose own points are taken where there are any.
+        sequence: of the scan, such as "SWI", whose own points go before those of its contrast.
 
     Raises:
         ValueError: ``name`` is none of them.
@@ -158,5 +161,5 @@ def operating_threshold(path: str | os.PathLike[str], name: str, contrast: str =
     """
     check_one_of("operating_point", name, OPERATING_POINTS)
     record = json.loads(Path(path).read_text(encoding="utf-8"))
-    points = record.get("contrasts", {}).get(contrast, record)
+    points = record.get("sequences", {}).get(sequence) or record.get("contrasts", {}).get(contrast, record)
     return float(points["operating_points"][name]["threshold"])

@@ -72,6 +72,7 @@ class CaseWriter(ResultWriter):
             "candidates": len(everything),
             "threshold": self.threshold,
             "contrast": item.get("contrast", self.contrast),
+            "sequence": item.get("sequence"),
             "settings": self.settings,
         }
         objects = [f"{case}_{end}.dcm" for end in DICOM_ENDS]  # those of an earlier run would tell of other lesions
