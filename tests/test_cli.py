@@ -240,8 +240,9 @@ def test_evaluation_names_rule_and_threshold(csvd, small_cohort, tmp_path):
     assert csvd("evaluate", "detection", small_cohort, "--out", tmp_path / "rates")[0] == 0
     rows = rows_of(tmp_path / "rates" / "rates.tsv")
     assert [(row["matching"], row["subjects"], row["lesions"]) for row in rows] == [
-        ("overlap", "1", "1"),
         ("distance", "1", "1"),
+        ("strict", "1", "1"),
+        ("overlap", "1", "1"),
     ]
     points = find_bundle("cmb_detection") / "models" / "operating_points.json"
     assert float(rows[0]["threshold"]) == pytest.approx(operating_threshold(points, "best_f1"), abs=1e-4)
@@ -253,7 +254,7 @@ def test_evaluation_counts_at_the_threshold_that_is_given_and_takes_overlays_by_
     how = ("--threshold", 0.2345, "--overlay", "paper")
     assert csvd("evaluate", "detection", small_cohort, "--out", tmp_path / "rates", *how)[0] == 0
     rows = rows_of(tmp_path / "rates" / "rates.tsv")
-    assert [(row["threshold"], row["lesions"]) for row in rows] == [("0.2345", "1")] * 2
+    assert [(row["threshold"], row["lesions"]) for row in rows] == [("0.2345", "1")] * 3
 
 
 def test_bids_folder_becomes_a_data_list_that_can_be_detected(csvd, scan, tmp_path):

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .app import BundleFolder, Overlays, app, console
+from ..checks import InputError
+from ..names import shown, storable
+from .app import AsJson, BundleFolder, Jobs, Overlays, app, console, errors
 
 evaluate = typer.Typer(no_args_is_help=True, help="How good results are, where the truth is known.")
 app.add_typer(evaluate, name="evaluate")
@@ -15,29 +17,44 @@ app.add_typer(evaluate, name="evaluate")
 @evaluate.command("detection")
 def evaluate_detection(
     cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
-    out: Annotated[Path, typer.Option(help="Folder of rates.tsv, rates.md and froc.png.")],
+    out: Annotated[Path, typer.Option(help="Folder of tables, JSON, pictures, and what was detected.")],
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest probability; the bundle's when not given.")
+        float | None,
+        typer.Option(min=0, max=1, help="Lowest probability; that of each scan's contrast when not given."),
     ] = None,
     bundle: BundleFolder = None,
     overlay: Overlays = None,
-    ckpt_dir: Annotated[Path | None, typer.Option(help="Folder of model.pt; the bundle's when not given.")] = None,
+    ckpt_dir: Annotated[
+        Path | None, typer.Option(help="Folder of other weights: model.pt and operating_points.json.")
+    ] = None,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
 ) -> None:
-    """Lesion-wise rates on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    """What csvd detect finds on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    from .. import experiments
     from ..bundles import find_bundle
-    from ..experiments import evaluate_cohort, operating_points, write_evaluation
 
-    settings = {"output_dir": str(out)} | ({} if ckpt_dir is None else {"ckpt_dir": str(ckpt_dir)})
+    names = [cohort.resolve().name for cohort in cohorts]
+    if len({*names}) < len(names):
+        raise InputError(f"cohorts must have different names, they are {', '.join(names)}. Rename a folder.")
     bundle = bundle or find_bundle("cmb_detection")
-    rows: list[dict] = []
+    how: dict[str, Any] = {"overlays": overlay or (), "ckpt_dir": ckpt_dir, "threshold": threshold, "jobs": jobs}
+    figures: list[dict] = []
     curves: dict = {}
-    for cohort in cohorts:
-        how: dict[str, Any] = {"overlays": overlay or (), "settings": settings, "threshold": threshold}
-        metrics, point = evaluate_cohort(bundle, cohort, **how)
-        rows += operating_points(metrics, point, cohort=cohort.name)
-        curves |= {f"{cohort.name}, {match}": metric for match, metric in metrics.items()}
-        write_evaluation(rows, curves, out)
-    console.print((out / "rates.md").read_text(), soft_wrap=True, markup=False)
+    for name, cohort in zip(names, cohorts, strict=True):
+        scans = experiments.evaluate_cohort(bundle, cohort, out / "results" / name, **how)
+        figures.append(experiments.cohort_figures(name, scans))
+        curves |= experiments.cohort_curves(name, scans)
+        experiments.write_evaluation(figures, curves, out)
+    if as_json:
+        print(storable(experiments.as_json(figures)))
+    else:
+        console.print((out / "rates.md").read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+    failed = [scan for one in figures for scan in one["each"] if scan["status"] == "failed"]
+    for scan in failed:
+        errors.print(shown(f"{scan['case']}: failed: {scan['reason']}"), soft_wrap=True, markup=False)
+    if failed:
+        raise typer.Exit(1)
 
 
 @evaluate.command("classification")

@@ -6,7 +6,9 @@ from .components import components
 from .crossval import crossval
 from .csvd_crossval import csvd_crossval
 from .discriminators import discriminators
-from .evaluation import evaluate_cohort, operating_points, write_evaluation
+from .evaluation import evaluate_cohort
+from .evaluation_figures import cohort_curves, cohort_figures
+from .evaluation_tables import as_json, write_evaluation
 from .generalize import generalize
 from .leave_out import leave_out
 from .seeds import seeds
@@ -20,6 +22,9 @@ __all__ = [
     "Size",
     "Study",
     "ablation",
+    "as_json",
+    "cohort_curves",
+    "cohort_figures",
     "components",
     "crossval",
     "csvd_crossval",
@@ -28,7 +33,6 @@ __all__ = [
     "evaluate_cohort",
     "generalize",
     "leave_out",
-    "operating_points",
     "seeds",
     "transfer",
     "write_evaluation",

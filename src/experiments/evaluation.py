@@ -1,76 +1,154 @@
-"""Lesion-wise rates of a detection bundle on cohorts: the work behind ``csvd evaluate detection``."""
+"""What ``csvd detect`` finds on labelled cohorts: the work behind ``csvd evaluate detection``."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+import numpy as np
+import torch
+from monai.data import MetaTensor
 
-from ..bundles import find_overlay
-from ..metrics import MATCHES, FROCMetric, summarize_cohort
-from .tables import INTERVAL, plot_froc, rates_row, write_table
+from ..checks import InputError, describe
+from ..data import NiftiReader, load_datalist
+from ..detection import detect
+from ..metrics import MATCHES, FROCMetric, ScanScore, count_lesions, count_points, score_masks, score_points
+from ..nifti import load_nifti
+from ..transforms import LesionLabeld
+from ..transforms.lesion_label import LPS, to_voxels
+
+THRESHOLDS = FROCMetric().thresholds
+"""Of the points of FROC curves."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A scan and how well its lesions are found.
+
+    Attributes:
+        row: what :func:`csvd.detection.detect` says of it.
+        score: what is reported against the truth; nothing is, where the scan failed.
+        curves: by matching rule, (T, 4) counts at :data:`THRESHOLDS`; of points by "distance" alone.
+    """
+
+    row: Mapping[str, Any]
+    score: ScanScore
+    curves: Mapping[str, torch.Tensor]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has no result."""
+        return self.row["status"] == "failed"
 
 
 def evaluate_cohort(
     bundle: Path,
-    dataset_dir: Path,
+    cohort: Path,
+    out: Path,
     *,
     overlays: Sequence[str | Path] = (),
-    settings: Mapping[str, Any] | None = None,
+    ckpt_dir: Path | None = None,
     threshold: float | None = None,
-) -> tuple[dict[str, FROCMetric], float]:
-    """Run the bundle's ``evaluate.json`` on the section "test" of a data list.
+    jobs: int = 1,
+) -> list[Evaluated]:
+    """Detect in the scans of the section "test" of a data list as ``csvd detect`` does, and compare with the labels.
+
+    Each scan is worked on in its own contrast, at the threshold of that; the sequence gate refuses none.
 
     Args:
         bundle: folder of the detection bundle.
-        dataset_dir: folder with ``datalist.json``.
-        overlays: further configs over ``train.json`` and ``evaluate.json``, see :func:`csvd.bundles.find_overlay`; with
-            ``paper`` among them, over ``train_paper.json`` and ``evaluate_paper.json``.
-        settings: further values, by config id.
-        threshold: is among those that are counted at; the config's when not given.
-
-    Returns:
-        The metric of each matching rule, "overlap" and "distance", holding the counts of all subjects; and the
-        threshold.
+        cohort: folder with ``datalist.json``.
+        out: folder of the results, those of an earlier run are replaced.
+        overlays: further configs over ``inference.json``, see :func:`csvd.bundles.find_overlay`.
+        ckpt_dir: folder with other weights (``model.pt``) and thresholds (``operating_points.json``).
+        threshold: of all scans, in place of those.
+        jobs: processes.
 
     Raises:
-        InputError: an overlay does not exist.
+        InputError: an overlay does not exist, a scan has no label, the label does not fit, or no scan can be worked on.
     """
-    files = [find_overlay(bundle, overlay).resolve() for overlay in overlays]
-    paper = (bundle / "configs" / "paper.json").resolve()
-    names = ("train_paper", "evaluate_paper") if paper in files else ("train", "evaluate")
-    configs = [bundle / "configs" / f"{name}.json" for name in names]
-    parser = ConfigParser()
-    parser.read_config([str(path) for path in [*configs, *(file for file in files if file != paper)]])
-    for name, value in {"bundle_root": str(bundle), "dataset_dir": str(dataset_dir), **(settings or {})}.items():
-        parser[name] = value
-    threshold = parser.get_parsed_content("threshold") if threshold is None else threshold
-    for match in MATCHES:
-        parser[f"{match}#thresholds"] = sorted({*FROCMetric().thresholds, threshold})
-    parser.get_parsed_content("validate#evaluator").run()
-    return {match: parser.get_parsed_content(match) for match in MATCHES}, threshold
+    datalist = cohort / "datalist.json"
+    items = load_datalist(datalist, "test")
+    for item in items:
+        read_truth(item, datalist)  # a wrong label is said before any scan is worked on
+    settings: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
+    if ckpt_dir is not None:
+        # Those weights are of one network, so no contrast goes to another.
+        settings |= {"handlers#0#load_path": str(ckpt_dir / "model.pt"), "contrast_overlays": {}}
+        settings |= {"threshold#path": str(ckpt_dir / "operating_points.json")} if threshold is None else {}
+    how: dict[str, Any] = {"any_sequence": True, "overwrite": True, "overlays": overlays, "jobs": jobs}
+    rows = detect(datalist, out, bundle, settings=settings, **how)
+    if all(row["status"] == "failed" for row in rows):
+        raise InputError(rows[0]["reason"])
+    return [
+        _evaluate(row, *read_truth(item, datalist), out / row["case"]) for item, row in zip(items, rows, strict=True)
+    ]
 
 
-def operating_points(metrics: Mapping[str, FROCMetric], threshold: float, **row: Any) -> list[dict[str, Any]]:
-    """Return a row per matching rule: ``row``, the rule, subjects, lesions, and each rate with its 95 % interval.
+def read_truth(item: Mapping[str, Any], datalist: Path) -> tuple[MetaTensor | None, torch.Tensor]:
+    """Return the mask of the lesions of a scan, (1, H, W, D), on its voxels, or none and their centres, (M, 3) in mm.
 
-    The last column is the score of the VALDO challenge where the rule is "distance": the median over subjects of their
-    own F1, those without a lesion left out. The threshold is the nearest of those of the metric.
+    Args:
+        item: with ``points``, with ``box``, whose centres are taken, or with ``label``.
+        datalist: that names it.
+
+    Raises:
+        InputError: it has none of these, or they do not fit the scan.
     """
-    rows = []
-    for match, metric in metrics.items():
-        index = min(range(len(metric.thresholds)), key=lambda k: abs(metric.thresholds[k] - threshold))
-        point = {"threshold": round(metric.thresholds[index], ndigits=4)}
-        counts = metric.counts()[:, index]
-        median = summarize_cohort(counts, match=match, reduction="subject_median")["f1"]
-        score = {"median F1": INTERVAL.format(**median)}
-        rows.append({**row, "matching": match, **point, **rates_row(counts, match), **score})
-    return rows
+    scan = load_nifti(item["image"], "scan")
+    meta = {"filename_or_obj": item["image"]}
+    image = MetaTensor(torch.zeros(1).expand(1, *scan.shape[:3]), affine=torch.from_numpy(scan.affine), meta=meta)
+    if "box" in item or "points" in item:
+        rows = torch.as_tensor(item["box"] if "box" in item else item["points"], dtype=torch.float64)
+        points = rows.reshape(-1, 6)[:, :3] * LPS if "box" in item else rows.reshape(-1, 3)
+        _check_inside(points, image)
+        return None, points
+    if "label" not in item:
+        raise InputError(
+            f"data list '{datalist}': image '{item['image']}' must have a `label` or `points` to be evaluated, it has "
+            "neither. Add one; `points` may be empty."
+        )
+    return LesionLabeld("label", reader=NiftiReader)({"image": image, "label": item["label"]})["label"], torch.empty(0)
 
 
-def write_evaluation(rows: Sequence[Mapping[str, Any]], curves: Mapping[str, FROCMetric], out: Path) -> None:
-    """Write ``rates.tsv``, ``rates.md`` and ``froc.png``, a curve per name, into ``out``."""
-    write_table(rows, out / "rates", "Lesion-wise rates", ["95 % bootstrap intervals over subjects."])
-    plot_froc({"FROC": {name: metric.curve() for name, metric in curves.items()}}, out / "froc.png")
+def _check_inside(points_mm: torch.Tensor, image: MetaTensor) -> None:
+    voxels = to_voxels(points_mm, image.affine)
+    outside = ((voxels < -0.5) | (voxels > torch.tensor(image.shape[1:]) - 0.5)).any(dim=1)
+    if outside.any():
+        point = points_mm[outside][0]
+        raise InputError(
+            f"a point of {describe(image)} lies outside it, at {point.tolist()} mm (RAS): correct it, or check that it "
+            "belongs to this scan."
+        )
+
+
+def _evaluate(row: Mapping[str, Any], label: MetaTensor | None, points: torch.Tensor, folder: Path) -> Evaluated:
+    """Compare the results in a folder, which is not read where the scan failed, with the truth."""
+    failed = row["status"] == "failed"
+    lesions, candidates = ([] if failed else _read_table(folder, name) for name in ("lesions", "candidates"))
+    volume = sum(float(lesion["volume_mm3"]) for lesion in lesions)
+    if label is None:
+        probability = torch.tensor([float(candidate["probability"]) for candidate in candidates])
+        curve = count_points(_centres(candidates), probability, points, THRESHOLDS)
+        return Evaluated(row, score_points(_centres(lesions), points, volume), {"distance": curve})
+    maps = [torch.zeros(label.shape) if failed else _read_map(folder, name) for name in ("cmb", "prob")]
+    curves = {match: count_lesions(maps[1], label, THRESHOLDS, match) for match in MATCHES}
+    return Evaluated(row, score_masks(maps[0], label, label.affine, volume), curves)
+
+
+def _read_table(folder: Path, name: str) -> list[dict[str, str]]:
+    with (folder / f"{folder.name}_{name}.tsv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _read_map(folder: Path, name: str) -> torch.Tensor:
+    volume = load_nifti(folder / f"{folder.name}_{name}.nii.gz", "result")
+    return torch.from_numpy(np.asarray(volume.dataobj, dtype=np.float32))[None]
+
+
+def _centres(rows: Sequence[Mapping[str, str]]) -> torch.Tensor:
+    places = [[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows]
+    return torch.tensor(places, dtype=torch.float64).reshape(-1, 3)

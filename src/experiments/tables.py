@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,14 +19,20 @@ NOTE = (
     "seed {seeds}. Research use only."
 )
 INTERVAL = "{value:.3f} [{low:.3f}, {high:.3f}]"
+UNKNOWN = "n/a"
 RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}
 
 
 def rates_row(counts: torch.Tensor, match: str) -> dict[str, str | int]:
     """Return subjects, lesions and the rates of counts (S, 4), each with its 95 % bootstrap interval over subjects."""
     summary = summarize_cohort(counts, match=match)
-    rates = {name: INTERVAL.format(**summary[rate]) for rate, name in RATES.items()}
+    rates = {name: show_interval(**summary[rate]) for rate, name in RATES.items()}
     return {"subjects": summary["subjects"], "lesions": summary["lesions"], **rates}
+
+
+def show_interval(value: float, low: float, high: float) -> str:
+    """Return a value with its interval as tables show it, "n/a" where it is not known."""
+    return INTERVAL.format(value=value, low=low, high=high) if math.isfinite(value) else UNKNOWN
 
 
 def chosen_threshold(counts: torch.Tensor, thresholds: Sequence[float], point: str = "best_f1") -> int:
@@ -49,17 +56,30 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes
 
     What a row has no value for stays empty.
     """
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path.with_suffix(".tsv")) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    lines = [columns, ["---"] * len(columns), *([str(row.get(column, "")) for column in columns] for row in rows)]
-    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    write_tsv(rows, path.with_suffix(".tsv"))
     said = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
     with atomic_path(path.with_suffix(".md")) as temporary:
-        temporary.write_text(f"# {title}\n\n{body}\n{said}", encoding="utf-8")
+        temporary.write_text(f"# {title}\n\n{markdown(rows)}\n{said}", encoding="utf-8")
+
+
+def write_tsv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as a tab-separated table; what a row has no value for stays empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, _columns(rows), delimiter="\t", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as a table in Markdown; what a row has no value for stays empty."""
+    columns = _columns(rows)
+    lines = [columns, ["---"] * len(columns), *([str(row.get(column, "")) for column in columns] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row))
 
 
 def plot_froc(panels: Mapping[str, Mapping[str, FROC]], path: Path) -> None:
