@@ -16,13 +16,12 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
-from monai.data.utils import affine_to_spacing
 from scored import items_of, table
 from tqdm import tqdm
 
 from csvd.bundles import find_bundle
 from csvd.inferers.foci import BRIGHTEST, find_foci, tissue_field
-from csvd.planes import slice_axis, slices_last, spacing_last
+from csvd.planes import Turn
 from csvd.transforms.frst import fast_radial_symmetry
 from csvd.transforms.window_maximum import window_maximum
 
@@ -80,17 +79,16 @@ def main() -> None:
         total, found, seconds = 0, dict.fromkeys(PROPOSERS, 0), dict.fromkeys(PROPOSERS, 0.0)
         for item in tqdm(items, cohort.name, disable=None):
             data = preprocessing(item)
-            spacing = affine_to_spacing(data["image"].affine).tolist()
-            image, mask = slices_last(data["image"].as_tensor(), spacing)
-            axes = [0, 1, 2]
-            axes.append(axes.pop(slice_axis(spacing)))
-            lesions = lesions_of(item)[:, axes]
+            turn = Turn.of(data["image"])
+            image, mask = turn.there(data["image"].as_tensor())
+            lesions = lesions_of(item)[:, turn.axes]
+            lesions[:, turn.flipped] = torch.tensor(image.shape)[turn.flipped] - 1 - lesions[:, turn.flipped]
             total += len(lesions)
             for name, propose in PROPOSERS.items():
                 start = time.perf_counter()
-                points = propose(image, mask > 0, spacing_last(spacing), arguments.most)
+                points = propose(image, mask > 0, turn.spacing, arguments.most)
                 seconds[name] += (time.perf_counter() - start) / len(items)
-                found[name] += proposed(points, lesions, spacing_last(spacing))
+                found[name] += proposed(points, lesions, turn.spacing)
         rows += [[cohort.name, name, f"{found[name]} of {total}", f"{seconds[name]:.1f}"] for name in PROPOSERS]
     print(f"At most {arguments.most} candidates a scan.\n")
     print(table(["cohort", "first step", "proposed", "seconds a scan"], rows))

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from monai.data.utils import affine_to_spacing
+from nibabel.orientations import io_orientation
 
 COARSER = 1.2
 """Times the spacing of the last axis from which another one is the axis of the slices."""
@@ -14,23 +17,43 @@ def slice_axis(spacing_mm: Sequence[float]) -> int:
     return widest if spacing_mm[widest] > COARSER * spacing_mm[2] else 2
 
 
-def slices_last(volume: torch.Tensor, spacing_mm: Sequence[float]) -> torch.Tensor:
-    """Return a volume (..., H, W, D) with the axis of its slices at the end; the other two keep their order."""
-    return volume.movedim(volume.ndim - 3 + slice_axis(spacing_mm), -1).contiguous()
+class Turn:
+    """Turns volumes of a scan so that its slices lie along the last axis, and back.
 
-
-def slices_back(volume: torch.Tensor, spacing_mm: Sequence[float]) -> torch.Tensor:
-    """Return a volume from :func:`slices_last` with its axes in the scan's own order.
+    Patients are turned the same way round, whatever the order in which a scan is stored: axes go to the right, to the
+    front and up, as far as the scan allows, before that of the slices is put last.
 
     Args:
-        volume: (..., H, W, D), slices along the last axis.
-        spacing_mm: of the scan, in its own order.
+        affine: of the scan, (4, 4).
+
+    Attributes:
+        spacing: of rows, columns and slices of what is turned, in mm.
     """
-    return volume.movedim(-1, volume.ndim - 3 + slice_axis(spacing_mm))
 
+    def __init__(self, affine: torch.Tensor) -> None:
+        orientation = io_orientation(affine.numpy(force=True))
+        upright = np.argsort(orientation[:, 0])
+        spacing = affine_to_spacing(affine).tolist()
+        last = slice_axis([spacing[axis] for axis in upright])
+        self.axes = [int(upright[k]) for k in (*(k for k in range(3) if k != last), last)]
+        self.flipped = [k for k, axis in enumerate(self.axes) if orientation[axis, 1] < 0]
+        rows, columns, slices = (float(spacing[axis]) for axis in self.axes)
+        self.spacing = rows, columns, slices
 
-def spacing_last(spacing_mm: Sequence[float]) -> tuple[float, float, float]:
-    """Return the spacing of the axes of :func:`slices_last`: rows, columns, slices."""
-    axis = slice_axis(spacing_mm)
-    rows, columns = (float(spacing_mm[k]) for k in range(3) if k != axis)
-    return rows, columns, float(spacing_mm[axis])
+    @classmethod
+    def of(cls, scan: torch.Tensor) -> "Turn":
+        """Return how to turn a scan; without an affine its voxels are of 1 mm."""
+        return cls(getattr(scan, "affine", torch.eye(4)))
+
+    def there(self, volume: torch.Tensor) -> torch.Tensor:
+        """Turn a volume (..., H, W, D)."""
+        first = volume.ndim - 3
+        turned = volume.permute(*range(first), *(first + axis for axis in self.axes))
+        return turned.flip([first + k for k in self.flipped]).contiguous()
+
+    def back(self, volume: torch.Tensor) -> torch.Tensor:
+        """Turn a volume from :meth:`there` back."""
+        first = volume.ndim - 3
+        back = [self.axes.index(axis) for axis in range(3)]
+        turned = volume.flip([first + k for k in self.flipped])
+        return turned.permute(*range(first), *(first + k for k in back)).contiguous()

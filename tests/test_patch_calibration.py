@@ -12,6 +12,7 @@ from csvd.inferers import Detections
 from csvd.metrics import FROCMetric, fit_platt, operating_threshold
 from csvd.metrics.points import find_surest
 from csvd.networks import PatchEnsemble
+from csvd.planes import Turn
 
 AFFINE = torch.diag(torch.tensor([2.0, 2.0, 2.0, 1.0]))
 
@@ -24,7 +25,7 @@ class Inferer:
 
     def candidates(self, scan, network):
         probability = network.calibrate(self.odds).sigmoid()
-        return Detections(self.points, probability, torch.ones(len(self.points))), [2.0, 2.0, 2.0]
+        return Detections(self.points, probability, torch.ones(len(self.points))), Turn(AFFINE)
 
 
 class Evaluator:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.data.utils import affine_to_spacing
 from monai.utils import convert_to_tensor
 from scipy import ndimage
 from torch.nn.functional import interpolate
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from ..data.content import item_digest, settings_digest
 from ..inferers.foci import find_foci
-from ..planes import slices_last, spacing_last
+from ..planes import Turn
 from ..transforms.slice_context import THICK_MM, context_slices, fine_grid, to_fine
 
 REACH = 36
@@ -176,10 +175,10 @@ def fill_bank(
 
 def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor]) -> None:
     """Write a preprocessed scan into the bank, its slices along the last axis."""
-    spacing = affine_to_spacing(getattr(data["image"], "affine", torch.eye(4))).tolist()
+    turn = Turn.of(data["image"])
     parts = {
-        key: slices_last(convert_to_tensor(data[key], track_meta=False)[0], spacing)
+        key: turn.there(convert_to_tensor(data[key], track_meta=False)[0])
         for key in ("image", "mask", "label")
         if key in data
     }
-    write_background(folder, name, parts["image"].float(), parts["mask"] > 0, spacing_last(spacing), parts.get("label"))
+    write_background(folder, name, parts["image"].float(), parts["mask"] > 0, turn.spacing, parts.get("label"))

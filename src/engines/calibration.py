@@ -30,7 +30,6 @@ from ..metrics import (
 from ..metrics.matching import lesion_centers
 from ..metrics.points import find_surest
 from ..networks import CascadeNetwork, PatchEnsemble, calibrated
-from ..planes import slices_last, spacing_last
 from ..sequences import SEQUENCES
 from .distributed import is_first
 from .weights import load_weights, save_weights
@@ -257,9 +256,9 @@ class PatchCalibration(Calibration):
 
     def _judge(self, scan: Mapping[str, Any]) -> Judged:
         """Return what the network says of the candidates of a scan, and what they are."""
-        found, spacing = self.inferer.candidates(scan["image"].to(self.device), self.network)
-        label = slices_last(convert_to_tensor(scan["label"], track_meta=False)[0].cpu(), spacing)
-        mm = torch.tensor(spacing_last(spacing), dtype=torch.float64)
+        found, turn = self.inferer.candidates(scan["image"].to(self.device), self.network)
+        label = turn.there(convert_to_tensor(scan["label"], track_meta=False)[0].cpu())
+        mm = torch.tensor(turn.spacing, dtype=torch.float64)
         lesions = torch.from_numpy(lesion_centers(label.numpy())) * mm
         true = find_surest(found.points * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))

@@ -7,13 +7,12 @@ from typing import Any, cast
 
 import torch
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_between
 from ..networks.patch_ensemble import PatchEnsemble
-from ..planes import slices_back, slices_last, spacing_last
+from ..planes import Turn
 from ..transforms.grow_lesions import grow_lesions
 from ..transforms.window_maximum import window_maximum
 from .patch_detector import Detections, PatchDetector
@@ -50,30 +49,27 @@ class PatchInferer(Inferer):
         maps = [self._maps(scan, affine, network) for scan, affine in zip(scans, affines, strict=True)]
         return convert_to_dst_type(torch.stack(maps), inputs, dtype=torch.float32)[0]
 
-    def candidates(self, scan: torch.Tensor, network: Any) -> tuple[Detections, list[float]]:
-        """Return all candidates of a scan (2, H, W, D), and its spacing in mm.
-
-        Their points are voxels of the scan turned by :func:`csvd.planes.slices_last`.
-        """
-        image, mask, spacing = _turned(scan, getattr(scan, "affine", torch.eye(4)))
-        return self._detect(image, mask, spacing, network), spacing
+    def candidates(self, scan: torch.Tensor, network: Any) -> tuple[Detections, Turn]:
+        """Return all candidates of a scan (2, H, W, D), and how it was turned: their points are voxels after that."""
+        turn = Turn.of(scan)
+        return self._detect(turn.there(_plain(scan)), turn, network), turn
 
     def _maps(self, scan: torch.Tensor, affine: torch.Tensor, network: Any) -> torch.Tensor:
-        image, mask, spacing = _turned(scan, affine)
-        found = self._detect(image, mask, spacing, network)
+        turn = Turn(affine)
+        turned = turn.there(_plain(scan))
+        found = self._detect(turned, turn, network)
         chosen = found.probability >= self.lowest
         found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
-        return slices_back(draw_detections(image, found, spacing_last(spacing)), spacing)
+        return turn.back(draw_detections(turned[0], found, turn.spacing))
 
-    def _detect(self, image: torch.Tensor, mask: torch.Tensor, spacing: Sequence[float], network: Any) -> Detections:
-        return self.detector(image, mask > 0, spacing_last(spacing), cast(PatchEnsemble, network))
+    def _detect(self, turned: torch.Tensor, turn: Turn, network: Any) -> Detections:
+        image, mask = turned
+        return self.detector(image, mask > 0, turn.spacing, cast(PatchEnsemble, network))
 
 
-def _turned(scan: torch.Tensor, affine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
-    """Return image and mask of a scan (2, H, W, D) on the CPU, slices along the last axis, and its spacing in mm."""
-    spacing = affine_to_spacing(affine).tolist()
-    image, mask = slices_last(convert_to_tensor(scan, track_meta=False).float().cpu(), spacing)
-    return image, mask, spacing
+def _plain(scan: torch.Tensor) -> torch.Tensor:
+    """Return a scan on the CPU, without what it says of itself."""
+    return convert_to_tensor(scan, track_meta=False).float().cpu()
 
 
 def draw_detections(image: torch.Tensor, found: Detections, spacing_mm: Sequence[float]) -> torch.Tensor:
