@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
-from ..checks import check_one_of, describe
+from ..checks import InputError, check_one_of, describe
 from .contrast import CONTRASTS, item_contrast, note_contrast
 
 SPREADS = 8.0
@@ -30,7 +30,8 @@ def dark_contrast(image: torch.Tensor, mask: torch.Tensor, contrast: str = "dark
         contrast: "dark" for SWI and T2*-weighted magnitude, "bright" for QSM.
 
     Raises:
-        ValueError: ``contrast`` is neither, the mask is empty, or the brain has no contrast to scale by.
+        ValueError: ``contrast`` is neither, or the mask is empty.
+        InputError: the brain has no contrast to scale by, or is not above 0 where microbleeds are dark.
     """
     check_one_of("contrast", contrast, CONTRASTS)
     values = convert_to_tensor(image, dtype=torch.float32, track_meta=False)
@@ -41,9 +42,9 @@ def dark_contrast(image: torch.Tensor, mask: torch.Tensor, contrast: str = "dark
     low, middle, high = (float(value) for value in np.percentile(voxels.numpy(force=True), (16, 50, 84)))
     scale = middle if contrast == "dark" else SPREADS * (high - low) / 2
     if not scale > 0:
-        raise ValueError(
-            f"cannot scale {describe(image)}: its brain has median {middle:.4g} and spread {high - low:.4g}. "
-            "Check the contrast and the mask."
+        raise InputError(
+            f"cannot scale {describe(image)}: its brain must be above 0 on a magnitude, and not all equal, it has median "
+            f"{middle:.4g} and spread {high - low:.4g}. Give the scan as the scanner made it, or check contrast and mask."
         )
     result = values / scale if contrast == "dark" else 1 - (values - middle) / scale
     return result.clamp(0, BRIGHTEST)
