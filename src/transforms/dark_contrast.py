@@ -43,8 +43,8 @@ def dark_contrast(image: torch.Tensor, mask: torch.Tensor, contrast: str = "dark
     scale = middle if contrast == "dark" else SPREADS * (high - low) / 2
     if not scale > 0:
         raise InputError(
-            f"cannot scale {describe(image)}: its brain must be above 0 on a magnitude, and not all equal, it has median "
-            f"{middle:.4g} and spread {high - low:.4g}. Give the scan as the scanner made it, or check contrast and mask."
+            f"cannot scale {describe(image)}: its brain has median {middle:.4g} and spread {high - low:.4g}, that of a "
+            "magnitude must be above 0. Give the scan as the scanner made it, or check contrast and mask."
         )
     result = values / scale if contrast == "dark" else 1 - (values - middle) / scale
     return result.clamp(0, BRIGHTEST)
