@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from measured import FIRST, SECOND, rows_of, save, scan
+from measured import FIRST, SECOND, rows_of, save, scan, write
 from small_bundle import SHAPE
 
 from csvd.experiments import as_json
@@ -15,7 +15,7 @@ from csvd.experiments import as_json
 def cohort(tmp_path):
     """Function that writes a cohort of scans with one microbleed each, by what their items say, and returns it."""
 
-    def write(*items, name="cohort"):
+    def write_cohort(*items, name="cohort"):
         folder, listed = tmp_path / name, []
         for number, item in enumerate(items):
             image = folder / f"{item.pop('name', number)}_swi.nii.gz"
@@ -27,7 +27,7 @@ def cohort(tmp_path):
         (folder / "datalist.json").write_text(json.dumps({"test": listed}))
         return folder
 
-    return write
+    return write_cohort
 
 
 @pytest.fixture
@@ -89,6 +89,29 @@ def test_volumes_are_those_of_the_table_of_lesions(cohort, evaluate, tmp_path):
         volumes = [float(row["volume_mm3"]) for row in csv.DictReader(file, delimiter="\t")]
     assert scanned["reported_mm3"] == pytest.approx(sum(volumes))
     assert scanned["volume_mm3"] == pytest.approx(4 / 3 * 3.14159 * 5**3, rel=0.15)  # a ball of 5 mm, in voxels of 3 mm
+
+
+def test_large_lesions_are_in_no_count_and_touching_ones_are_two(cohort, csvd, bundle, tmp_path, monkeypatch):
+    def detected(datalist, out, *_, **__):
+        """Two lesions that touch, of which the table knows the volumes, and one that is no microbleed."""
+        boxes = {1: (0, 2), 2: (2, 4), 5: (10, 20)}
+        marked, rows = np.zeros(SHAPE), []
+        for number, (start, stop) in boxes.items():
+            marked[start:stop, :2, :2] = number
+            place = dict.fromkeys(("x_mm", "y_mm", "z_mm"), 0)
+            rows.append({"id": number, **place, "volume_mm3": 7.5, "probability": 0.9, "large": int(number == 5)})
+        for name in ("cmb", "prob"):
+            save(out / "scan0" / f"scan0_{name}.nii.gz", marked > 0 if name == "prob" else marked, np.eye(4))
+        for name in ("lesions", "candidates"):
+            write(out / "scan0" / f"scan0_{name}.tsv", rows)
+        return [{"case": "scan0", "status": "ok", "contrast": "dark", "threshold": 0.5}]
+
+    monkeypatch.setattr("csvd.experiments.evaluation.detect", detected)
+    options = ("--bundle", bundle, "--out", tmp_path / "rates", "--json")
+    _, out, _ = csvd("evaluate", "detection", cohort({"label": lambda marked: _box((2, 2, 2))}), *options)
+    [one] = json.loads(out)["cohorts"][0]["each"]
+    assert (one["lesions"], one["detections"], one["found_distance"], one["false_distance"]) == (1, 2, 1, 1)
+    assert one["reported_mm3"] == 15
 
 
 def test_points_are_matched_by_distance_and_the_rest_is_unknown(cohort, evaluate, tmp_path):

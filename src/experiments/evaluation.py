@@ -128,15 +128,20 @@ def _check_inside(points_mm: torch.Tensor, image: MetaTensor) -> None:
 def _evaluate(row: Mapping[str, Any], label: MetaTensor | None, points: torch.Tensor, folder: Path) -> Evaluated:
     """Compare the results in a folder, which is not read where the scan failed, with the truth."""
     failed = row["status"] == "failed"
-    lesions, candidates = ([] if failed else _read_table(folder, name) for name in ("lesions", "candidates"))
+    # A large lesion is no microbleed by definition, and in no count.
+    lesions, candidates = (
+        [] if failed else [one for one in _read_table(folder, name) if one.get("large") != "1"]
+        for name in ("lesions", "candidates")
+    )
     volume = sum(float(lesion["volume_mm3"]) for lesion in lesions)
     if label is None:
         probability = torch.tensor([float(candidate["probability"]) for candidate in candidates])
         curve = count_points(_centres(candidates), probability, points, THRESHOLDS)
         return Evaluated(row, score_points(_centres(lesions), points, volume), {"distance": curve})
-    maps = [torch.zeros(label.shape) if failed else _read_map(folder, name) for name in ("cmb", "prob")]
-    curves = {match: count_lesions(maps[1], label, THRESHOLDS, match) for match in MATCHES}
-    return Evaluated(row, score_masks(maps[0], label, label.affine, volume), curves)
+    marked, probability = (torch.zeros(label.shape) if failed else _read_map(folder, name) for name in ("cmb", "prob"))
+    counted = torch.isin(marked, torch.tensor([float(lesion["id"]) for lesion in lesions]))
+    curves = {match: count_lesions(probability, label, THRESHOLDS, match) for match in MATCHES}
+    return Evaluated(row, score_masks(marked * counted, label, label.affine, volume), curves)
 
 
 def _read_table(folder: Path, name: str) -> list[dict[str, str]]:
