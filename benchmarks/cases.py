@@ -62,8 +62,8 @@ FOLDERS = {
     ),
     "08": Rule(clean=("q1", "q1e7", "q1e6", "q1e4")),
     "09": Rule(
-        clean=("notgz", "gzinnii", "padded", "members", "UPPER_SWI", "more"),
-        refused=("badcrc", "cut", "cuttail", "empty", "rgb", "complex", "twice"),
+        clean=("padded", "members", "UPPER_SWI", "more"),
+        refused=("notgz", "gzinnii", "badcrc", "cut", "cuttail", "empty", "rgb", "complex", "twice"),
     ),
     "11": Rule(read=("onecorner", "minmax", "bgminus1000", "lownoise", "tinynoise")),  # without a skull: other outlines
     "22": Rule(
