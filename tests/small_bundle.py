@@ -107,7 +107,8 @@ def write_bundle(folder, of=BUNDLES / "cmb_detection"):
     image = [{"keys": "image", **step} for step in image]
     small = {"network_def": {"_target_": "small_bundle.Network"}}
     config = _read(of, "inference") | small | {"threshold": 0.5, "inferer": {"_target_": "small_bundle.Dark"}}
-    config["image_transforms"] = [*image, {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
+    copy = {"_target_": "CopyItemsd", "keys": "image", "times": 1, "names": "scan"}
+    config["image_transforms"] = [*image, copy, {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
     config["postprocessing"]["transforms"].append(_stage("postprocessing", "prob"))
     config["handlers"][1] |= {"_target_": "small_bundle.FailingWriter", "viewer": False}
     _write(folder, "inference", config)

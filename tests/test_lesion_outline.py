@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Orientation
 
 from csvd.checks import InputError
 from csvd.transforms import LesionOutlined, Outlines, outline_lesions
@@ -254,6 +255,38 @@ def test_a_neighbour_of_a_lesion_gets_its_probability_and_a_gap_lies_between_the
     near = torch.nn.functional.max_pool3d(first[None].float(), 3, 1, 1)[0] > 0
     assert second.any()
     assert not (near & second).any()
+
+
+def test_of_two_that_are_one_lesion_the_one_that_is_kept_stays():
+    data, label = item([(0, 0, 0)], 2.5, [0])
+    data["candidates"][0, 35:37, 32, 7], data["prob"][0, 35:37, 32, 7] = 2, 0.5
+    data["pred"] = data["candidates"] * (data["candidates"] == 2)
+    out = LesionOutlined("candidates", follow_keys="pred", value_keys="prob")(data)
+    assert out["candidates"].unique().tolist() == [0, 2]
+    assert dice(out["pred"][0] == 2, label == 1) > 0.85
+    assert out["outlines"].ids.tolist() == [2]
+
+
+def test_a_core_far_from_the_middle_of_a_large_lesion_finds_all_of_it():
+    image, points, label = scan([(0, 0, 0)], 5.5, shape=(64, 64, 21))
+    at_the_end = points + torch.tensor([0, 0, 4])
+    image[32, 32, at_the_end[0, 2]] -= 150
+    found = outline_lesions(image, torch.cat([at_the_end, points - torch.tensor([0, 0, 4])]), SPACING, "dark")
+    assert found.ids.tolist() == [1]
+    assert dice(found.labels > 0, label > 0) > 0.9
+
+
+@pytest.mark.parametrize("axcodes", ["LPS", "SAR", "PIL"])
+def test_outlines_are_the_same_in_whatever_order_a_scan_is_stored(axcodes):
+    data, _ = item([(0, 0, 0), (7, 0, 3)], 2.0, [0, 1])
+    turn = Orientation(axcodes, labels=None)
+    there = LesionOutlined("candidates", value_keys="prob")({key: turn(value) for key, value in data.items()})
+    here = LesionOutlined("candidates", value_keys="prob")(data)
+    for name in ("candidates", "prob"):
+        assert torch.equal(there[name], turn(here[name]))
+    assert torch.equal(there["outlines"].volume_mm3, here["outlines"].volume_mm3)
+    for core, number in zip(there["outlines"].core, there["outlines"].ids, strict=True):
+        assert there["candidates"][0][tuple(core)] == number
 
 
 def test_numbers_with_gaps_stay():

@@ -1,12 +1,14 @@
 import pytest
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Orientation
 from planted import ball
 from scipy import ndimage
 from test_patch_detector import Darkness
 
 from csvd.inferers.patch_detector import Detections
 from csvd.inferers.patch_inferer import PatchInferer, draw_detections
+from csvd.networks import PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
 from csvd.transforms.close_mask import CloseMaskd
 from csvd.transforms.dark_contrast import DarkContrastd
@@ -36,24 +38,27 @@ def test_maps_show_each_microbleed_once(scan):
     assert maps.max() <= 1
 
 
-def test_a_scan_in_another_orientation_gives_the_same_maps(scan):
+@pytest.mark.parametrize("axcodes", ["SRA", "LPS", "PIR", "ASL"])
+def test_a_scan_in_another_orientation_gives_the_same_maps_to_the_bit(scan, axcodes):
     inputs, _ = scan
-    order = [2, 0, 1]
-    affine = inputs.affine.clone()
-    affine[:, :3] = inputs.affine[:, order]
-    turned = MetaTensor(inputs.as_tensor().permute(0, 1, *(2 + k for k in order)), affine=affine)
-    maps, other = (PatchInferer()(part, Darkness()).as_tensor() for part in (inputs, turned))
-    torch.testing.assert_close(other, maps.permute(0, 1, *(2 + k for k in order)))
+    network = PatchEnsemble(features=8).eval()  # whose filters know left from right
+    network.bias.fill_(3)
+    turned = Orientation(axcodes=axcodes, labels=None)(inputs[0])[None]
+    maps, other = (PatchInferer()(part, network) for part in (inputs, turned))
+    assert (maps[0, 1] > 0).any()
+    assert Orientation(axcodes="RAS", labels=None)(MetaTensor(other[0], affine=turned.affine)).equal(maps[0])
 
 
-def test_candidates_do_not_touch():
-    image = torch.ones(40, 40, 3)
-    image[18:25, 18:25, 1] = 0.2  # one dark patch, in which two candidates lie
-    found = Detections(torch.tensor([[20, 19, 1], [20, 23, 1]]), torch.tensor([0.9, 0.4]), torch.ones(2))
-    maps = draw_detections(image, found, (0.5, 0.5, 3.0))
-    _, count = ndimage.label(maps[1].numpy() > 0)
-    assert count == len(maps[1].unique()) - 1
-    assert maps[1, 20, 19, 1] == pytest.approx(0.9)
+def test_each_candidate_is_a_cluster_unless_it_is_beside_a_surer_one():
+    points = torch.tensor([[20, 19, 1], [20, 21, 1], [21, 20, 0], [0, 39, 2]])
+    found = Detections(points, torch.tensor([0.9, 0.4, 0.3, 0.2]), torch.tensor([0.3, 0.1, 0.1, 9.0]))
+    maps = draw_detections(found, (40, 40, 3))
+    _, count = ndimage.label(maps[1].numpy() > 0, torch.ones(3, 3, 3))
+    assert count == 3
+    assert maps[:, 20, 19, 1].tolist() == pytest.approx([0.6, 0.9])
+    assert maps[:, 20, 21, 1].tolist() == pytest.approx([0.2, 0.4])
+    assert maps[:, 0, 39, 2].tolist() == pytest.approx([1, 0.2])
+    assert maps.count_nonzero() == 6
 
 
 def test_no_candidate_gives_empty_maps(scan):

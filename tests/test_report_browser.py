@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from csvd.report import CaseWriter
-from csvd.report.page import TITLES
+from csvd.report.page_table import TITLES
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ASK = """<script type="module">

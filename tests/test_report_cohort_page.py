@@ -16,7 +16,7 @@ ROW = {
     "status": "ok",
     "contrast": "dark",
     "threshold": 0.4,
-    "counts": {"total": 2, "lobar": 1, "deep": 1, "infratentorial": 0, "n/a": 0},
+    "counts": {"total": 2, "lobar": 1, "deep": 1, "infratentorial": 0, "n/a": 0, "large": 0},
     "quality": {"mask_volume_ml": 1400.0, "median_intensity": 900.0},
     "mars": dict.fromkeys(MARS, 0),
     "burden": {"count_range": "2-4", "aria_h_range": "1-4", "pattern": "mixed"},
@@ -128,6 +128,15 @@ def test_page_says_why_a_scan_is_to_be_looked_at():
     assert "sub-99: failed, scan &#x27;a&lt;b&gt;.nii&#x27; is truncated" in html
     assert "slices &lt;thick&gt;; lesion count 40 is an outlier" in html
     assert html.count("Research use only") == 2
+
+
+def test_large_lesions_are_told_and_not_counted():
+    one = row(1)
+    one["counts"]["large"] = 3
+    html = cohort_page([one, row(2)], "study")
+    assert "4 suspected microbleeds in 2 scans; 3 lesions larger than 10 mm, not counted" in html
+    assert "<b>3</b><span>larger than 10 mm</span>" in html
+    assert "larger than" not in cohort_page([row(2)], "study")
 
 
 def test_bars_hold_every_scan():

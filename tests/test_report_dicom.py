@@ -3,6 +3,7 @@
 import ast
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def test_report_counts_warns_and_is_for_research(written):
 def test_region_side_and_susceptibility_are_told_where_they_are_known(tmp_path):
     write_classic(tmp_path / "study", oblique())
     _, out, source = detect(tmp_path / "study", tmp_path / "work")
-    table = (out / "a_lesions.tsv").read_text().replace("n/a\tn/a\t", "lobar\tleft\t", 1)
+    table = re.sub(r"(\.\d{4}\t)n/a\tn/a\t", r"\1lobar\tleft\t", (out / "a_lesions.tsv").read_text(), count=1)
     head, first, second = table.splitlines()
     (out / "a_lesions.tsv").write_text(f"{head}\tsusceptibility\n{first}\tunclear\n{second}\tn/a\n")
     write_dicom(out, "a", source)
@@ -208,6 +209,40 @@ def test_region_side_and_susceptibility_are_told_where_they_are_known(tmp_path):
     assert first.finding_sites[0].laterality == codes.SCT.Left
     assert second.get_qualitative_evaluations() == []
     assert second.finding_sites[0].laterality is None
+
+
+def test_large_lesion_is_told_with_its_sizes_and_is_no_microbleed(tmp_path):
+    write_classic(tmp_path / "study", oblique())
+    _, out, source = detect(tmp_path / "study", tmp_path / "work")
+    with (out / "a_lesions.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    measured = {"longest_mm": "3.20", "slices": "2", "contrast_percent": "61.00", "difference": "431.1", "cnr": "9.50"}
+    rows[0] |= {**measured, "large": "0"}
+    rows[1] |= {**measured, "longest_mm": "12.50", "contrast_percent": "n/a", "large": "1"}
+    with (out / "a_lesions.tsv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], delimiter="\t")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_dicom(out, "a", source)
+    report, seg = hd.sr.srread(out / "a_sr.dcm").content, hd.seg.segread(out / "a_seg.dcm")
+    small, large = report.get_volumetric_roi_measurement_groups()
+    told = {one.name.meaning: (one.value, one.unit.value) for one in small.get_measurements()}
+    assert told["Long axis"] == (3.2, "mm")
+    assert told["Number of slices"] == (2, "1")
+    assert told["Contrast to local background"] == (61, "%")
+    assert told["Difference to local background"] == (431.1, "1")
+    assert told["Contrast to noise"] == (9.5, "1")
+    assert "half contrast" in small.get_measurements()[0].method.meaning
+    assert small.finding_type.meaning == "Suspected cerebral microbleed"
+    assert large.finding_type.meaning == "Lesion larger than 10 mm: macrobleed or cavernoma?"
+    assert "Contrast to local background" not in {one.name.meaning for one in large.get_measurements()}
+    counts = {one.finding_type.meaning: one for one in report.get_image_measurement_groups()}
+    assert {name: one.get_measurements()[0].value for name, one in counts.items()} == {
+        "Suspected cerebral microbleed": 1,
+        "Lesion larger than 10 mm: macrobleed or cavernoma?": 1,
+    }
+    labels = [seg.get_segment_description(number).segment_label for number in (1, 2)]
+    assert labels == ["suspected microbleed 3", "lesion larger than 10 mm 5"]
 
 
 def test_scan_without_lesions_gets_a_report_of_none(tmp_path):

@@ -1,6 +1,7 @@
 """Points for 3D Slicer: at the lesions, in LPS, with the words and values that its schema asks for."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,12 @@ def test_points_carry_id_and_description(markup):
     assert (first["id"], first["label"], second["label"]) == ("3", "3", "7")
     assert first["description"] == "lobar, left; diameter 3.4 mm; probability 0.91"
     assert second["description"].startswith("region unknown; ")
+
+
+def test_large_lesion_is_said_to_be_none(tmp_path):
+    write_markups([replace(LESIONS[0], large=1)], tmp_path / "a.mrk.json")
+    (point,) = json.loads((tmp_path / "a.mrk.json").read_text())["markups"][0]["controlPoints"]
+    assert "3.4 mm, larger than 10 mm: not a microbleed by definition; probability" in point["description"]
 
 
 def test_points_may_be_moved_deleted_and_added_under_other_names(markup):

@@ -10,6 +10,7 @@ from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fracti
 
 from csvd.regions import mni_regions
 from csvd.report import COLUMNS, Lesion, count_lesions, count_mars, lesion_table, write_candidates, write_lesions
+from csvd.transforms import Outlines
 
 
 def blocks(*boxes, shape=(20, 20, 20)):
@@ -84,7 +85,7 @@ def test_lesions_get_the_places_that_the_map_to_mni_says():
         ("deep", "left", "basal ganglia"),
         ("infratentorial", "left", "cerebellum"),
     ]
-    assert count_lesions(lesions) == {"total": 3, "lobar": 1, "deep": 1, "infratentorial": 1, "n/a": 0}
+    assert count_lesions(lesions) == {"total": 3, "lobar": 1, "deep": 1, "infratentorial": 1, "n/a": 0, "large": 0}
     expected = {"parietal": 1, "basal ganglia": 1, "cerebellum": 1}
     assert {name: number for name, number in count_mars(lesions).items() if number} == expected
 
@@ -104,6 +105,42 @@ def test_table_is_read_back(tmp_path):
     assert row["x_mm"] == "4.00"
     assert (row["id"], row["k"], row["volume_mm3"], row["probability"]) == ("7", "3", "14.14", "0.9100")
     assert (row["ellipticity"], row["edge_mm"]) == ("0.10", "n/a")
+
+
+def outlined(**changes):
+    """Outlines of lesions 3 and 1, in that order."""
+    known = {"labels": torch.zeros(8, 8, 8), "ids": torch.tensor([3, 1]), "point": torch.arange(2)}
+    measured = {
+        "core": torch.zeros(2, 3),
+        "volume_mm3": torch.tensor([4.0, 600.0]),
+        "longest_mm": torch.tensor([2.5, 10.5]),
+        "contrast_percent": torch.tensor([60.0, torch.nan]),
+        "difference": torch.tensor([0.08125, 431.06]),
+        "cnr": torch.tensor([9.0, torch.nan]),
+        "slices": torch.tensor([2, 5]),
+    }
+    return Outlines(**known | measured | changes)
+
+
+def test_sizes_are_those_of_the_outlines_by_number(tmp_path):
+    instances = torch.zeros(1, 8, 8, 8, dtype=torch.int32)
+    instances[0, 1, 1, 1], instances[0, 5, 5, 5] = 1, 3
+    lesions = lesion_table(instances, instances / 4, np.eye(4), outlines=outlined())
+    write_lesions(lesions, tmp_path / "lesions.tsv")
+    with (tmp_path / "lesions.tsv").open() as file:
+        large, small = csv.DictReader(file, delimiter="\t")
+    names = ("id", "volume_mm3", "longest_mm", "slices", "large", "contrast_percent", "difference", "cnr")
+    assert [large[name] for name in names] == ["1", "600.00", "10.50", "5", "1", "n/a", "431.1", "n/a"]
+    assert [small[name] for name in names] == ["3", "4.00", "2.50", "2", "0", "60.00", "0.08125", "9.00"]
+    assert [float(row["diameter_mm"]) for row in (large, small)] == pytest.approx([10.46, 1.97], abs=0.01)
+
+
+def test_large_lesions_are_counted_apart():
+    instances = torch.zeros(1, 8, 8, 8, dtype=torch.int32)
+    instances[0, 1, 1, 1], instances[0, 5, 5, 5] = 1, 3
+    lesions = lesion_table(instances, instances / 4, np.eye(4), outlines=outlined())
+    assert count_lesions(lesions) == {"total": 1, "lobar": 0, "deep": 0, "infratentorial": 0, "n/a": 1, "large": 1}
+    assert sum(count_mars(lesions).values()) == 1
 
 
 def test_table_of_candidates_says_which_were_kept(tmp_path):

@@ -13,8 +13,6 @@ from monai.utils import convert_to_dst_type, convert_to_tensor
 from ..checks import check_between
 from ..networks.patch_ensemble import PatchEnsemble
 from ..planes import Turn
-from ..transforms.grow_lesions import grow_lesions
-from ..transforms.window_maximum import window_maximum
 from .patch_detector import Detections, PatchDetector
 
 LOWEST = 0.01
@@ -25,8 +23,9 @@ class PatchInferer(Inferer):
     """Maps (B, 2, H, W, D) of scans (B, 2, H, W, D) whose channels are image and mask, in any orientation.
 
     The image comes from :class:`csvd.transforms.DarkContrastd`. The first channel of the result is the response of the
-    Hessian, scaled to 0..1, the second the probability that a candidate is a microbleed: one value in all voxels of a
-    candidate, 0 outside. No candidate touches another, so that connected components tell them apart.
+    Hessian, scaled to 0..1, the second the probability that a candidate is a microbleed: in one voxel a candidate, 0
+    elsewhere. No candidate touches another, so that connected components tell them apart;
+    :class:`csvd.transforms.LesionOutlined` finds what belongs to each.
 
     Args:
         detector: finds and judges candidates; :class:`PatchDetector` by default.
@@ -60,7 +59,7 @@ class PatchInferer(Inferer):
         found = self._detect(turned, turn, network)
         chosen = found.probability >= self.lowest
         found = Detections(found.points[chosen], found.probability[chosen], found.response[chosen])
-        return turn.back(draw_detections(turned[0], found, turn.spacing))
+        return turn.back(draw_detections(found, turned.shape[1:]))
 
     def _detect(self, turned: torch.Tensor, turn: Turn, network: Any) -> Detections:
         image, mask = turned
@@ -72,28 +71,19 @@ def _plain(scan: torch.Tensor) -> torch.Tensor:
     return convert_to_tensor(scan, track_meta=False).float().cpu()
 
 
-def draw_detections(image: torch.Tensor, found: Detections, spacing_mm: Sequence[float]) -> torch.Tensor:
-    """Return response and probability, (2, H, W, D), in the voxels that each candidate is grown to.
+def draw_detections(found: Detections, shape: Sequence[int]) -> torch.Tensor:
+    """Return response and probability, (2, H, W, D), in the voxel of each candidate, which its outline starts from.
 
     Args:
-        image: (H, W, D), slices along the last axis, microbleeds dark.
-        found: candidates, the surest first; where two would touch, the surer one keeps its voxels.
-        spacing_mm: of the voxels.
+        found: candidates, the surest first. One beside a surer one is not drawn, so that each is a cluster.
+        shape: of the scan, (H, W, D).
     """
-    maps = image.new_zeros(2, *image.shape)
-    if not len(found.points):
-        return maps
-    grown = grow_lesions(image[None], found.points, spacing=spacing_mm, contrast="dark")[0]
-    taken = torch.zeros_like(grown)
+    maps = torch.zeros(2, *shape)
     strength = (found.response / 0.5).clamp(0.01, 1)
-    for number, point in enumerate(found.points.tolist(), start=1):
-        window = tuple(slice(max(0, p - 8), p + 9) for p in point)
-        here = (grown[window] == number) & (window_maximum(taken[window], (3, 3, 3)) == 0)
-        if not here.any():
-            continue
-        taken[window][here] = number
-        for channel, value in enumerate((strength[number - 1], found.probability[number - 1])):
-            maps[channel][window][here] = value
+    for point, response, probability in zip(found.points.tolist(), strength, found.probability, strict=True):
+        around = tuple(slice(max(0, p - 1), p + 2) for p in point)
+        if not maps[0][around].any():
+            maps[0][tuple(point)], maps[1][tuple(point)] = response, probability
     return maps
 
 

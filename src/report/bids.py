@@ -212,7 +212,14 @@ def _write_lesions(path: Path) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file, delimiter="\t")
         columns = [name for name in table.fieldnames or () if name != "id"]
-        rows = [{"index": row["id"], "name": f"microbleed {row['id']}", **row} for row in table]
+        rows = [
+            {
+                "index": row["id"],
+                "name": f"{'large lesion' if row['large'] == '1' else 'microbleed'} {row['id']}",
+                **row,
+            }
+            for row in table
+        ]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["index", "name", *columns], "n/a", "ignore", delimiter="\t", lineterminator="\n")
         writer.writeheader()

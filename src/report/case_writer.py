@@ -26,10 +26,11 @@ class CaseWriter(ResultWriter):
     The item of each scan, batch and output merged, holds ``pred`` (instance map) and ``prob`` (probability), both
     (1, H, W, D) meta tensors on the grid of the input file, which ``pred.meta`` names; where there are, ``mask``
     (brain mask on that grid), ``detector`` (probability of the first step), ``candidates`` (instance map of all
-    candidates, whose numbers ``pred`` keeps), ``susceptibility`` (of the candidates, see
-    :class:`csvd.transforms.Susceptibility`), ``case`` (its name, else that of the file), ``contrast``, ``notes``
-    and ``warnings``. Maps get the geometry of the file's header, bit for bit. A folder appears when all of it is
-    written, or not at all. The JSON has the SHA-256 of the files that people correct, which tells whether they did.
+    candidates, whose numbers ``pred`` keeps), ``susceptibility`` and ``outlines`` (of the candidates, see
+    :class:`csvd.transforms.Susceptibility` and :class:`csvd.transforms.Outlines`), ``case`` (its name, else that of the
+    file), ``contrast``, ``notes`` and ``warnings``. Maps get the geometry of the file's header, bit for bit. A folder
+    appears when all of it is written, or not at all. The JSON has the SHA-256 of the files that people correct, which
+    tells whether they did.
 
     Args:
         output_dir: folder of the results.
@@ -64,6 +65,7 @@ class CaseWriter(ResultWriter):
             item.get("detector"),
             alignment.matrix,
             item.get("susceptibility"),
+            item.get("outlines"),
         )
         kept = set(pred.unique().tolist())
         lesions = [lesion for lesion in everything if lesion.id in kept]

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from ..files import write_text
+from ..transforms import LARGEST_MM
 from .burden import UNKNOWN
 from .burden import WORDS as BURDEN
 from .cohort import PARTICIPANT_COLUMNS, cohort_table
@@ -51,16 +52,20 @@ def cohort_page(rows: Sequence[Row], name: str, page_of: Callable[[str], str] = 
     flags = quality_flags(rows)
     sections = (_first(rows, flags, page_of), _distributions(rows, flags), _table(rows, page_of), _made(rows))
     good = [row["counts"]["total"] for row in rows if row["status"] == "ok"]
+    large = sum(row["counts"]["large"] for row in rows if row["status"] == "ok")
     cards = [
         (len(rows), "scans"),
         (len(good), "with a result"),
         (len(rows) - len(good), "failed"),
         (sum(count > 0 for count in good), "with suspected microbleeds"),
         (sum(good), "suspected microbleeds"),
+        *([(large, f"larger than {LARGEST_MM:g} mm")] if large else []),
         (f"{median(good):g}" if good else UNKNOWN, "median a scan"),
         (sum(map(bool, flags)), "to look at first"),
     ]
     summary = f"{sum(good) or 'No'} suspected microbleed{'' if sum(good) == 1 else 's'} in {_scans(len(good))}"
+    if large:
+        summary += f"; {large} lesion{'' if large == 1 else 's'} larger than {LARGEST_MM:g} mm, not counted"
     kicker = "Suspected cerebral microbleeds of a cohort"
     all_sections = chain(sections, [limits_section(LIMITS)])
     return document(name, kicker, summary, cards_of(cards), all_sections, pictures=False)

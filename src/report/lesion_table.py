@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from ..checks import check_same_shape
 from ..files import atomic_path
 from ..mars import MARS, mars_at
 from ..regions import REGIONS, region_at
-from ..transforms import Susceptibility
+from ..transforms import LARGEST_MM, Outlines, Susceptibility
 from ..transforms.lesion_filter import lesion_shapes
 from .burden import UNKNOWN
 
@@ -28,8 +29,14 @@ COLUMNS: dict[str, str] = {
     "i": "voxel of the centroid along the first axis of the scan as stored, from 0",
     "j": "voxel along the second axis",
     "k": "voxel along the third axis",
-    "volume_mm3": "volume of the voxels, mm3",
-    "diameter_mm": "diameter of the sphere of that volume, mm",
+    "volume_mm3": "volume, mm3: area at half contrast in each slice, finer than voxels, times the distance of slices",
+    "diameter_mm": "equivalent diameter: of the sphere of that volume, mm",
+    "longest_mm": "longest diameter in a slice, mm",
+    "slices": "number of slices that it is seen in",
+    "large": f"1: longer than {LARGEST_MM:g} mm, no microbleed by definition (macrobleed, cavernoma?), not counted",
+    "contrast_percent": "how much darker its core is than the local background, %; n/a: bright lesions",
+    "difference": "of core and local background, in the unit of the image",
+    "cnr": "contrast to noise: that difference over the local robust spread",
     "probability": "that it is a microbleed, calibrated on simulated scans",
     "region": "lobar, deep or infratentorial, approximate (alignment with MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
@@ -41,6 +48,12 @@ COLUMNS: dict[str, str] = {
     "susceptibility_contrast": "of the lesion with what lies around it, in spreads of the brain; < 0: diamagnetic",
 }
 """Columns of the table, in order, and what they hold."""
+
+OF_VOXELS = {
+    "volume_mm3": "volume of the voxels, mm3",
+    **dict.fromkeys(("longest_mm", "slices", "large", "contrast_percent", "difference", "cnr"), "n/a: not outlined"),
+}
+"""What columns hold where lesions were not outlined."""
 
 KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, by probability, susceptibility or clean-up"}
 """Last column of the table of candidates."""
@@ -68,6 +81,12 @@ class Lesion:
     edge_mm: float = nan
     susceptibility: str = UNKNOWN
     susceptibility_contrast: float = nan
+    longest_mm: float = nan
+    slices: int | str = UNKNOWN
+    large: int | str = UNKNOWN
+    contrast_percent: float = nan
+    difference: float = nan
+    cnr: float = nan
 
 
 def lesion_table(
@@ -78,6 +97,7 @@ def lesion_table(
     detector_probability: torch.Tensor | None = None,
     to_mni: torch.Tensor | None = None,
     susceptibility: Susceptibility | None = None,
+    outlines: Outlines | None = None,
 ) -> list[Lesion]:
     """Return the lesions of an instance map in the order of their ids.
 
@@ -90,6 +110,7 @@ def lesion_table(
         to_mni: (4, 4), RAS mm of the scan to those of MNI152, see :func:`csvd.registration.align_to_mni`. Without it
             no region is given.
         susceptibility: of the lesions, where phase or QSM is known.
+        outlines: of the lesions. Without them the volume is that of the voxels, see :data:`OF_VOXELS`.
 
     Raises:
         ValueError: the spatial shapes differ.
@@ -123,10 +144,23 @@ def lesion_table(
     shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
     rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
     lesions = [Lesion(*row) for row in rows]
+    if outlines is not None:
+        sizes = _sizes(outlines)
+        lesions = [replace(one, **sizes[one.id]) for one in lesions]
     if susceptibility is None:
         return lesions
     sign, contrast = susceptibility.sign, susceptibility.contrast
     return [replace(one, susceptibility=sign[one.id], susceptibility_contrast=contrast[one.id]) for one in lesions]
+
+
+def _sizes(outlines: Outlines) -> dict[int, dict[str, Any]]:
+    """Return what is measured of each lesion, by its number."""
+    names = ("volume_mm3", "diameter_mm", "longest_mm", "slices", "contrast_percent", "difference", "cnr")
+    columns = {name: getattr(outlines, name).tolist() for name in names} | {"large": outlines.large.int().tolist()}
+    rows = zip(*columns.values(), strict=True)
+    return {
+        number: dict(zip(columns, row, strict=True)) for number, row in zip(outlines.ids.tolist(), rows, strict=True)
+    }
 
 
 def _places(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[str], list[str], list[str]]:
@@ -140,15 +174,26 @@ def _places(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[
 
 
 def count_lesions(lesions: Sequence[Lesion]) -> dict[str, int]:
-    """Return ``total`` and the number of lesions in each region, ``n/a`` included."""
-    found = Counter(lesion.region for lesion in lesions)
-    return {"total": len(lesions), **{region: found[region] for region in (*REGIONS, UNKNOWN)}}
+    """Return ``total`` and the number of lesions in each region, ``n/a`` included; these leave out ``large`` ones."""
+    counted = [lesion for lesion in lesions if lesion.large != 1]
+    found = Counter(lesion.region for lesion in counted)
+    regions = {region: found[region] for region in (*REGIONS, UNKNOWN)}
+    return {"total": len(counted), **regions, "large": len(lesions) - len(counted)}
 
 
 def count_mars(lesions: Sequence[Lesion]) -> dict[str, int]:
-    """Return the number of lesions in each region of :data:`csvd.mars.MARS`, and of those without one, ``n/a``."""
-    found = Counter(lesion.mars for lesion in lesions)
+    """Return the number of lesions in each region of :data:`csvd.mars.MARS`, and of those without one, ``n/a``.
+
+    Large ones are not counted.
+    """
+    found = Counter(lesion.mars for lesion in lesions if lesion.large != 1)
     return {name: found[name] for name in (*MARS, UNKNOWN)}
+
+
+def size_of(lesion: Lesion) -> str:
+    """Return the diameter in words, and of a large lesion what that says."""
+    size = f"{lesion.diameter_mm:.1f} mm"
+    return f"{size}, larger than {LARGEST_MM:g} mm: not a microbleed by definition" if lesion.large == 1 else size
 
 
 def write_lesions(lesions: Sequence[Lesion], path: str | os.PathLike[str]) -> None:
@@ -174,5 +219,7 @@ def _text(name: str, value: float | str) -> str:
     if isinstance(value, float):
         if isnan(value):
             return UNKNOWN
+        if name == "difference":
+            return f"{value:.4g}"  # QSM in ppm is small, magnitudes are large
         return f"{value:.4f}" if "probability" in name else f"{value:.2f}"
     return str(value)

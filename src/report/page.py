@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from html import escape
-from math import isnan
 from typing import Any
 
 from ..files import write_text
 from ..regions import REGIONS
-from .lesion_table import COLUMNS, UNKNOWN, Lesion
+from ..transforms import LARGEST_MM
+from .lesion_table import UNKNOWN, Lesion, size_of
 from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
+from .page_table import MAX_PICTURED, table_section
 from .scene import Scene
 from .style import CSS, SCRIPT
 from .viewer import viewer_section
 
-MAX_PICTURED = 40
 RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
 LIMITS = (
     "Vessels, calcifications, iron, sulci and air fields look like microbleeds, and small microbleeds are missed.",
@@ -25,15 +24,7 @@ LIMITS = (
     "The probability is calibrated on simulated scans, not on those of your scanner.",
 )
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": "z mm", "volume_mm3": "volume mm³"} | {
-    "diameter_mm": "diameter mm",
-    "detector_probability": "first step",
-    "edge_mm": "edge mm",
-    "susceptibility_contrast": "its contrast",
-}
-WORDS = ("region", "side", "mars", "susceptibility")
 SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
-HEADING = "Suspected microbleeds"
 
 
 def write_page(
@@ -58,7 +49,7 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, vie
     """
     sections = (
         warnings_section(record),
-        _table(lesions),
+        table_section(lesions),
         viewer_section(scene, lesions) if viewer else "",
         _slabs(scene, lesions),
         _lesions(scene, lesions),
@@ -114,10 +105,11 @@ def document(case: str, kicker: str, summary: str, cards: str, sections: Iterabl
 def summary(record: Mapping[str, Any]) -> str:
     """Return a line such as ``2 suspected microbleeds of 17 candidates, at threshold 0.5; pattern: strictly lobar``."""
     said = record["burden"]
-    total, candidates = record["counts"]["total"], record["candidates"]
+    total, large, candidates = record["counts"]["total"], record["counts"]["large"], record["candidates"]
     return (
         f"{total or 'No'} suspected microbleed{'' if total == 1 else 's'} of {candidates} "
         f"candidate{'' if candidates == 1 else 's'}, at threshold {record['threshold']:g}; "
+        f"{f'{large} larger than {LARGEST_MM:g} mm, not counted; ' if large else ''}"
         f"pattern: {said['pattern']}; count range {escape(said['count_range'])}, on ARIA-H scales "
         f"{escape(said['aria_h_range'])}"
     )
@@ -127,6 +119,8 @@ def _cards(record: Mapping[str, Any]) -> str:
     counts, quality = record["counts"], record["quality"]
     regions = [(counts[UNKNOWN], "without a region")] if counts[UNKNOWN] else [(counts[name], name) for name in REGIONS]
     cards = [(counts["total"], "suspected"), *regions]
+    if counts["large"]:
+        cards.append((counts["large"], f"larger than {LARGEST_MM:g} mm"))
     if quality["mask_volume_ml"] is not None:
         cards.append((f"{quality['mask_volume_ml']:.0f} ml", "brain mask"))
     return cards_of(cards)
@@ -143,48 +137,6 @@ def warnings_section(record: Mapping[str, Any]) -> str:
     if not record["warnings"]:
         return ""
     return f'<section class="warnings"><h2>Check before use</h2><ul>{_items(record["warnings"])}</ul></section>'
-
-
-def _table(lesions: Sequence[Lesion]) -> str:
-    if not lesions:
-        return (
-            '<section><h2>Suspected microbleeds</h2><p class="hint">No candidate reaches the threshold.</p></section>'
-        )
-    heads = "".join(
-        f'<th{_class(name)} title="{escape(words)}"><button>{TITLES.get(name, name)}</button></th>'
-        for name, words in COLUMNS.items()
-    )
-    rows = "".join(_row(lesion, pictured=n < MAX_PICTURED) for n, lesion in enumerate(lesions))
-    return (
-        f'<section><h2>{HEADING}</h2><p class="hint">World coordinates in mm (RAS+), voxels of the scan as stored, '
-        "from 0. Click a heading to sort, an id to see its picture.</p>"
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div></section>'
-    )
-
-
-def _row(lesion: Lesion, pictured: bool) -> str:
-    cells = []
-    for name, value in asdict(lesion).items():
-        text = _cell(name, value)
-        if name == "probability":
-            cells.append(f'<td class="bar" style="--share: {100 * lesion.probability:.0f}%">{text}</td>')
-        elif name == "id" and pictured:
-            cells.append(f'<td><a href="#lesion-{value}">{value}</a></td>')
-        else:
-            cells.append(f"<td{_class(name)}>{text}</td>")
-    return f'<tr id="row-{lesion.id}">{"".join(cells)}</tr>'
-
-
-def _cell(name: str, value: float | str) -> str:
-    if not isinstance(value, float):
-        return f"{value}"
-    if isnan(value):
-        return UNKNOWN
-    return f"{value:.2f}" if "probability" in name or name == "ellipticity" else f"{value:.1f}"
-
-
-def _class(name: str) -> str:
-    return ' class="word"' if name in WORDS else ""
 
 
 def _slabs(scene: Scene, lesions: Sequence[Lesion]) -> str:
@@ -204,7 +156,7 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion]) -> str:
     cards = "".join(
         f'<div class="lesion-card" id="lesion-{lesion.id}"><div class="film">'
         f"{figures_of(lesion_pictures(scene, lesion))}</div><p><b>{lesion.id}</b> · {_place(lesion)} · "
-        f"{lesion.diameter_mm:.1f} mm · probability {lesion.probability:.2f} <span>x {lesion.x_mm:.1f}, "
+        f"{size_of(lesion)} · probability {lesion.probability:.2f} <span>x {lesion.x_mm:.1f}, "
         f"y {lesion.y_mm:.1f}, z {lesion.z_mm:.1f} mm</span></p></div>"
         for lesion in shown
     )

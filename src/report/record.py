@@ -15,9 +15,9 @@ from .. import __version__
 from ..files import sha256
 from ..names import with_source
 from ..registration import Alignment
-from ..transforms import Susceptibility
+from ..transforms import LARGEST_MM, Susceptibility
 from .burden import burden
-from .lesion_table import COLUMNS, Lesion, count_lesions, count_mars
+from .lesion_table import COLUMNS, OF_VOXELS, Lesion, count_lesions, count_mars
 
 BRAIN_ML = (700.0, 2200.0)
 """Volumes of a brain mask that raise no warning: adults, brainstem and cerebellum included, with room for bad cuts."""
@@ -44,8 +44,8 @@ def case_record(
     metas = [value.meta for value in item.values() if isinstance(value, MetaTensor)]
     quality = _quality(image, item.get("mask"), scan)
     of_steps = [warning for meta in metas for warning in meta.get("warnings") or []]  # batching makes None of []
-    of_result = [*_warnings(quality["mask_volume_ml"]), *([alignment.warning] if alignment.warning else [])]
     counts = count_lesions(lesions)
+    of_result = [*_warnings(quality["mask_volume_ml"], counts["large"]), *filter(None, [alignment.warning])]
 
     def of_user(text: str) -> str:
         return with_source(text, item["temporary"], item["source"]) if "temporary" in item else text
@@ -64,7 +64,7 @@ def case_record(
         "quality": quality,
         "phase": _phase(item.get("susceptibility")),
         "source_sha256": item.get("source_sha256"),
-        "columns": COLUMNS,
+        "columns": COLUMNS if "outlines" in item else COLUMNS | OF_VOXELS,
         "versions": {
             "csvd": __version__,
             **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},
@@ -121,10 +121,16 @@ def _quality(image: torch.Tensor, mask: torch.Tensor | None, scan: nib.Nifti1Ima
     return {"mask_volume_ml": round(len(inside) * voxel_ml, ndigits=1), "median_intensity": float(inside.median())}
 
 
-def _warnings(mask_volume_ml: float | None) -> list[str]:
-    if mask_volume_ml is None or BRAIN_ML[0] <= mask_volume_ml <= BRAIN_ML[1]:
-        return []
-    return [
-        f"the brain mask has {mask_volume_ml:.0f} ml, a whole brain {BRAIN_ML[0]:.0f} to {BRAIN_ML[1]:.0f} ml: "
-        "look at its outline, and give a mask if it is wrong"
-    ]
+def _warnings(mask_volume_ml: float | None, large: int) -> list[str]:
+    found = []
+    if mask_volume_ml is not None and not BRAIN_ML[0] <= mask_volume_ml <= BRAIN_ML[1]:
+        found.append(
+            f"the brain mask has {mask_volume_ml:.0f} ml, a whole brain {BRAIN_ML[0]:.0f} to {BRAIN_ML[1]:.0f} ml: "
+            "look at its outline, and give a mask if it is wrong"
+        )
+    if large:
+        found.append(
+            f"{large} lesion{'s are' if large > 1 else ' is'} larger than {LARGEST_MM:g} mm, not a microbleed by "
+            "definition: macrobleed or cavernoma? In maps and tables, in no count, region or pattern"
+        )
+    return found

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from ..files import atomic_path
-from .lesion_table import UNKNOWN, Lesion
+from .lesion_table import UNKNOWN, Lesion, size_of
 
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -53,7 +53,7 @@ def _point(lesion: Lesion) -> dict[str, object]:
     return {
         "id": f"{lesion.id}",
         "label": f"{lesion.id}",
-        "description": f"{place}; diameter {lesion.diameter_mm:.1f} mm; probability {lesion.probability:.2f}",
+        "description": f"{place}; diameter {size_of(lesion)}; probability {lesion.probability:.2f}",
         "position": [round(-lesion.x_mm, ndigits=4), round(-lesion.y_mm, ndigits=4), round(lesion.z_mm, ndigits=4)],
         "selected": True,
         "locked": False,

@@ -117,12 +117,13 @@ class Tracer:
         """Return the sections in the slices after or before those of the cores, until lesions end or meet a saddle."""
         found = []
         thick, depth = self.spacing[2], self.volume.image.shape[2]
-        furthest = (BEYOND * (section.area_mm2 / math.pi).sqrt() + thick).clamp(max=REACH_MM + thick)
-        index, lowest = torch.arange(len(slices)), level.core
+        index, lowest, widest = torch.arange(len(slices)), level.core, section.area_mm2
         for step in range(1, depth):
             slice_ = slices[index] + way * step
-            goes_on = (slice_ >= 0) & (slice_ < depth) & (step * thick <= furthest[index])
-            index, slice_, lowest, section = index[goes_on], slice_[goes_on], lowest[goes_on], section.of(goes_on)
+            furthest = (BEYOND * (widest / math.pi).sqrt() + thick).clamp(max=REACH_MM + thick)
+            goes_on = (slice_ >= 0) & (slice_ < depth) & (step * thick <= furthest)
+            index, slice_, section = index[goes_on], slice_[goes_on], section.of(goes_on)
+            lowest, widest = lowest[goes_on], widest[goes_on]
             if not len(index):
                 break
             patches, here = self.patches(slice_, section.centre, free[index]), level.of(index)
@@ -136,6 +137,7 @@ class Tracer:
                 break
             section = self._centred(patches, centre, here).of(goes_on)
             index, lowest = index[goes_on], torch.minimum(lowest, best)[goes_on]
+            widest = torch.maximum(widest[goes_on], section.area_mm2)  # a core may lie far from the middle
             found.append((index, slice_[goes_on], section))
         return found
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor, ensure_tuple
 
 from ..checks import InputError, check_one_channel, check_one_of, check_same_shape, describe
-from ..planes import slice_axis
+from ..planes import Turn, slice_axis
 from ._outline_drawing import outline_all
 from ._outline_maps import apart, drawn, highest_of
 from ._outline_rays import Volume
@@ -178,7 +177,6 @@ class LesionOutlined(MapTransform):
             check_one_channel(instances, "outline the lesions of")
             check_same_shape(instances, image, "outline the lesions of", "scan")
             contrast = item_contrast(out, image, "contrast", self.contrast)
-            spacing = instances.pixdim.tolist() if isinstance(instances, MetaTensor) else [1.0] * 3
             index = _plain(instances).nonzero()
             before = _plain(instances)[tuple(index.T)].long()
             followed = [_plain(out[name])[tuple(index.T)] for name in self.follow_keys]
@@ -186,7 +184,7 @@ class LesionOutlined(MapTransform):
             first = torch.isin(ids, torch.cat(followed)) if followed else torch.zeros_like(ids, dtype=torch.bool)
             order = (~first).int().argsort(stable=True)  # of two that are one, the one that others keep stays
             ids, points = ids[order], points[order]
-            found = outline_lesions(image[0], points, spacing, contrast, None if mask is None else mask[0])
+            found = _outlined(image, None if mask is None else _plain(mask), points, contrast, Turn.of(instances))
             where = found.labels.nonzero()
             found, numbers = _renumbered(found, ids, where)
             for name, part in zip(self.follow_keys, followed, strict=True):
@@ -204,6 +202,21 @@ class LesionOutlined(MapTransform):
 def _plain(volume: torch.Tensor) -> torch.Tensor:
     """Return (H, W, D) of (1, H, W, D), on the CPU."""
     return convert_to_tensor(volume, track_meta=False)[0].cpu()
+
+
+def _outlined(
+    image: torch.Tensor, mask: torch.Tensor | None, points: torch.Tensor, contrast: str, turn: Turn
+) -> Outlines:
+    """Return outlines in a scan (1, H, W, D), the same in whatever order it is stored."""
+    sides = torch.tensor(image.shape[1:])[turn.axes]
+    flipped = torch.zeros(3, dtype=torch.bool)
+    flipped[turn.flipped] = True
+    points = points[:, turn.axes]
+    points = torch.where(flipped, sides - 1 - points, points)
+    turned = None if mask is None else turn.there(mask)
+    found = outline_lesions(turn.there(image[0]), points, turn.spacing, contrast, turned)
+    core = torch.where(flipped, sides - 1 - found.core, found.core)[:, [turn.axes.index(k) for k in range(3)]]
+    return replace(found, labels=turn.back(found.labels), core=core)
 
 
 def _extremes(

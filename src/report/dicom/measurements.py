@@ -11,14 +11,26 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from ... import __version__
+from ...transforms import LARGEST_MM
 from ..lesion_table import UNKNOWN
-from .segmentation import ALGORITHM, NAME, Row, headers
+from .segmentation import ALGORITHM, LARGE, NAME, Row, headers, is_large
 from .source import LPS, Plane
 
 SCHEME = "99CSVD"
 SUSPECTED = sr.CodedConcept("suspected-cmb", SCHEME, "Suspected cerebral microbleed")
 """What is found: SNOMED CT would say haemorrhage, which reads as a diagnosis."""
+LARGER = sr.CodedConcept("large", SCHEME, f"Lesion larger than {LARGEST_MM:g} mm: macrobleed or cavernoma?")
+"""What is not a microbleed by definition, and is not counted as one."""
 DIAMETER_METHOD = sr.CodedConcept("sphere", SCHEME, "Sphere of equal volume")
+VOLUME_METHOD = sr.CodedConcept("half", SCHEME, "Area at half contrast, finer than voxels, times slice distance")
+MEASURED = {
+    "longest_mm": (codes.SCT.LongAxis, codes.UCUM.Millimeter),
+    "slices": (sr.CodedConcept("slices", SCHEME, "Number of slices"), codes.UCUM.NoUnits),
+    "contrast_percent": (sr.CodedConcept("contrast", SCHEME, "Contrast to local background"), codes.UCUM.Percent),
+    "difference": (sr.CodedConcept("difference", SCHEME, "Difference to local background"), codes.UCUM.NoUnits),
+    "cnr": (sr.CodedConcept("cnr", SCHEME, "Contrast to noise"), codes.UCUM.NoUnits),
+}
+"""Columns of the outlines, where the table has them; a difference is in the unit of the image."""
 WORDS = {
     "region": "Region, approximate",
     "mars": "Region of the Microbleed Anatomical Rating Scale, approximate",
@@ -36,7 +48,7 @@ def make_report(
     equipment: Mapping[str, Any],
     warnings: Sequence[str] = (),
 ) -> sr.Comprehensive3DSR:
-    """Return the report: the number of lesions, and of each its volume, diameter, probability, centre and region.
+    """Return the report: the numbers of microbleeds and of larger lesions, and what the table says of each.
 
     Args:
         planes: of the volume that was worked on.
@@ -45,7 +57,10 @@ def make_report(
         equipment: what made it, as highdicom names it.
         warnings: what the record of the case warns of.
     """
-    groups = [_count(planes, len(rows))]
+    large = sum(map(is_large, rows))
+    groups = [_count(planes, len(rows) - large, SUSPECTED, f"all {NAME}s")]
+    if large:
+        groups.append(_count(planes, large, LARGER, f"each {LARGE}"))
     for number, row in enumerate(rows, start=1):
         groups.append(_lesion(row, number, segmentation, planes[0].header.FrameOfReferenceUID))
     device = sr.DeviceObserverIdentifyingAttributes(
@@ -86,16 +101,10 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(description.TrackingUID, description.TrackingID),
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, number),
-        finding_type=SUSPECTED,
+        finding_type=LARGER if is_large(row) else SUSPECTED,
         finding_sites=sites,
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
-        measurements=[
-            sr.Measurement(codes.SCT.Volume, float(row["volume_mm3"]), codes.UCUM.CubicMillimeter),
-            sr.Measurement(
-                codes.SCT.Diameter, float(row["diameter_mm"]), codes.UCUM.Millimeter, method=DIAMETER_METHOD
-            ),
-            sr.Measurement(codes.DCM.Probability, float(row["probability"]), codes.UCUM.NoUnits),
-        ],
+        measurements=_measurements(row),
         qualitative_evaluations=[
             sr.QualitativeEvaluation(
                 sr.CodedConcept(column, SCHEME, WORDS[column]), sr.CodedConcept(word, SCHEME, word.capitalize())
@@ -115,8 +124,25 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
     return group
 
 
-def _count(planes: Sequence[Plane], lesions: int) -> Any:
-    """Return the measurement group of the scan (TID 1501): the number of lesions, and the images it was seen in."""
+def _measurements(row: Row) -> list[Any]:
+    """Return what is measured of a lesion."""
+    told = {name: code for name, code in MEASURED.items() if row.get(name, UNKNOWN) != UNKNOWN}
+    volume = sr.Measurement(
+        codes.SCT.Volume, float(row["volume_mm3"]), codes.UCUM.CubicMillimeter, method=VOLUME_METHOD if told else None
+    )
+    diameter = sr.Measurement(
+        codes.SCT.Diameter, float(row["diameter_mm"]), codes.UCUM.Millimeter, method=DIAMETER_METHOD
+    )
+    return [
+        volume,
+        diameter,
+        *(sr.Measurement(code, float(row[name]), unit) for name, (code, unit) in told.items()),
+        sr.Measurement(codes.DCM.Probability, float(row["probability"]), codes.UCUM.NoUnits),
+    ]
+
+
+def _count(planes: Sequence[Plane], lesions: int, finding: Any, identifier: str) -> Any:
+    """Return the measurement group of the scan (TID 1501): a number of lesions, and the images it was seen in."""
     frames = {
         header.SOPInstanceUID: [plane.frame for plane in planes if plane.header is header and plane.frame is not None]
         for header in headers(planes)
@@ -128,8 +154,8 @@ def _count(planes: Sequence[Plane], lesions: int) -> Any:
         for header in headers(planes)
     ]
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(hd.UID(), f"all {NAME}s"),
-        finding_type=SUSPECTED,
+        tracking_identifier=sr.TrackingIdentifier(hd.UID(), identifier),
+        finding_type=finding,
         finding_sites=[sr.FindingSite(codes.SCT.Brain)],
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=[sr.Measurement(codes.SCT.NumberOfLesions, float(lesions), codes.UCUM.NoUnits)],

@@ -8,11 +8,13 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
+from ...transforms import LARGEST_MM
 from .source import Plane
 
 Row = Mapping[str, str]
 ALGORITHM = "csvd cmb_detection"
-NAME = "suspected microbleed"
+NAME, LARGE = "suspected microbleed", f"lesion larger than {LARGEST_MM:g} mm"
+"""What is found: the second is not a microbleed by definition."""
 
 
 def make_segmentation(
@@ -48,13 +50,13 @@ def make_segmentation(
     descriptions = [
         hd.seg.SegmentDescription(
             segment_number=number,
-            segment_label=f"{NAME} {row['id']}",
+            segment_label=name_of(row),
             segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
             segmented_property_type=codes.SCT.Hemorrhage,
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=algorithm,
             tracking_uid=hd.UID(),
-            tracking_id=f"{NAME} {row['id']}",
+            tracking_id=name_of(row),
             anatomic_regions=[codes.SCT.Brain],
         )
         for number, row in enumerate(rows, start=1)
@@ -82,6 +84,16 @@ def make_segmentation(
     )
     _reference_planes(result, planes)
     return result
+
+
+def is_large(row: Row) -> bool:
+    """Return whether the table says that a lesion is too large for a microbleed."""
+    return row.get("large") == "1"
+
+
+def name_of(row: Row) -> str:
+    """Return what a lesion is called."""
+    return f"{LARGE if is_large(row) else NAME} {row['id']}"
 
 
 def headers(planes: Sequence[Plane]) -> list[Dataset]:
