@@ -68,7 +68,7 @@ def _rates(scores: Sequence[ScanScore], rule: str) -> dict[str, Any] | None:
 def _figures_of(scan: Evaluated) -> dict[str, Any]:
     """Return what is said of a scan."""
     score = scan.score
-    said = {key: scan.row.get(key) for key in ("case", "status", "reason", "contrast", "threshold")}
+    said = {key: scan.row.get(key) for key in ("case", "status", "reason", "contrast", "sequence", "threshold")}
     figures: dict[str, Any] = {"lesions": score.lesions, "detections": score.detections}
     for rule in RULES:
         counts = score.counts.get(rule)
