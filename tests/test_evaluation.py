@@ -8,6 +8,7 @@ import pytest
 from measured import FIRST, SECOND, rows_of, save, scan, write
 from small_bundle import SHAPE
 
+from csvd.bundles import find_bundle
 from csvd.experiments import as_json
 
 
@@ -126,10 +127,11 @@ def test_points_are_matched_by_distance_and_the_rest_is_unknown(cohort, evaluate
         assert [one[key] for key in ("dice", "volume_mm3", "found_strict", "false_overlap")] == [None] * 4
     assert [figures["valdo"][key]["median"] for key in ("dice", "volume_difference_mm3")] == [None, None]
     assert figures["valdo"]["f1"]["median"] == 0.5
-    assert [one["sensitivity"]["value"] for one in figures["sizes"]] == [None] * 5
+    assert {(one["lesions"], one["found"], one["sensitivity"]["value"]) for one in figures["sizes"]} == {(None,) * 3}
     assert figures["agreement"]["volume_mm3"] == {"bias": None, "low": None, "high": None, "scans": 0}
     text = (tmp_path / "rates" / "rates.md").read_text()
     assert "| cohort | strict | 0.5000 | 0 | n/a | n/a | n/a | n/a | n/a | n/a |" in text
+    assert "| cohort | < 2 | n/a | n/a | n/a |" in text
     assert "nan" not in text
     with (tmp_path / "rates" / "scans.tsv").open() as file:
         assert {row["dice"] for row in csv.DictReader(file, delimiter="\t")} == {"n/a"}
@@ -215,6 +217,13 @@ def test_tables_and_pictures_are_written_and_centres_come_first(cohort, csvd, bu
     assert rows_of(out)["two"][0] == "volume of lesions, mm3"
     for name in ("froc.png", "bland_altman.png", "rates.tsv", "scans.tsv", "rates.json"):
         assert (tmp_path / "rates" / name).stat().st_size > 0
+
+
+def test_overlays_of_training_are_refused(cohort, evaluate):
+    overlay = find_bundle("cmb_detection") / "configs" / "evaluate_detector.json"
+    code, _, errors = evaluate(cohort({"label": same}), overlay=overlay)
+    assert code == 2
+    assert "evaluate_detector.json' must be one over inference.json, as for `csvd detect`" in errors[0]
 
 
 def test_cohorts_of_one_name_are_refused(cohort, evaluate, tmp_path):

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
+from ..bundles import find_overlay
 from ..checks import InputError, describe
 from ..data import NiftiReader, load_datalist
 from ..detection import detect
@@ -68,8 +70,11 @@ def evaluate_cohort(
         jobs: processes.
 
     Raises:
-        InputError: an overlay does not exist, a scan has no label, the label does not fit, or no scan can be worked on.
+        InputError: an overlay does not exist, or is one over the configs of training, a scan has no label, or
+            one that does not fit, or no scan can be worked on.
     """
+    for overlay in overlays:
+        _check_overlay(find_overlay(bundle, overlay))
     datalist = cohort / "datalist.json"
     items = load_datalist(datalist, "test")
     for item in items:
@@ -86,6 +91,14 @@ def evaluate_cohort(
     return [
         _evaluate(row, *read_truth(item, datalist), out / row["case"]) for item, row in zip(items, rows, strict=True)
     ]
+
+
+def _check_overlay(path: Path) -> None:
+    if any(key.startswith(("train#", "validate#")) for key in ConfigParser.load_config_file(str(path))):
+        raise InputError(
+            f"overlay '{path}' must be one over inference.json, as for `csvd detect`, it is one over the configs of "
+            "training. Give it to `python -m monai.bundle run evaluating`."
+        )
 
 
 def read_truth(item: Mapping[str, Any], datalist: Path) -> tuple[MetaTensor | None, torch.Tensor]:

@@ -25,6 +25,7 @@ def cohort_figures(name: str, scans: Sequence[Evaluated]) -> dict[str, Any]:
         bland_altman([getattr(score, reported) for score in scores], [getattr(score, true) for score in scores])
         for reported, true in (("detections", "lesions"), ("reported_mm3", "volume_mm3"))
     )
+    no_masks = {"lesions": None, "found": None} if not any("strict" in score.counts for score in scores) else {}
     return {
         "cohort": name,
         "scans": len(scans),
@@ -33,7 +34,7 @@ def cohort_figures(name: str, scans: Sequence[Evaluated]) -> dict[str, Any]:
         "thresholds": _thresholds(scans),
         "rates": {rule: _rates(scores, rule) for rule in RULES},
         "valdo": {figure: asdict(quartiles) for figure, quartiles in challenge_figures(scores).items()},
-        "sizes": [asdict(one) for one in sensitivity_by_size(scores)],
+        "sizes": [asdict(one) | no_masks for one in sensitivity_by_size(scores)],
         "agreement": {"count": asdict(counts), "volume_mm3": asdict(volumes)},
         "each": [_figures_of(scan) for scan in scans],
     }

@@ -107,7 +107,8 @@ def size_rows(cohort: Figures) -> list[dict[str, Any]]:
     for one in cohort["sizes"]:
         low, high = one["low_mm"], one["high_mm"]
         name = f"{low:g} to < {high:g}" if low and isfinite(high) else f">= {low:g}" if low else f"< {high:g}"
-        row = {"cohort": cohort["cohort"], "diameter, mm": name, "lesions": one["lesions"], "found": one["found"]}
+        counts = {key: UNKNOWN if one[key] is None else one[key] for key in ("lesions", "found")}
+        row = {"cohort": cohort["cohort"], "diameter, mm": name, **counts}
         rows.append({**row, "sensitivity": show_interval(**one["sensitivity"])})
     return rows
 
