@@ -23,11 +23,11 @@ import csvd.phantom.subject
 from csvd.phantom import PROTOCOLS, simulate_subject
 from csvd.phantom.backgrounds import find_backgrounds, read_volume
 from csvd.phantom.planting_scan import plant_scan
+from csvd.phantom.visible import ball, between_voxels, visible
 from csvd.planes import slice_axis
-from csvd.transforms import BrainMask, grow_lesions
-from csvd.transforms.lesion_outline import outline_lesions
+from csvd.transforms import BrainMask, grow_lesions, outline_lesions
 
-LEAST_CNR, FINE_MM = 3.0, 0.15
+LEAST_CNR = 3.0
 PRESETS = ("ukbb", "oxvasc", "tich2", "ccm3t", "ucsf3t", "ucsf7t", "random")
 
 
@@ -83,34 +83,6 @@ def turned(name: str, contrast: str, field: str, affine: torch.Tensor, parts: tu
     order = [k for k in range(3) if k != axis] + [axis]
     image, change, label, mask = (np.ascontiguousarray(np.asarray(part).transpose(order)) for part in parts)
     return Scan(name, contrast, field, image.astype(np.float32), change, label, mask, spacing[order], tissue)
-
-
-def visible(change: np.ndarray, label: np.ndarray, number: int) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return the voxels of a lesion that are seen, and its core: the half of the most that the image changes."""
-    free = (label == 0) | (label == number)
-    near = ndimage.binary_dilation(label == number, np.ones((3, 3, 1))) & free
-    core = np.unravel_index(np.where(near, change, -np.inf).argmax(), change.shape)
-    clusters, _ = ndimage.label((change >= change[core] / 2) & free, np.ones((3, 3, 3)))
-    seen = clusters == clusters[core]
-    filled = [ndimage.binary_fill_holes(seen[..., k]) for k in range(seen.shape[2])]
-    return np.stack(filled, axis=-1), tuple(int(c) for c in core)
-
-
-def between_voxels(change: np.ndarray, seen: np.ndarray, level: float, spacing: np.ndarray) -> tuple[float, float]:
-    """Return volume in mm3 and longest diameter in plane of what is seen, on samples of 0.15 mm."""
-    factor = int(np.ceil(spacing[:2].max() / FINE_MM))
-    volume = longest = 0.0
-    for k in np.flatnonzero(seen.any(axis=(0, 1))):
-        index = [(np.arange(n * factor) + 0.5) / factor - 0.5 for n in seen.shape[:2]]
-        fine = ndimage.map_coordinates(change[..., k], np.meshgrid(*index, indexing="ij"), order=3, mode="nearest")
-        around = ndimage.binary_dilation(seen[..., k], np.ones((3, 3)))
-        inside = ndimage.binary_fill_holes((fine >= level) & np.kron(around, np.ones((factor, factor), bool)))
-        volume += inside.sum() * spacing.prod() / factor**2
-        edge = np.argwhere(inside & ~ndimage.binary_erosion(inside)) * spacing[:2] / factor
-        if len(edge):
-            apart = np.sqrt(np.square(edge[:, None] - edge).sum(axis=2)).max()
-            longest = max(longest, apart + spacing[:2].min() / factor)
-    return volume, longest
 
 
 def targets(scan: Scan) -> Iterator[tuple]:
@@ -174,11 +146,6 @@ def compare(scan: Scan, rng: np.random.Generator) -> Iterator[dict]:
 def dice(one: np.ndarray, other: np.ndarray) -> float:
     """Return the Dice coefficient of two masks."""
     return 2 * float((one & other).sum()) / max(float(one.sum() + other.sum()), 1)
-
-
-def ball(volume: float) -> float:
-    """Return the diameter of the sphere of a volume."""
-    return (6 * volume / np.pi) ** (1 / 3)
 
 
 def flat(mask: np.ndarray, spacing: np.ndarray) -> float:

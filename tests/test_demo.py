@@ -37,6 +37,10 @@ def test_demo_finds_most_of_what_it_simulates(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     found, simulated = map(int, re.search(r"(\d+) of (\d+) simulated lesions", done.stdout).groups())
     assert found >= 0.8 * simulated > 0
+    sizes = [line.split()[-3:-1] for line in done.stdout.splitlines() if re.search(r"0\.\d\d *$", line)]
+    apart = [abs(float(true) - float(measured)) for true, measured in sizes]
+    assert len(apart) == found
+    assert sorted(apart)[len(apart) // 2] <= 0.2
     assert Path(re.search(r"Page: (.+)", done.stdout).group(1)).is_file()
     assert "Research use only" in done.stdout
 

@@ -154,20 +154,24 @@ def demo(
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
     table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)
-    for name in ("true x, y, z", "radius", "region", "found x, y, z", "apart", "prob."):
+    for name in ("true x, y, z", "region", "found x, y, z", "apart", "true d", "found d", "prob."):
         table.add_column(name, justify="left" if name == "region" else "right", no_wrap=True)
     for row in rows:
         lesion, found = row["truth"], row["found"]
-        right = (
-            [_point(found), f"{row['distance_mm']:.1f}", f"{float(found['probability']):.2f}"] if found else ["missed"]
-        )
-        table.add_row(_point(lesion), f"{float(lesion['radius_mm']):.1f}", lesion["region"], *right)
+        size = "unseen" if lesion["seen_mm"] is None else f"{lesion['seen_mm']:.1f}"
+        place, *numbers = ["missed", "", "", ""]
+        if found:
+            place = _point(found)
+            numbers = [f"{row['distance_mm']:.1f}", f"{float(found['diameter_mm']):.1f}"]
+            numbers.append(f"{float(found['probability']):.2f}")
+        table.add_row(_point(lesion), lesion["region"], place, numbers[0], size, *numbers[1:])
     console.print(table)
     found = sum(row["found"] is not None for row in rows)
     console.print(f"{found} of {len(rows)} simulated lesions were found, within 5 mm. Research use only.")
+    console.print("d: diameter at half contrast: true, seen without noise; found, in the scan.")
     console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
 
 
 def _point(lesion: dict[str, str]) -> str:
-    """Return the position of a row of a lesion table, in mm, in columns."""
-    return " ".join(f"{float(lesion[axis]):5.1f}" for axis in AXES)
+    """Return the position of a row of a lesion table, in whole mm, in columns."""
+    return " ".join(f"{float(lesion[axis]):3.0f}" for axis in AXES)

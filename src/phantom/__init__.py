@@ -11,6 +11,7 @@ from .planting_scan import PlantedScan, plant_scan
 from .protocols import PATIENTS, PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
+from .visible import visible_diameters
 
 __all__ = [
     "MIMICS",
@@ -29,6 +30,7 @@ __all__ = [
     "plant_scan",
     "simulate_series",
     "simulate_subject",
+    "visible_diameters",
     "write_cohort",
     "write_planted_cohort",
     "write_studies",
