@@ -88,7 +88,7 @@ def turned(name: str, contrast: str, field: str, affine: torch.Tensor, parts: tu
 def targets(scan: Scan) -> Iterator[tuple]:
     """Yield, of each lesion that is seen: box, what is seen, label, core, contrast to noise, volume and longest."""
     spacing = scan.spacing
-    wide_ring = np.ones([2 * int(3 / mm) + 1 for mm in spacing[:2]] + [1])
+    wide_ring = np.ones([2 * max(2, int(3 / mm)) + 1 for mm in spacing[:2]] + [1])
     margin = np.ceil(8 / spacing).astype(int)
     for number, found in enumerate(ndimage.find_objects(scan.label), start=1):
         if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -51,7 +52,7 @@ def visible_diameters(
     return found
 
 
-def _varied(protocol: Protocol, changes: dict[str, float], one: Protocol, rng: np.random.Generator) -> Protocol:
+def _varied(protocol: Protocol, changes: dict[str, Any], one: Protocol, rng: np.random.Generator) -> Protocol:
     return replace(protocol.vary(one, rng), **changes)
 
 
