@@ -71,6 +71,8 @@ def test_monai_label_gets_a_box_around_the_lesion(tmp_path):
     centre, size = data["box"][:, :3] * torch.tensor([-1, -1, 1]), data["box"][:, 3:]  # LPS to RAS
     inside = ((centre - torch.as_tensor(planted.lesion_world_mm)).abs() <= size / 2).all(dim=1)
     assert inside.any()
+    voxels = torch.tensor([3.0, 1.0, 1.0])  # along the world's axes
+    assert ((size[inside] >= 4 - voxels) & (size[inside] <= 4 + 2 * voxels)).all()  # of a ball of 4 mm
     assert len(data["label"]) == len(centre)
 
 
