@@ -29,6 +29,7 @@ from csvd.gate import sort_study
 from csvd.phantom import write_cohort
 
 WITHIN_MM, WITHIN_VOLUME = 0.5, 0.02
+LEAST_TPR = 0.5  # of the evaluation; 0 where labels lie elsewhere
 PHANTOM = {"phenotype": "CAA", "lesions": 12, "split": (0, 0, 1), "jobs": 1}
 
 
@@ -230,14 +231,19 @@ def phases(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
 
 def labels(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
     """Yield what ``csvd evaluate detection`` says of labels and masks off the grid: 24."""
+    rates = {}
     for cohort in sorted(cases.inputs(number).iterdir()):
-        command = [sys.executable, "-m", "csvd.cli", "evaluate", "detection", str(cohort), "--out"]
-        done = subprocess.run([*command, str(cases.out / "rates" / cohort.name)], capture_output=True, text=True)
+        out = cases.out / "rates" / cohort.name
+        command = [sys.executable, "-m", "csvd.cli", "evaluate", "detection", str(cohort), "--out", str(out)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if cohort.name in ("right", "las"):
-            yield cohort.name, done.returncode == 0 and "| 11 | 1.000 [" in done.stdout, done.stdout[-300:]
+            done.check_returncode()
+            rates[cohort.name] = json.loads((out / "rates.json").read_text())["cohorts"][0]["rates"]["distance"]
         else:
             lines = done.stderr.splitlines()
             yield cohort.name, done.returncode == 2 and len(lines) == 1 and "s_swi" in lines[0], done.stderr[-300:]
+    right = rates["right"] == rates["las"] and rates["right"]["tpr"]["value"] > LEAST_TPR
+    yield "right, las", right, f"TPR {[rate['tpr']['value'] for rate in rates.values()]}"
 
 
 def names(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
