@@ -245,7 +245,7 @@ def test_instance_maps_and_probabilities_become_outlines():
 
 
 def test_a_neighbour_of_a_lesion_gets_its_probability_and_a_gap_lies_between_them():
-    data, _ = item([(-1.75, 0, 0), (1.75, 0, 0)], 1.75, [0])
+    data, _ = item([(-1.4, 0, 0), (1.4, 0, 0)], 1.45, [0])
     out = LesionOutlined("candidates", follow_keys="pred", value_keys="prob")(data)
     assert out["pred"].unique().tolist() == [0, 1, 2]
     assert out["outlines"].point.tolist() == [0, 0]
@@ -255,6 +255,16 @@ def test_a_neighbour_of_a_lesion_gets_its_probability_and_a_gap_lies_between_the
     near = torch.nn.functional.max_pool3d(first[None].float(), 3, 1, 1)[0] > 0
     assert second.any()
     assert not (near & second).any()
+
+
+@pytest.mark.parametrize(("reach", "numbers"), [(2, [0, 1]), (13, [0, 1, 2])])
+def test_what_a_detector_did_not_find_is_added_from_the_voxels_of_a_lesion_alone(reach, numbers):
+    data, _ = item([(-2.5, 0, 0), (2.5, 0, 0)], 2.5, [0])
+    data["candidates"][0, 27 : 27 + reach, 29:36, 6:9] = 1
+    data["pred"] = data["candidates"]
+    out = LesionOutlined("candidates", follow_keys="pred", value_keys="prob")(data)
+    assert out["pred"].unique().tolist() == numbers
+    assert out["outlines"].ids.tolist() == numbers[1:]
 
 
 def test_of_two_that_are_one_lesion_the_one_that_is_kept_stays():

@@ -1,5 +1,6 @@
 """Transforms, one per file: the function, the class and its dictionary version."""
 
+from ._outline_sizes import LARGEST_MM, Outlines
 from .adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
 from .append_lesions import AppendLesionsd, append_lesions
 from .brain_mask import BrainMask, BrainMaskd
@@ -15,7 +16,7 @@ from .lesion_boxes import LesionBoxesd
 from .lesion_filter import LesionFilter, LesionFilterd
 from .lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
 from .lesion_label import LesionLabeld
-from .lesion_outline import LARGEST_MM, LesionOutlined, Outlines, outline_lesions
+from .lesion_outline import LesionOutlined, outline_lesions
 from .lesion_probability import LesionProbability, LesionProbabilityd
 from .lesion_target import LesionTargetd
 from .limit_spacing import LimitSpacingd

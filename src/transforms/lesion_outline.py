@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 from typing import Any
 
@@ -17,51 +17,12 @@ from ..planes import Turn, slice_axis
 from ._outline_drawing import outline_all
 from ._outline_maps import apart, drawn, highest_of
 from ._outline_rays import Volume
+from ._outline_sizes import Outlines, only
 from ._outline_tracing import Tracer
 from .contrast import CONTRASTS, item_contrast
 
-LARGEST_MM = 10.0
-"""Longest diameter of a microbleed by definition (Greenberg et al., Lancet Neurol. 2009)."""
-
-
-@dataclass(frozen=True)
-class Outlines:
-    """Outlines of M lesions and what is measured of each, (M,) in the order of ``ids``.
-
-    Args:
-        labels: (H, W, D) int32, 0 outside lesions.
-        ids: values in ``labels``: n + 1 for point n, and N + 1 onwards for those that hung together with another.
-        point: the point, from 0, that each lesion was found from.
-        core: its darkest (brightest) voxel near that point, (M, 3).
-        volume_mm3: area inside the half-contrast line of each slice, between voxels, times the distance of slices.
-        longest_mm: longest diameter in a slice.
-        contrast_percent: how much darker the core is than the local background; NaN of bright lesions, whose
-            background is near 0.
-        difference: of core and background, positive, in the unit of the image.
-        cnr: that over the local robust spread; NaN where that is 0.
-        slices: how many the lesion is seen in.
-    """
-
-    labels: torch.Tensor
-    ids: torch.Tensor
-    point: torch.Tensor
-    core: torch.Tensor
-    volume_mm3: torch.Tensor
-    longest_mm: torch.Tensor
-    contrast_percent: torch.Tensor
-    difference: torch.Tensor
-    cnr: torch.Tensor
-    slices: torch.Tensor
-
-    @property
-    def diameter_mm(self) -> torch.Tensor:
-        """Diameters of the spheres of those volumes."""
-        return (6 * self.volume_mm3 / torch.pi) ** (1 / 3)
-
-    @property
-    def large(self) -> torch.Tensor:
-        """Whether a lesion is longer than 10 mm in plane: not a microbleed by definition."""
-        return self.longest_mm > LARGEST_MM
+APART_MM = 4.0
+"""Within which detectors tell no cores apart: 3 mm of :class:`csvd.inferers.PatchDetector`, and 1 mm to a core."""
 
 
 def outline_lesions(
@@ -139,8 +100,8 @@ class LesionOutlined(MapTransform):
     """Replace the lesions of an instance map by their outlines, see :func:`outline_lesions`.
 
     The point of a lesion is its darkest (brightest) voxel. Numbers stay, a lesion that is one with an earlier one goes,
-    and one that hung together with another is added with a number of its own. Adds ``outlines``,
-    an :class:`Outlines`.
+    and one that hung together with another is added with a number of its own, where the detector cannot have judged it:
+    in the same voxels, or within 4 mm. Adds ``outlines``, an :class:`Outlines`.
 
     Args:
         keys: instance map, (1, H, W, D) meta tensor, the surest lesion first.
@@ -184,7 +145,9 @@ class LesionOutlined(MapTransform):
             first = torch.isin(ids, torch.cat(followed)) if followed else torch.zeros_like(ids, dtype=torch.bool)
             order = (~first).int().argsort(stable=True)  # of two that are one, the one that others keep stays
             ids, points = ids[order], points[order]
-            found = _outlined(image, None if mask is None else _plain(mask), points, contrast, Turn.of(instances))
+            turn = Turn.of(instances)
+            found = _outlined(image, None if mask is None else _plain(mask), points, contrast, turn)
+            found = only(found, _is_sure(found, _plain(instances), ids, turn))
             where = found.labels.nonzero()
             found, numbers = _renumbered(found, ids, where)
             for name, part in zip(self.follow_keys, followed, strict=True):
@@ -217,6 +180,19 @@ def _outlined(
     found = outline_lesions(turn.there(image[0]), points, turn.spacing, contrast, turned)
     core = torch.where(flipped, sides - 1 - found.core, found.core)[:, [turn.axes.index(k) for k in range(3)]]
     return replace(found, labels=turn.back(found.labels), core=core)
+
+
+def _is_sure(found: Outlines, instances: torch.Tensor, ids: torch.Tensor, turn: Turn) -> torch.Tensor:
+    """Return which outlines (M,) have a point of their own, or lie in the voxels of that they hung together with.
+
+    So do those within 4 mm of its core; others have been looked at by the detector, which did not find them.
+    """
+    row = torch.zeros(len(ids) + 1, dtype=torch.long)
+    row[found.ids.clamp(max=len(ids) + 1) - 1] = torch.arange(len(found.ids))  # those without a point: in the last
+    mm = torch.tensor(turn.spacing)[[turn.axes.index(k) for k in range(3)]]
+    apart = ((found.core - found.core[row[found.point]]) * mm).norm(dim=1)
+    inside = instances[tuple(found.core.T)] == ids[found.point]
+    return (found.ids <= len(ids)) | inside | (apart <= APART_MM)
 
 
 def _extremes(
