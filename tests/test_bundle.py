@@ -87,6 +87,13 @@ def test_default_and_paper_are_evaluated_alike():
     }
 
 
+@pytest.mark.parametrize(("names", "first"), [(("inference",), "outlines"), (("inference", "paper"), "clean-up")])
+def test_clean_up_of_the_default_looks_at_outlines_and_the_papers_at_its_first_step(names, first):
+    steps = str(parser_of(*names)["postprocessing"]["transforms"])
+    assert steps.count("@clean_up") == 1
+    assert (steps.index("@clean_up") < steps.index("LesionOutlined")) == (first == "clean-up")
+
+
 def test_default_cleans_up_when_asked():
     parser = parser_of("inference")
     assert parser["clean_up"]["min_volume_mm3"] is None

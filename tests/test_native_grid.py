@@ -90,6 +90,23 @@ def test_overlays_are_files_or_names_and_paper_is_the_cascade(tmp_path):
     assert default["threshold"] != name["threshold"]
 
 
+@pytest.mark.slow
+def test_lesions_of_the_cascade_are_outlined_on_qsm(tmp_path):
+    planted = planted_scan(shape=(90, 110, 44), voxel_mm=(1.0, 1.0, 2.0), radius_mm=2.0)
+    nib.save(as_qsm(planted.image), tmp_path / "scan.nii.gz")
+    how = {"any_sequence": True, "settings": {"contrast": "bright"}}
+    [row] = detect(tmp_path / "scan.nii.gz", tmp_path / "out", BUNDLE, **how)
+    assert row["settings"]["candidate_threshold"] == 0.2  # it was the cascade
+    with (tmp_path / "out" / "scan" / "scan_candidates.tsv").open() as file:
+        table = list(csv.DictReader(file, delimiter="\t"))
+    where = [np.linalg.norm([float(one[f"{axis}_mm"]) for axis in "xyz"] - planted.lesion_world_mm) for one in table]
+    lesion = table[int(np.argmin(where))]
+    assert min(where) < 1.5
+    assert float(lesion["diameter_mm"]) == pytest.approx(4, abs=0.5)
+    assert lesion["contrast_percent"] == "n/a"
+    assert "n/a" not in {one["longest_mm"] for one in table}
+
+
 def test_overlay_that_is_not_there_is_named(csvd, tmp_path, save_scan):
     code, _, errors = csvd("detect", save_scan(), "--overlay", tmp_path / "none.json", "--out", tmp_path / "out")
     assert (code, "none.json' does not exist" in errors[0]) == (2, True)
