@@ -142,7 +142,7 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
             config names one for the contrast of ``settings`` (``contrast_overlays``), that is taken.
 
     Raises:
-        InputError: the bundle has no such config, or no weights; an overlay does not exist.
+        InputError: the bundle has no such config, or no weights; an overlay does not exist, or is one over training.
     """
     for needed in (CONFIG, "models/model.pt"):
         if not (bundle / needed).exists():
@@ -150,10 +150,20 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
     known = {**ConfigParser.load_config_file(str(bundle / CONFIG)), **settings}
     own = known.get("contrast_overlays", {}).get(known["contrast"])
     files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
+    for file in files:
+        _check_overlay(file)
     parser = ConfigParser()
     parser.read_config([str(bundle / CONFIG), *map(str, files)])
     parser.update({"bundle_root": str(bundle), **settings})
     return parser
+
+
+def _check_overlay(path: Path) -> None:
+    if any(key.startswith(("train#", "validate#")) for key in ConfigParser.load_config_file(str(path))):
+        raise InputError(
+            f"overlay '{path}' must be one over inference.json, it is one over the configs of training. Give it to "
+            "`python -m monai.bundle run`."
+        )
 
 
 def record_path(out: Path, case: str, bids: bool = False) -> Path:

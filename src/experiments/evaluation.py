@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 
-from ..bundles import find_overlay
 from ..checks import InputError, describe
 from ..data import NiftiReader, load_datalist
 from ..detection import detect
@@ -73,8 +71,6 @@ def evaluate_cohort(
         InputError: an overlay does not exist, or is one over the configs of training, a scan has no label, or
             one that does not fit, or no scan can be worked on.
     """
-    for overlay in overlays:
-        _check_overlay(find_overlay(bundle, overlay))
     datalist = cohort / "datalist.json"
     items = load_datalist(datalist, "test")
     for item in items:
@@ -91,14 +87,6 @@ def evaluate_cohort(
     return [
         _evaluate(row, *read_truth(item, datalist), out / row["case"]) for item, row in zip(items, rows, strict=True)
     ]
-
-
-def _check_overlay(path: Path) -> None:
-    if any(key.startswith(("train#", "validate#")) for key in ConfigParser.load_config_file(str(path))):
-        raise InputError(
-            f"overlay '{path}' must be one over inference.json, as for `csvd detect`, it is one over the configs of "
-            "training. Give it to `python -m monai.bundle run evaluating`."
-        )
 
 
 def read_truth(item: Mapping[str, Any], datalist: Path) -> tuple[MetaTensor | None, torch.Tensor]:
