@@ -223,7 +223,7 @@ def test_overlays_of_training_are_refused(cohort, evaluate):
     overlay = find_bundle("cmb_detection") / "configs" / "evaluate_detector.json"
     code, _, errors = evaluate(cohort({"label": same}), overlay=overlay)
     assert code == 2
-    assert "evaluate_detector.json' must be one over inference.json, it is one over the configs of training" in errors[0]
+    assert "evaluate_detector.json' must be one over inference.json, it is one over" in errors[0]
 
 
 def test_cohorts_of_one_name_are_refused(cohort, evaluate, tmp_path):

@@ -18,6 +18,9 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "edge_mm": "edge mm",
     "susceptibility_contrast": "its contrast",
 }
+FIRST = ("id", "x_mm", "y_mm", "z_mm", "probability", "region", "side", "mars", "diameter_mm", "longest_mm")
+ORDER = (*FIRST, *(name for name in COLUMNS if name not in FIRST))
+"""What is asked for first stands first; the rest comes by scrolling."""
 WORDS = ("region", "side", "mars", "susceptibility")
 HEADING = "Suspected microbleeds"
 
@@ -29,8 +32,8 @@ def table_section(lesions: Sequence[Lesion]) -> str:
             '<section><h2>Suspected microbleeds</h2><p class="hint">No candidate reaches the threshold.</p></section>'
         )
     heads = "".join(
-        f'<th{_class(name)} title="{escape(words)}"><button>{TITLES.get(name, name)}</button></th>'
-        for name, words in COLUMNS.items()
+        f'<th{_class(name)} title="{escape(COLUMNS[name])}"><button>{TITLES.get(name, name)}</button></th>'
+        for name in ORDER
     )
     rows = "".join(_row(lesion, pictured=n < MAX_PICTURED) for n, lesion in enumerate(lesions))
     return (
@@ -42,7 +45,7 @@ def table_section(lesions: Sequence[Lesion]) -> str:
 
 def _row(lesion: Lesion, pictured: bool) -> str:
     cells = []
-    for name in COLUMNS:
+    for name in ORDER:
         value = getattr(lesion, name)
         text = _cell(name, value)
         if name == "probability":
