@@ -98,7 +98,7 @@ class BundleRunner:
         if self.gate is not None:
             scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
         known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
-        item = {**scan.item(self.also), **known}
+        item = {**scan.item(self.also), **known, **({"sequence": "SWI"} if scan.is_swi else {})}
         single_run = self.single_run(item.get("contrast") or self.contrast or "dark", item.get("sequence"))
         evaluator = single_run(item)
         writer = single_run.parser.get_parsed_content(WRITER)

@@ -28,8 +28,7 @@ def datalist(tmp_path, content):
 def test_file_is_one_case_named_like_it(save_scan, name):
     [case] = find_cases(save_scan(name))
     assert case.name == "sub-01_T1.5_swi"
-    known = {"notes": "", "warnings": "", "sequence": "SWI"}
-    assert case.item() == {"image": str(case.image), "case": case.name, **known}
+    assert case.item() == {"image": str(case.image), "case": case.name, "notes": "", "warnings": ""}
 
 
 def test_mask_belongs_to_a_single_scan(save_scan):
@@ -241,5 +240,5 @@ def test_a_fold_is_left_out_or_taken_alone():
     ],
 )
 def test_swi_is_known_by_its_sequence_else_by_the_last_word_of_its_name(name, sequence, swi):
-    case = Case("a", Path(name), sequence=sequence)
-    assert case.item().get("sequence") == ("SWI" if swi else None)
+    assert Case("a", Path(name), sequence=sequence).is_swi == swi
+    assert not Case("a", Path(name), sequence=sequence, contrast="bright").is_swi

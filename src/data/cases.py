@@ -89,8 +89,6 @@ class Case:
             item["phase"] = str(self.phase)
         if self.contrast is not None:
             item["contrast"] = self.contrast
-        if self.is_swi:
-            item["sequence"] = "SWI"
         return item | {key: self.listed[key] for key in also if key in self.listed}
 
 
