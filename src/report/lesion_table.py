@@ -37,7 +37,7 @@ COLUMNS: dict[str, str] = {
     "contrast_percent": "how much darker its core is than the local background, %; n/a: bright lesions",
     "difference": "of core and local background, in the unit of the image",
     "cnr": "contrast to noise: that difference over the local robust spread",
-    "probability": "that it is a microbleed, calibrated on simulated scans",
+    "probability": "that it is a microbleed, calibrated on planted and simulated ones",
     "region": "lobar, deep or infratentorial, approximate (alignment with MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
     "mars": "region of the Microbleed Anatomical Rating Scale, approximate; n/a: not a whole brain",
