@@ -21,7 +21,7 @@ LIMITS = (
     "Regions and sides are approximate: an affine map to MNI152, by registration or, where that is poor, by the "
     "bounding box of the brain mask, and rules there. Close to a border they may be wrong, and so may the pattern.",
     "A number or a pattern of microbleeds does not diagnose a disease.",
-    "The probability is calibrated on simulated scans, not on those of your scanner.",
+    "The probability is calibrated on planted and simulated microbleeds, not on those of your scanner.",
 )
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
