@@ -54,7 +54,8 @@ def lesions_of(item: dict) -> torch.Tensor:
     """Return the centres of the microbleeds of a scan, (M, 3), in its voxels."""
     with Path(item["label"].replace("_label.nii.gz", "_lesions.tsv")).open(newline="") as file:
         rows = [[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in csv.DictReader(file, delimiter="\t")]
-    return torch.tensor(nib.affines.apply_affine(np.linalg.inv(nib.load(item["image"]).affine), rows).reshape(-1, 3))
+    points = np.reshape(rows, (-1, 3))
+    return torch.tensor(nib.affines.apply_affine(np.linalg.inv(nib.load(item["image"]).affine), points))
 
 
 def proposed(points: torch.Tensor, lesions: torch.Tensor, spacing_mm: Spacing) -> int:

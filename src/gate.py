@@ -117,7 +117,7 @@ def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> 
 
 
 def check_sequence(case: Case, named: Named, contrast: str | None = None, any_sequence: bool = False) -> Case:
-    """Return the case with a note on its sequence, and with that and its contrast, unless it has them.
+    """Return the case with a note on its sequence, and with its contrast, and that it is SWI, unless it has them.
 
     A scan that a user names is refused when its tags, or its BIDS name, say that it is of another sequence, or when its
     pixels almost surely do, see :data:`ALMOST_SURE`. What is in doubt is searched, with a warning.
@@ -143,7 +143,9 @@ def check_sequence(case: Case, named: Named, contrast: str | None = None, any_se
     warnings = [*case.warnings, *named.remarks, *([doubt] if named.contrast is None else [])]
     notes = [*case.notes, f"sequence: {named.sequence} ({by})"]
     contrast = case.contrast or contrast or named.contrast or "dark"
-    return replace(case, contrast=contrast, sequence=case.sequence or named.tags, notes=notes, warnings=warnings)
+    # A gradient echo by its tags may be SWI by its name: SWI is made from one.
+    sequence = case.sequence or ("SWI" if named.tags == "SWI" else None)
+    return replace(case, contrast=contrast, sequence=sequence, notes=notes, warnings=warnings)
 
 
 @dataclass(frozen=True)

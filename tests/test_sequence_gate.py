@@ -214,6 +214,21 @@ def test_contrast_is_the_users_before_the_sequences(tmp_path):
     assert check_sequence(case, named).notes == ["sequence: QSM (probability 0.90, 12 slices)"]
 
 
+@pytest.mark.parametrize(
+    ("name", "tags", "listed", "swi"),
+    [
+        ("a_swi.nii", "T2*-GRE", None, True),  # SWI is made from a gradient echo
+        ("a.nii", "T2*-GRE", None, False),
+        ("a.nii", "SWI", None, True),
+        ("a_swi.nii", None, None, True),
+        ("a_swi.nii", "SWI", "T2*-GRE", False),
+    ],
+)
+def test_a_scan_is_swi_by_data_list_or_tags_or_name(name, tags, listed, swi, tmp_path):
+    case = Case("a", tmp_path / name, sequence=listed)
+    assert check_sequence(case, judge(seen("T2*-GRE", 0.9), tags)).is_swi == swi
+
+
 def test_unsure_series_pass_with_a_warning(tmp_path):
     case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.6, 0.4), None))
     assert case.contrast == "dark"
