@@ -82,8 +82,7 @@ def main() -> None:
             data = preprocessing(item)
             turn = Turn.of(data["image"])
             image, mask = turn.there(data["image"].as_tensor())
-            lesions = lesions_of(item)[:, turn.axes]
-            lesions[:, turn.flipped] = torch.tensor(image.shape)[turn.flipped] - 1 - lesions[:, turn.flipped]
+            lesions = turn.points_there(lesions_of(item), data["image"].shape[1:])
             total += len(lesions)
             for name, propose in PROPOSERS.items():
                 start = time.perf_counter()

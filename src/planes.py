@@ -57,3 +57,15 @@ class Turn:
         back = [self.axes.index(axis) for axis in range(3)]
         turned = volume.flip([first + k for k in self.flipped])
         return turned.permute(*range(first), *(first + k for k in back)).contiguous()
+
+    def points_there(self, points: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Turn voxels (N, 3) of a volume that is (H, W, D) before it is turned."""
+        turned = points[:, self.axes]
+        turned[:, self.flipped] = torch.tensor(shape)[self.axes][self.flipped] - 1 - turned[:, self.flipped]
+        return turned
+
+    def points_back(self, points: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Turn voxels (N, 3) from :meth:`points_there` back."""
+        turned = points.clone()
+        turned[:, self.flipped] = torch.tensor(shape)[self.axes][self.flipped] - 1 - turned[:, self.flipped]
+        return turned[:, [self.axes.index(axis) for axis in range(3)]]

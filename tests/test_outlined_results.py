@@ -12,6 +12,7 @@ import pytest
 import torch
 from geometry import planted_scan, sphere_fraction
 from small_bundle import BUNDLES
+from test_patch_detector import Darkness
 
 from csvd.detection import detect
 from csvd.detection import report as write_report
@@ -33,7 +34,7 @@ GRIDS = {
 }
 
 
-class DarkEnough(torch.nn.Module):
+class DarkEnough(Darkness):
     """In place of a trained network: what is half as dark as the tissue is a microbleed, the darkest the surest."""
 
     def __init__(self, members=2):
@@ -42,12 +43,6 @@ class DarkEnough(torch.nn.Module):
 
     def odds(self, patches):
         return 20 * (0.8 - patches[:, 2, 23:26, 23:26].amin((1, 2)))
-
-    def mirrored_odds(self, patches, first=0):
-        return self.odds(patches)
-
-    def calibrate(self, odds):
-        return odds
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,10 @@ def test_a_volume_is_turned_the_same_way_round_in_any_orientation_and_back(affin
     assert turn.there(scan.as_tensor()).equal(Turn(affine).there(upright.as_tensor()))
     assert turn.there(scan.as_tensor()).shape[1:] == shape
     assert turn.back(turn.there(scan.as_tensor())).equal(scan.as_tensor())
+    points = torch.stack([scan[0] == value for value in (3, 41, 88)]).nonzero()[:, 1:]
+    turned = turn.points_there(points, scan.shape[1:])
+    assert turn.there(scan.as_tensor())[0][tuple(turned.T)].tolist() == [3, 41, 88]
+    assert turn.points_back(turned, scan.shape[1:]).equal(points)
     assert turn.spacing == Turn(affine).spacing
     assert slice_axis(turn.spacing) == 2
 

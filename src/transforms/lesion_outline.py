@@ -171,15 +171,11 @@ def _outlined(
     image: torch.Tensor, mask: torch.Tensor | None, points: torch.Tensor, contrast: str, turn: Turn
 ) -> Outlines:
     """Return outlines in a scan (1, H, W, D), the same in whatever order it is stored."""
-    sides = torch.tensor(image.shape[1:])[turn.axes]
-    flipped = torch.zeros(3, dtype=torch.bool)
-    flipped[turn.flipped] = True
-    points = points[:, turn.axes]
-    points = torch.where(flipped, sides - 1 - points, points)
+    shape = image.shape[1:]
     turned = None if mask is None else turn.there(mask)
-    found = outline_lesions(turn.there(image[0]), points, turn.spacing, contrast, turned)
-    core = torch.where(flipped, sides - 1 - found.core, found.core)[:, [turn.axes.index(k) for k in range(3)]]
-    return replace(found, labels=turn.back(found.labels), core=core)
+    where = turn.points_there(points, shape)
+    found = outline_lesions(turn.there(image[0]), where, turn.spacing, contrast, turned)
+    return replace(found, labels=turn.back(found.labels), core=turn.points_back(found.core, shape))
 
 
 def _is_sure(found: Outlines, instances: torch.Tensor, ids: torch.Tensor, turn: Turn) -> torch.Tensor:
