@@ -1,4 +1,4 @@
-"""Affine maps between brains: applied to points, and found by ITK."""
+"""Affine maps between brains: applied to points, and found by SimpleITK."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 from torch.nn.functional import avg_pool3d
+
+from ._simple_itk import load_simple_itk
 
 WORK_MM = 3.0
 """Voxel size at which scan and template are compared."""
@@ -68,62 +70,40 @@ def register(scan: Brain, template: Brain) -> torch.Tensor:
     """Return the (4, 4) affine from scan to template of the highest Mattes mutual information.
 
     It starts where the brains have the same centre and volume, and goes uphill by regular steps. Coordinates are RAS on
-    both sides, which is all the same to ITK. One thread, so that the same scan gives the same bits.
+    both sides, which is all the same to ITK.
     """
-    # By module: `itk.ImageRegistrationMethodv4` loads ten times as many libraries, for over 30 seconds.
-    import itk
-    from itk.itkImageRegistrationMethodv4Python import itkImageRegistrationMethodv4REGv4F3F3 as Method
-    from itk.itkMattesMutualInformationImageToImageMetricv4Python import (
-        itkMattesMutualInformationImageToImageMetricv4IF3IF3 as Metric,
-    )
-    from itk.itkRegistrationParameterScalesFromPhysicalShiftPython import (
-        itkRegistrationParameterScalesFromPhysicalShiftMMIITIMF3 as Scales,
-    )
-    from itk.itkRegularStepGradientDescentOptimizerv4Python import (
-        itkRegularStepGradientDescentOptimizerv4D as Optimizer,
-    )
-
-    affine = _start(scan, template)
-    metric = Metric.New(NumberOfHistogramBins=BINS, MaximumNumberOfWorkUnits=1)
-    metric.SetUseFixedImageGradientFilter(False)
-    metric.SetUseMovingImageGradientFilter(False)
-    optimizer = Optimizer.New(
-        LearningRate=FIRST_STEP_MM,
-        MinimumStepLength=LAST_STEP_MM,
-        RelaxationFactor=RELAXATION,
-        NumberOfIterations=ITERATIONS,
-        ReturnBestParametersAndValue=True,
-        ScalesEstimator=Scales.New(Metric=metric),
-    )
-    method = Method.New(Metric=metric, Optimizer=optimizer, InitialTransform=affine)
-    method.InPlaceOn()
-    method.SetFixedImage(_itk_image(scan))
-    method.SetMovingImage(_itk_image(template))
-    method.SetNumberOfLevels(len(LEVELS))
+    sitk = load_simple_itk()
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(BINS)
+    method.MetricUseFixedImageGradientFilterOff()
+    method.MetricUseMovingImageGradientFilterOff()
+    method.SetOptimizerAsRegularStepGradientDescent(FIRST_STEP_MM, LAST_STEP_MM, ITERATIONS, RELAXATION)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(_start(scan, template), inPlace=False)
     method.SetShrinkFactorsPerLevel([shrink for shrink, _ in LEVELS])
     method.SetSmoothingSigmasPerLevel([sigma for _, sigma in LEVELS])
-    method.Update()
+    found = method.Execute(_image(scan), _image(template))
+    corners = np.vstack([np.zeros(3), np.eye(3)])
+    origin, *axes = (np.array(found.TransformPoint(corner)) for corner in corners)
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = itk.array_from_matrix(affine.GetMatrix()), list(affine.GetOffset())
+    matrix[:3, :3], matrix[:3, 3] = np.stack(axes, axis=1) - origin[:, None], origin
     return torch.from_numpy(matrix)
 
 
 def _start(scan: Brain, template: Brain) -> Any:
-    """Return ITK's affine transform that gives the scan's brain the centre and the volume of the template's."""
-    from itk.itkAffineTransformPython import itkAffineTransformD3
-
+    """Return the affine transform that gives the scan's brain the centre and the volume of the template's."""
+    sitk = load_simple_itk()
     centre, mni_centre = (brain.points_mm.mean(axis=0) for brain in (scan, template))
-    affine = itkAffineTransformD3.New()
+    affine = sitk.AffineTransform(3)
     affine.SetCenter(centre.tolist())
     affine.Scale(float(template.mask.sum() / scan.mask.sum()) ** (1 / 3))
     affine.SetTranslation((mni_centre - centre).tolist())
     return affine
 
 
-def _itk_image(brain: Brain) -> Any:
-    import itk
-
-    image = itk.image_from_array(np.ascontiguousarray(brain.grey.T))  # ITK counts axes from the last
+def _image(brain: Brain) -> Any:
+    sitk = load_simple_itk()
+    image = sitk.GetImageFromArray(brain.grey.T)  # which counts axes from the last
     image.SetOrigin(brain.origin_mm.tolist())
     image.SetSpacing([WORK_MM] * 3)
     return image

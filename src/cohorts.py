@@ -184,8 +184,7 @@ def _end_with_parent() -> None:
 
 
 def share_cores(threads: int) -> None:
-    """Let torch, BLAS and ITK, which must not be loaded yet, take that many threads of this process each."""
-    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)
+    """Let torch and BLAS take that many threads of this process each."""
     torch.set_num_threads(threads)
     threadpool_limits(threads)
 

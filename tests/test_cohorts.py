@@ -88,7 +88,7 @@ def test_processes_end_with_the_one_that_started_them():
     first.kill()
     first.wait()
     assert children
-    for _ in range(100):
+    for _ in range(600):
         if not any(Path(f"/proc/{child}").exists() for child in children):
             return
         time.sleep(0.1)

@@ -9,6 +9,7 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 from torch.nn.functional import avg_pool3d, interpolate
 
+from .._simple_itk import load_simple_itk
 from ..checks import InputError, check_one_of, check_positive, describe
 from ._mask import inside_of
 from .contrast import CONTRASTS, item_contrast
@@ -25,26 +26,17 @@ MAX_NEGATIVE = 0.01
 def itk_log_bias(volume: np.ndarray, mask: np.ndarray, iterations: int) -> np.ndarray:
     """Return ITK's estimate of the logarithm of the bias field, everywhere on the grid of ``volume``.
 
-    ITK's filters that are made from then on in this process have one thread, so that every machine finds the same bits.
-
     Args:
         volume: (H, W, D) float32, above 0.
         mask: (H, W, D) uint8, 1 where the field is fitted.
         iterations: largest number of iterations at each level.
     """
-    # Imported here and by its module: `itk.N4BiasFieldCorrectionImageFilter` loads 16 libraries, 7 seconds of them.
-    import itk
-    from itk.itkN4BiasFieldCorrectionImageFilterPython import itkN4BiasFieldCorrectionImageFilterIF3IUC3IF3 as Filter
-
-    # N4 makes filters of its own, which add up the field in as many parts as there are threads. One is no slower.
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
-    n4 = Filter.New()
-    n4.SetInput(itk.image_view_from_array(volume))
-    n4.SetMaskImage(itk.image_view_from_array(mask))
-    n4.SetNumberOfFittingLevels((LEVELS,) * 3)
-    n4.SetMaximumNumberOfIterations((iterations,) * LEVELS)
-    n4.Update()
-    return np.log(volume / itk.array_from_image(n4.GetOutput()))
+    sitk = load_simple_itk()
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    n4.SetMaximumNumberOfIterations([iterations] * LEVELS)  # one number a level
+    image = sitk.GetImageFromArray(volume)
+    n4.Execute(image, sitk.GetImageFromArray(mask))
+    return sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
 
 
 def n4_bias_correction(
