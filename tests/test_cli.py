@@ -78,6 +78,7 @@ BAD = {
     "truncated gzip": truncated,
     "all zeros": lambda path: spoil(path, np.zeros((20, 20, 20), np.float32)),
     "constant": lambda path: spoil(path, np.full((20, 20, 20), 7, np.float32)),
+    "mask": lambda path: spoil(path, (noise(20, 20, 20) > 0.5).astype(np.float32)),
     "NaN": lambda path: with_value(path, np.nan),
     "Inf": lambda path: with_value(path, np.inf),
     "2-D": lambda path: spoil(path, noise(20, 20)),

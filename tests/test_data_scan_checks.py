@@ -160,6 +160,35 @@ def test_constant_volume_is_named(save_scan):
         check_scan(save_scan(voxels=voxels))
 
 
+def sparse(shape, values):
+    voxels = np.zeros(shape, np.float32)
+    voxels.flat[: len(values)] = values
+    return voxels
+
+
+@pytest.mark.parametrize(
+    ("voxels", "said"),
+    [
+        (np.arange(40**3).reshape(40, 40, 40) % 10 == 0, "2 different values, and 90.0% of its voxels are 0"),
+        (np.arange(12 * 13 * 14).reshape(12, 13, 14) % 15, "15 different values, and 6.7% of its voxels are 0"),
+        (sparse((40, 40, 40), np.linspace(0.01, 1, 600)), "601 different values, and 99.1% of its voxels are 0"),
+    ],
+    ids=["mask", "label map", "probabilities"],
+)
+def test_mask_or_map_is_no_scan(save_scan, voxels, said):
+    with pytest.raises(InputError, match=rf"sub-01_swi\.nii\.gz' must be an image of a head, .*{said}\. Give the scan"):
+        check_scan(save_scan(voxels=voxels.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [np.arange(12 * 13 * 14).reshape(12, 13, 14) % 16, sparse((40, 40, 40), np.linspace(0.01, 1, 660))],
+    ids=["16 values", "a small head"],
+)
+def test_scan_of_few_values_or_much_air_is_accepted(save_scan, voxels):
+    check_scan(save_scan(voxels=voxels.astype(np.float32)))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_voxels_that_are_not_finite_are_counted_and_the_first_is_named(save_scan, value):
     voxels = noise(9, 10, 11)

@@ -21,6 +21,11 @@ MIN_SLICES = 3
 VOXEL_MM = (0.01, 50.0)
 """Sizes that a voxel of a head may have, in mm: others come from a wrong unit."""
 
+MIN_VALUES, MAX_SHARE = 16, 0.99
+"""A scan has at least that many different values, and no more than that share of its voxels has the same one."""
+SAMPLE = 10_000
+"""Voxels, at most twice as many, that are looked at first: the rest is looked at only where these are a map."""
+
 UNITS = {1: "metre", 2: "mm", 3: "micron"}
 
 
@@ -59,7 +64,7 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
     Raises:
         InputError: the scan or the mask cannot be read, has fewer than three slices of 8 x 8 voxels, a voxel size that
             is not positive, a singular affine or one with voxels beyond :data:`VOXEL_MM`, complex or colour voxels, NaN
-            or infinite voxels, or a volume with a single value (the mask: no voxel but 0); the mask has another grid
+            or infinite voxels, or a volume of too few values to be a scan (the mask: no voxel but 0); the mask has another grid
             than the scan.
     """
     path = Path(path)
@@ -146,6 +151,19 @@ def _check_volume(volume: np.ndarray, name: str) -> None:
     _check_finite(volume, name)
     if volume.min() == volume.max():
         raise InputError(f"{name} must not be constant, all its voxels are {volume.flat[0]}. Give a scan of a head.")
+    if _most_common(volume.ravel("F")[:: 1 + volume.size // SAMPLE]) and (found := _most_common(volume)):
+        value, share, values = found
+        raise InputError(
+            f"{name} must be an image of a head, not a mask or a map of lesions: it has {values} different values, and "
+            f"{share:.1%} of its voxels are {value:g}. Give the scan."
+        )
+
+
+def _most_common(voxels: np.ndarray) -> tuple[float, float, int] | None:
+    """Return the most common value, its share of the voxels, and how many values there are, if those of a map."""
+    values, counts = np.unique(voxels, return_counts=True)
+    share = float(counts.max() / voxels.size)
+    return (values[counts.argmax()], share, len(values)) if len(values) < MIN_VALUES or share > MAX_SHARE else None
 
 
 def _check_mask_volume(volume: np.ndarray, name: str) -> None:
