@@ -64,8 +64,8 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
     Raises:
         InputError: the scan or the mask cannot be read, has fewer than three slices of 8 x 8 voxels, a voxel size that
             is not positive, a singular affine or one with voxels beyond :data:`VOXEL_MM`, complex or colour voxels, NaN
-            or infinite voxels, or a volume of too few values to be a scan (the mask: no voxel but 0); the mask has another grid
-            than the scan.
+            or infinite voxels, or a volume of too few values to be a scan (the mask: no voxel but 0); the mask has
+            another grid than the scan.
     """
     path = Path(path)
     header, affine = _read(path, f"scan '{path}'", _check_volume)
