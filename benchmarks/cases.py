@@ -23,10 +23,10 @@ from scipy.spatial.distance import cdist
 
 from csvd.bundles import find_bundle
 from csvd.checks import InputError
-from csvd.data import read_layout
-from csvd.detection import detect
-from csvd.gate import sort_study
+from csvd.io import read_layout
 from csvd.phantom import write_cohort
+from csvd.workflows.detection import detect
+from csvd.workflows.gate import sort_study
 
 WITHIN_MM, WITHIN_VOLUME = 0.5, 0.02
 LEAST_TPR = 0.5  # of the evaluation; 0 where labels lie elsewhere

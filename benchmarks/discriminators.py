@@ -10,10 +10,10 @@ from pathlib import Path
 from mask_rcnn import configs, measure_sections, method
 
 from csvd.bundles import find_bundle
-from csvd.data import load_datalist
 from csvd.experiments import Study, discriminators
 from csvd.experiments.tables import chosen_threshold, rates_row
-from csvd.splits import SECTIONS
+from csvd.io import load_datalist
+from csvd.io.splits import SECTIONS
 
 
 def mask_rcnn(sections: dict[str, list], weights: Path, cache: Path) -> dict:

@@ -21,7 +21,7 @@ from scipy import ndimage
 from scored import Found, add_detector, read_found, run_detector, shown
 from tqdm import tqdm
 
-from csvd.data import load_datalist
+from csvd.io import load_datalist
 from csvd.metrics import MATCHES, count_points, pair_points, reliability, summarize_cohort
 from csvd.metrics.exact import exact_share
 from csvd.phantom import MIMICS, PATIENTS, write_cohort

@@ -26,7 +26,7 @@ from scored import add_detector, run_detector, table
 from tqdm import tqdm
 
 from csvd.bundles import find_bundle
-from csvd.data import load_datalist
+from csvd.io import load_datalist
 from csvd.metrics import count_lesions
 
 SIZES = (0, 2, 5, 10, 20)

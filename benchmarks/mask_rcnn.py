@@ -15,9 +15,9 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from csvd.bundles import find_bundle
-from csvd.data import DiskCacheDataset, load_datalist
 from csvd.engines import load_weights
 from csvd.experiments.tables import INTERVAL, chosen_threshold
+from csvd.io import DiskCacheDataset, load_datalist
 from csvd.metrics import FROCMetric, lesion_overlaps, pooled_rates, summarize_cohort
 from csvd.transforms import lesion_instances
 

@@ -18,7 +18,7 @@ import torch
 from planted_scans import Scan, plant, rate_columns, score
 from scored import add_detector, contrast_of, draw_sheet, run_detector, shown, table
 
-from csvd.data import load_datalist
+from csvd.io import load_datalist
 from csvd.metrics.exact import exact_share
 from csvd.phantom.planting_scan import MIMIC_CODES
 

@@ -14,7 +14,7 @@ from csvd.metrics import count_points, froc, pair_points, tpr_at_fps
 from csvd.metrics.exact import exact_rates
 from csvd.phantom import plant_scan
 from csvd.phantom.backgrounds import read_volume, save_planted
-from csvd.transforms.brain_mask import find_brain
+from csvd.transforms.brain.brain_mask import find_brain
 
 THRESHOLDS = tuple((torch.arange(1, 100) / 100).tolist())
 

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from csvd.bundles import find_bundle
 from csvd.inferers.foci import BRIGHTEST, find_foci, tissue_field
 from csvd.planes import Turn
-from csvd.transforms.frst import fast_radial_symmetry
-from csvd.transforms.window_maximum import window_maximum
+from csvd.transforms.features.frst import fast_radial_symmetry
+from csvd.transforms.grid.window_maximum import window_maximum
 
 RADII_MM = (0.8, 1.2, 1.8, 2.7)
 NEAR_MM = 2.5

@@ -19,10 +19,10 @@ import nibabel as nib
 import numpy as np
 from scored import add_detector, contrast_of, draw_sheet, read_found, run_detector, shown, table
 
-from csvd.data import Case, read_sidecar, sequence_of_tags
-from csvd.gate import find_series
+from csvd.io import Case, read_sidecar, sequence_of_tags
 from csvd.metrics.exact import exact_rate
 from csvd.sequences import CONTRASTS
+from csvd.workflows.gate import find_series
 
 SHOWN = ("T2", "GRE", "EPI", "SWI")
 REFUSAL = "must be SWI, T2*-weighted or QSM"

@@ -10,13 +10,13 @@ import torch
 from monai.data import MetaTensor
 from tqdm import tqdm
 
-from csvd.affine import apply_affine
-from csvd.mars import mars_at
+from csvd.anatomy.affine import apply_affine
+from csvd.anatomy.mars import mars_at
+from csvd.anatomy.regions import REGIONS, region_at
+from csvd.anatomy.registration import align_to_mni, box_to_mni
+from csvd.lesions import burden
 from csvd.phantom import PROTOCOLS, simulate_subject
 from csvd.phantom.subject import Subject
-from csvd.regions import REGIONS, region_at
-from csvd.registration import align_to_mni, box_to_mni
-from csvd.report import burden
 from csvd.transforms import BrainMask
 
 PRESETS = ("random", "oxvasc", "random", "ukbb")

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from csvd.bundles import find_bundle
-from csvd.data import load_datalist
-from csvd.detection import detect
+from csvd.io import load_datalist
 from csvd.metrics.classification import Interval
 from csvd.planes import slice_axis
+from csvd.workflows.detection import detect
 
 WIDE_MM = 20.0
 """Side of a picture of a detection."""

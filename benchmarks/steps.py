@@ -21,10 +21,10 @@ from monai.inferers import sliding_window_inference
 from monai.transforms import CropForegroundd
 
 from csvd.bundles import find_bundle
-from csvd.data import Case
+from csvd.io import Case
 from csvd.phantom import write_cohort
-from csvd.runner import BundleRunner
 from csvd.transforms import FastRadialSymmetry, VesselMask
+from csvd.workflows.runner import BundleRunner
 
 RADII_MM = (1.6, 2.4, 3.2, 4.8)
 

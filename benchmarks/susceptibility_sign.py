@@ -21,7 +21,7 @@ from scipy import ndimage
 from statsmodels.stats.proportion import proportion_confint
 from tqdm import tqdm
 
-from csvd.data import load_datalist
+from csvd.io import load_datalist
 from csvd.phantom import MIMICS
 from csvd.transforms import LesionInstances, SusceptibilitySign, relative_susceptibility
 

@@ -24,11 +24,11 @@ import torch
 from monai.data import MetaTensor
 from scored import add_detector, run_detector, shown, table
 
-from csvd.data import read_layout
+from csvd.io import read_layout
+from csvd.lesions import label_components
 from csvd.metrics import ScanScore, score_masks
 from csvd.metrics.cohort_score import challenge_figures
 from csvd.metrics.exact import exact_rates
-from csvd.metrics.matching import find_clusters
 
 COLUMNS = ("scans", "n", "refused", "lesions", "TPR", "FPs per scan", "F1")
 MEDIANS = ("median F1", "median count difference", "median Dice", "median volume difference, mm3")
@@ -69,7 +69,7 @@ def judge(item: dict[str, Any], result: Path) -> Scored:
     detected = torch.zeros_like(label)
     if result.is_dir():
         volume = np.asarray(nib.load(result / f"{result.name}_cmb.nii.gz").dataobj) > 0
-        detected[0] = torch.from_numpy(find_clusters(volume)[0])
+        detected[0] = torch.from_numpy(label_components(volume)[0])
     score = score_masks(detected, label, label.affine)
     return Scored(item["site"], tuple(label.pixdim.tolist()), not result.is_dir(), score)
 

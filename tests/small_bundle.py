@@ -15,7 +15,7 @@ from geometry import planted_scan
 from monai.inferers import Inferer
 from monai.transforms import Transform
 
-from csvd.report import CaseWriter, SubtypeWriter
+from csvd.handlers import CaseWriter, SubtypeWriter
 from csvd.sequences import SEQUENCES
 
 STAGES = ("check", "gate", "preprocessing", "network", "postprocessing", "writer")

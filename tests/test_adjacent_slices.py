@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from csvd.transforms.adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
+from csvd.transforms.slices.adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
 
 
 @pytest.fixture

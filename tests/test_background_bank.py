@@ -10,7 +10,7 @@ from planted import ball
 from csvd.engines.background_bank import fill_bank, read_background, write_background
 from csvd.phantom import plant_scan
 from csvd.transforms import DarkContrastd
-from csvd.transforms.dark_contrast import dark_contrast
+from csvd.transforms.intensity.dark_contrast import dark_contrast
 
 SPACING = (0.9, 0.9, 4.0)
 

@@ -11,8 +11,9 @@ from bids import save_json
 from geometry import planted_scan
 
 from csvd.bundles import find_bundle
-from csvd.data import InputError, not_reviewed, read_layout
-from csvd.detection import detect, report
+from csvd.checks import InputError
+from csvd.io import not_reviewed, read_layout
+from csvd.workflows.detection import detect, report
 
 BUNDLE = find_bundle("cmb_detection")
 FIDUCIAL = {"type": "Fiducial", "coordinateSystem": "LPS"}

@@ -10,8 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
 
 from csvd.phantom import PROTOCOLS, simulate_subject
-from csvd.transforms.brain_mask import BrainMask, BrainMaskd, brain_mask
-from csvd.transforms.select_volume import SelectVolumed
+from csvd.transforms.brain.brain_mask import BrainMask, BrainMaskd, brain_mask
+from csvd.transforms.grid.select_volume import SelectVolumed
 
 REAL = Path(__file__).parents[2] / "shared/data"
 
@@ -88,7 +88,7 @@ def test_stripped_scan_is_recognised(head, contrasted):
 def test_stripped_scan_whose_contrasts_mislead_the_extraction_is_taken_whole(head, monkeypatch):
     image, truth = head
     part = ellipsoid(image.shape[1:], (2, 2, 3), (30, 40, 30)).numpy()  # a tenth of the brain
-    monkeypatch.setattr(sys.modules["csvd.transforms.brain_mask"], "extract_brain", lambda volume, affine: part)
+    monkeypatch.setattr(sys.modules["csvd.transforms.brain.brain_mask"], "extract_brain", lambda volume, affine: part)
     mask, method = brain_mask(image * truth)
     assert method == "zeros"
     assert dice(mask, truth) > 0.999
@@ -97,7 +97,7 @@ def test_stripped_scan_whose_contrasts_mislead_the_extraction_is_taken_whole(hea
 def test_head_whose_air_is_zero_in_the_corners_is_no_stripped_scan(head, monkeypatch):
     image, _ = head
     part = ellipsoid(image.shape[1:], (2, 2, 3), (50, 70, 45)).numpy()  # less than 0.3 of what is not zero
-    monkeypatch.setattr(sys.modules["csvd.transforms.brain_mask"], "extract_brain", lambda volume, affine: part)
+    monkeypatch.setattr(sys.modules["csvd.transforms.brain.brain_mask"], "extract_brain", lambda volume, affine: part)
     mask, method = brain_mask(image * ellipsoid(image.shape[1:], (2, 2, 3), (92, 112, 82)))
     assert method == "builtin"
     assert (mask[0].numpy() == part).all()

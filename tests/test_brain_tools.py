@@ -8,7 +8,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.transforms.brain_mask import brain_mask
+from csvd.transforms.brain.brain_mask import brain_mask
 
 FAKE = """#!{python}
 import sys

@@ -16,11 +16,11 @@ from monai.transforms import RandomizableTrait
 from warm import python_m
 
 from csvd import experiments
-from csvd.data import load_datalist
 from csvd.experiments.candidates import bundle_detector
-from csvd.pack import pack_bundle
+from csvd.io import load_datalist
 from csvd.phantom import simulate_series
 from csvd.phantom.cohort import write_nifti
+from csvd.workflows.pack import pack_bundle
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 SHARED_BLOCKS = ("network_def", "network", "image_transforms", "contrast", "volume", "device")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from csvd.report import burden
+from csvd.lesions import burden
 
 
 def counts(lobar=0, deep=0, infratentorial=0, unknown=0):

@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser
 from small import CLASSIFIER
 
 from csvd.checks import cause_of
-from csvd.data import load_datalist
+from csvd.io import load_datalist
 
 ROOT = Path(__file__).parents[1] / "bundles"
 BUNDLE = ROOT / "csvd_classification"

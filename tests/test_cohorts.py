@@ -15,10 +15,11 @@ import pytest
 from geometry import planted_scan
 
 from csvd.bundles import find_bundle
-from csvd.cohorts import gather, local_device, own_share, run_each
-from csvd.data import Case, InputError
-from csvd.detection import detect
-from csvd.results import Result
+from csvd.checks import InputError
+from csvd.io import Case
+from csvd.workflows.detection import detect
+from csvd.workflows.pool import gather, local_device, own_share, run_each
+from csvd.workflows.results import Result
 
 BUNDLE = find_bundle("cmb_detection")
 CASES = [Case(name, Path(f"{name}.nii.gz")) for name in ("a", "b", "c", "killer", "d", "bad", "e")]

@@ -8,8 +8,8 @@ import pytest
 import small
 
 from csvd import experiments
-from csvd.data import load_datalist
 from csvd.experiments.csvd_crossval import CLASSES, _fold, _shuffled
+from csvd.io import load_datalist
 
 ROOT = Path(__file__).parents[1] / "bundles"
 

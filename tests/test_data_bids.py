@@ -4,7 +4,7 @@ import pytest
 from bids import make_awkward, make_bids, save_json, save_noise
 
 from csvd.checks import InputError
-from csvd.data import (
+from csvd.io import (
     bids_root,
     check_scan,
     find_cases,
@@ -14,8 +14,8 @@ from csvd.data import (
     sequence_of_name,
     sequence_of_tags,
 )
-from csvd.data.bids import bids_scans
-from csvd.data.sidecars import echo_ms
+from csvd.io.bids.folders import bids_scans
+from csvd.io.bids.sidecars import echo_ms
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import small
 
-from csvd.data import Case, InputError, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
+from csvd.checks import InputError
+from csvd.io import Case, check_scan, find_cases, find_items, load_datalist, read_layout, select_fold
 from csvd.phantom import PROTOCOLS, write_cohort
 
 

@@ -10,7 +10,8 @@ import pydicom
 import pytest
 from dicom_study import oblique, write_classic
 
-from csvd.data import Converted, InputError, choose_scan, convert_dicom, find_cases, find_items, is_dicom_folder
+from csvd.checks import InputError
+from csvd.io import Converted, choose_scan, convert_dicom, find_cases, find_items, is_dicom_folder
 
 SERIES = "siemens-mefmri-t2star-dicom/4_me_fMRI"
 

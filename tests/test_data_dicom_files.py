@@ -10,8 +10,8 @@ import pytest
 from dicom_study import pixels, seen, take_start, write_series
 from PIL import Image
 
-from csvd.data import convert_dicom, find_cases, is_dicom_folder
-from csvd.data.dicom_files import is_dicom, numbers_of, read_dicom, read_tags, values_of
+from csvd.io import convert_dicom, find_cases, is_dicom_folder
+from csvd.io.dicom.files import is_dicom, numbers_of, read_dicom, read_tags, values_of
 
 STARTS = ("implicit", "explicit", "big", "group 2", "mark")
 

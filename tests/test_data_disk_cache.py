@@ -13,7 +13,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged, RandFlipd, ScaleIntensityd
 
-from csvd.data import DiskCacheDataset, NiftiReader, digest, item_digest
+from csvd.io import DiskCacheDataset, NiftiReader, digest, item_digest
 from csvd.networks import ShallowUNet
 
 CONFIGS = sorted((Path(__file__).parents[1] / "bundles").glob("*/configs/*.json"))
@@ -157,7 +157,7 @@ def test_what_has_no_state_is_refused(tmp_path):
 
 def test_every_process_gives_the_same_digest():
     code = (
-        "from csvd.data import NiftiReader, digest; from monai.transforms import LoadImaged;"
+        "from csvd.io import NiftiReader, digest; from monai.transforms import LoadImaged;"
         "print(digest(LoadImaged(['image', 'label'], reader=NiftiReader), {'a', 'b', 'c'}, {'x': 1, 'y': 2}))"
     )
     said = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from csvd.data.image_kinds import derivation, image_kind, is_swi
+from csvd.io.dicom.image_kinds import derivation, image_kind, is_swi
 
 PROJECTIONS = [
     (r"DERIVED\PRIMARY\MNIP\ND\NORM", "mIP_Images(SW)"),

@@ -6,7 +6,8 @@ import pytest
 from openpyxl import Workbook
 from public_sets import save, save_aibl, save_dou, save_valdo
 
-from csvd.data import InputError, read_layout
+from csvd.checks import InputError
+from csvd.io import read_layout
 
 
 def only(subjects):

@@ -6,8 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from csvd.data import InputError, find_cases, find_items, find_phase
-from csvd.data.phase import phase_beside
+from csvd.checks import InputError
+from csvd.io import find_cases, find_items, find_phase
+from csvd.io.phase import phase_beside
 
 PAIRS = [
     ("sub-01_part-mag_T2starw.nii.gz", "sub-01_part-phase_T2starw.nii.gz"),

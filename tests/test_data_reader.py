@@ -6,7 +6,7 @@ import pytest
 from monai.transforms import LoadImage
 
 from csvd.checks import InputError
-from csvd.data import NiftiReader
+from csvd.io import NiftiReader
 
 
 def save_without_qform(path, shape):

@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from csvd.data import InputError, check_scan
+from csvd.checks import InputError
+from csvd.io import check_scan
 
 PIXDIM, QFORM_CODE, MAGIC = 76, 252, 344  # bytes into a NIfTI-1 header
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from dicom_study import SIZE, change, oblique, pixels, seen, write_classic, write_enhanced, write_series
 
-from csvd.data import InputError, find_cases
-from csvd.data.series import sort_series
+from csvd.checks import InputError
+from csvd.io import find_cases
+from csvd.io.dicom.series import sort_series
 
 PHASE_TYPES = ("ORIGINAL", "PRIMARY", "P", "ND")
 OTHER_TYPES = ("ORIGINAL", "PRIMARY", "OTHER")

@@ -11,9 +11,10 @@ import torch
 from geometry import STORED, planted_scan, sphere_fraction
 from monai.data import MetaTensor
 
+from csvd.checks import InputError
 from csvd.cli import main
-from csvd.data import InputError, NiftiReader, not_reviewed, read_layout
-from csvd.report import CaseWriter
+from csvd.handlers import CaseWriter
+from csvd.io import NiftiReader, not_reviewed, read_layout
 from csvd.transforms import LesionLabeld
 
 LPS = np.array([-1.0, -1.0, 1.0])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from dicom_study import ECHOES_MS, SIZE, change, oblique, pixels, seen, write_classic, write_series
 
-from csvd.data import InputError, find_cases
-from csvd.data.series import sort_series
-from csvd.data.stacks import check_places
-from csvd.data.study import convert_study, find_studies
+from csvd.checks import InputError
+from csvd.io import find_cases
+from csvd.io.dicom.series import sort_series
+from csvd.io.dicom.stacks import check_places
+from csvd.io.dicom.studies import convert_study, find_studies
 
 MAGNITUDE = {"description": "Mag", "types": ("ORIGINAL", "PRIMARY", "M", "ND")}
 MISSING = [place for place in range(SIZE[2]) if place not in (5, 6)]

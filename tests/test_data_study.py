@@ -5,8 +5,9 @@ import pytest
 from dicom_study import oblique, pixels, seen, write_series
 from scipy import ndimage
 
-from csvd.data import InputError, convert_dicom
-from csvd.data.study import convert_study, find_studies
+from csvd.checks import InputError
+from csvd.io import convert_dicom
+from csvd.io.dicom.studies import convert_study, find_studies
 
 PLAIN = ("ORIGINAL", "PRIMARY", "M", "ND", "NORM")
 SWI = ("ORIGINAL", "PRIMARY", "M", "SWI", "ND")

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from csvd.cli import app
-from csvd.demo import compare
+from csvd.workflows.demo import compare
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = ("cmb_detection", "csvd_classification")

@@ -5,7 +5,7 @@ import pytest
 from dicom_study import oblique, pixels, write_classic, write_series
 
 from csvd.bundles import find_bundle
-from csvd.detection import detect
+from csvd.workflows.detection import detect
 
 BUNDLE = find_bundle("cmb_detection")
 

@@ -6,8 +6,8 @@ import json
 import pytest
 from small_bundle import STAGES, write_classifier, write_scan
 
-from csvd.detection import classify, detect
-from csvd.gate import sort_study
+from csvd.workflows.detection import classify, detect
+from csvd.workflows.gate import sort_study
 
 GOOD = ("sub-0b_swi", "sub-1b_swi", "sub-2b_swi")
 """Good scans; a bad one may stand before each of them, or behind them all."""

@@ -9,13 +9,13 @@ import torch
 
 from csvd import experiments
 from csvd.bundles import find_bundle
-from csvd.data import load_datalist
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import THRESHOLDS, Variant
-from csvd.experiments.tables import chosen_threshold, write_table
-from csvd.splits import SECTIONS
+from csvd.experiments.tables import chosen_threshold, write_results
+from csvd.io import load_datalist
+from csvd.io.splits import SECTIONS
 
 OWN_DETECTOR = {key: value for key, value in small.EXPERIMENT.settings.items() if not key.startswith("network_def")}
 
@@ -66,7 +66,7 @@ def test_threshold_is_chosen_by_distance_whatever_the_rule_of_the_table(tmp_path
 
 
 def test_table_is_written_for_people_and_for_programs(tmp_path):
-    write_table([{"step": "detection", "TPR": "0.9"}], tmp_path / "table", "A title", ["simulated"])
+    write_results([{"step": "detection", "TPR": "0.9"}], tmp_path / "table", "A title", ["simulated"])
     with (tmp_path / "table.tsv").open() as file:
         assert list(csv.DictReader(file, delimiter="\t")) == [{"step": "detection", "TPR": "0.9"}]
     text = (tmp_path / "table.md").read_text()

@@ -4,8 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from csvd.data import InputError, check_output
-from csvd.files import atomic_folder, atomic_path
+from csvd.checks import InputError
+from csvd.io import check_output
+from csvd.io.files import atomic_folder, atomic_path
 
 
 def test_file_appears_when_it_is_complete(tmp_path):

@@ -4,7 +4,7 @@ import torch
 from monai.data import MetaTensor
 from scipy.ndimage import gaussian_filter
 
-from csvd.transforms.frst import FastRadialSymmetry, FastRadialSymmetryd, fast_radial_symmetry
+from csvd.transforms.features.frst import FastRadialSymmetry, FastRadialSymmetryd, fast_radial_symmetry
 
 
 def ball(shape, center, radius, spacing=(1, 1, 1)):

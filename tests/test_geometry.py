@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from geometry import STORED, grid_affine, planted_scan
 
-from csvd.data import check_scan
+from csvd.io import check_scan
 
 
 @pytest.fixture(scope="module", params=STORED)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from csvd.transforms import grow_lesions
-from csvd.transforms.grow_lesions import growing_radius
+from csvd.transforms.lesions.grow_lesions import growing_radius
 
 THICK = (0.8, 0.8, 3.0)
 

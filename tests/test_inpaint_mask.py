@@ -2,7 +2,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.transforms.inpaint_mask import InpaintMask, InpaintMaskd, inpaint_mask
+from csvd.transforms.features.inpaint_mask import InpaintMask, InpaintMaskd, inpaint_mask
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
 
 from csvd.phantom import PROTOCOLS, simulate_subject
-from csvd.transforms.brain_mask import BrainMaskd
-from csvd.transforms.contrast import contrast_warning
-from csvd.transforms.invert_intensity import InvertIntensity, InvertIntensityd
-from csvd.transforms.n4_bias_correction import N4BiasCorrectiond
-from csvd.transforms.select_volume import SelectVolumed
+from csvd.transforms.brain.brain_mask import BrainMaskd
+from csvd.transforms.grid.select_volume import SelectVolumed
+from csvd.transforms.intensity.contrast import contrast_warning
+from csvd.transforms.intensity.invert_intensity import InvertIntensity, InvertIntensityd
+from csvd.transforms.intensity.n4_bias_correction import N4BiasCorrectiond
 
 REAL = Path(__file__).parents[2] / "shared/data"
 

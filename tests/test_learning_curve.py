@@ -50,7 +50,7 @@ def test_learning_curve_trains_on_planted_scans_and_tests_on_others(run, learned
 
 def detect_without(settings, *arguments, **how):
     """Detect with the weights of the small bundle, whatever was learned."""
-    from csvd.detection import detect
+    from csvd.workflows.detection import detect
 
     assert not settings or Path(settings["handlers#0#load_path"]).name == "model.pt"
     return detect(*arguments, **how)

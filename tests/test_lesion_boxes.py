@@ -7,8 +7,8 @@ from geometry import grid_affine
 from monai.data import MetaTensor
 
 from csvd.transforms import LesionBoxesd
-from csvd.transforms.lesion_boxes import lesion_boxes
-from csvd.transforms.lesion_label import LPS
+from csvd.transforms.lesions.lesion_boxes import lesion_boxes
+from csvd.transforms.lesions.lesion_label import LPS
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import torch
 from monai.data import MetaTensor
 from scipy import ndimage
 
+from csvd.lesions.properties import edge_distance, lesion_shapes
 from csvd.transforms import LesionFilter, LesionFilterd
-from csvd.transforms.lesion_filter import edge_distance, lesion_shapes
 
 ANYTHING = {"min_volume_mm3": None, "max_ellipticity": None, "min_edge_mm": None}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.transforms.lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
+from csvd.transforms.lesions.lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 
 from csvd.checks import InputError, cause_of
-from csvd.data import NiftiReader
+from csvd.io import NiftiReader
 from csvd.transforms import LesionLabeld
 
 LPS = np.array([-1, -1, 1])

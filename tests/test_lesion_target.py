@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from csvd.transforms import LesionTargetd
-from csvd.transforms.lesion_target import equal_lesions, grow_in_plane
+from csvd.transforms.lesions.lesion_target import equal_lesions, grow_in_plane
 
 
 @pytest.fixture

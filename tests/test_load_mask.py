@@ -8,7 +8,7 @@ import pytest
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 
 from csvd.checks import InputError, cause_of
-from csvd.data import NiftiReader
+from csvd.io import NiftiReader
 from csvd.transforms import LoadMaskd
 
 SHAPE, AFFINE = (12, 13, 14), np.diag([0.8, 0.8, 3.0, 1])

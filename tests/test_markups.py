@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from csvd.checks import InputError
-from csvd.data.markups import read_markups
+from csvd.io.slicer.markups import read_markups
 
 POINT = {"label": "a", "position": [1, 2, 3]}
 

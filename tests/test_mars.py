@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from csvd.mars import MARS, mars_at, mni_mars
-from csvd.regions import REGIONS, mni_regions, region_at
+from csvd.anatomy.mars import MARS, mars_at, mni_mars
+from csvd.anatomy.regions import REGIONS, mni_regions, region_at
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from monai.data import MetaTensor
 from torch.nn.functional import interpolate
 
-from csvd.transforms.n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
+from csvd.transforms.intensity.n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 
 
 def make_head(shape):

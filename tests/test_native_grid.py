@@ -10,8 +10,8 @@ from geometry import planted_scan
 from monai.bundle import ConfigParser
 
 from csvd.bundles import find_bundle
-from csvd.detection import detect
-from csvd.runner import read_config
+from csvd.workflows.detection import detect
+from csvd.workflows.runner import read_config
 
 BUNDLE = find_bundle("cmb_detection")
 GRIDS = {

@@ -8,8 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from csvd.checks import InputError
-from csvd.data import check_scan
-from csvd.nifti import axes_onto, load_nifti
+from csvd.io import check_scan
+from csvd.io.nifti import axes_onto, load_nifti
 
 SHAPE = (12, 13, 14)
 AFFINE = np.array([[0.8, 0, 0, -10], [0, 0.8, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]])

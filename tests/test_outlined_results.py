@@ -14,10 +14,10 @@ from geometry import planted_scan, sphere_fraction
 from small_bundle import BUNDLES
 from test_patch_detector import Darkness
 
-from csvd.detection import detect
-from csvd.detection import report as write_report
-from csvd.report import read_rows
+from csvd.io import read_rows
 from csvd.report.cohort_page import cohort_page
+from csvd.workflows.detection import detect
+from csvd.workflows.detection import report as write_report
 
 LESIONS = {
     "small": ((24.0, 8.0, 30.0), 1.5),

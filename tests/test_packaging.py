@@ -12,7 +12,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from csvd.pack import _bundle_files, pack_bundle
+import csvd
+from csvd.workflows.pack import _bundle_files, pack_bundle
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,6 +69,11 @@ def test_constraints_pin_every_dependency_within_its_bounds():
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     for requirement in [*DEPENDENCIES, *map(Requirement, PROJECT["optional-dependencies"]["dev"])]:
         assert requirement.specifier.contains(pins[requirement.name]), requirement
+
+
+def test_citation_names_the_version_and_the_licence_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (csvd.__version__, PROJECT["license"])
 
 
 def test_every_third_party_import_is_a_dependency():
@@ -167,7 +173,7 @@ def test_wheel_holds_the_package_and_its_bundles_and_no_tests(wheel):
         for path in _bundle_files(bundle)
     }
     assert {"csvd/bundles/cmb_detection/models/model.pt", "csvd/bundles/cmb_detection/LICENSE"} < bundles
-    assert names == modules | bundles
+    assert names == modules | bundles | {"csvd/py.typed"}
 
 
 @pytest.mark.slow
@@ -178,7 +184,8 @@ def test_installed_package_finds_its_bundles_inside_and_packs_like_the_sources(w
     run(*PIP, "install", *how, str(wheel), cwd=tmp_path)
     package = next((tmp_path / "here").rglob("csvd/__init__.py")).parent
     code = (
-        "import csvd; from csvd.bundles import find_bundle; from csvd.pack import pack_bundle; print(csvd.__file__);"
+        "import csvd; from csvd.bundles import find_bundle; from csvd.workflows.pack import pack_bundle;"
+        "print(csvd.__file__);"
         "found = [find_bundle(name) for name in ('cmb_detection', 'csvd_classification')]; print(*found, sep='\\n');"
         "pack_bundle(found[0], 'installed.zip')"
     )

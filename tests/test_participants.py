@@ -3,7 +3,7 @@
 import pytest
 from bids import save_noise
 
-from csvd.data.bids import bids_scans
+from csvd.io.bids.folders import bids_scans
 
 PEOPLE = "participant_id\tage\tsex\nsub-1\t71.5\tF\n"
 HEAD = "participant_id\tage\tsex\n"

@@ -9,10 +9,10 @@ from csvd.networks.patch_classifier import PatchClassifier, ring_weights
 from csvd.networks.patch_ensemble import PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
 from csvd.planes import slice_axis
-from csvd.transforms.close_mask import close_mask
-from csvd.transforms.dark_contrast import dark_contrast
-from csvd.transforms.slice_context import context_patches, context_slices, fine_grid, to_fine
-from csvd.transforms.window_maximum import window_maximum
+from csvd.transforms.brain.close_mask import close_mask
+from csvd.transforms.grid.window_maximum import window_maximum
+from csvd.transforms.intensity.dark_contrast import dark_contrast
+from csvd.transforms.slices.slice_context import context_patches, context_slices, fine_grid, to_fine
 
 
 class Darkness(torch.nn.Module):

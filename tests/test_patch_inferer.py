@@ -10,8 +10,8 @@ from csvd.inferers.patch_detector import Detections
 from csvd.inferers.patch_inferer import PatchInferer, draw_detections
 from csvd.networks import PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
-from csvd.transforms.close_mask import CloseMaskd
-from csvd.transforms.dark_contrast import DarkContrastd
+from csvd.transforms.brain.close_mask import CloseMaskd
+from csvd.transforms.intensity.dark_contrast import DarkContrastd
 
 SPACING = (0.6, 0.6, 4.0)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.transforms.percentile_normalize import PercentileNormalize, PercentileNormalized
+from csvd.transforms.intensity.percentile_normalize import PercentileNormalize, PercentileNormalized
 
 
 @pytest.fixture

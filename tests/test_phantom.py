@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from csvd.mars import MARS
+from csvd.anatomy.mars import MARS
 from csvd.phantom import MIMICS, PHENOTYPES, PROTOCOLS, simulate_subject
 from csvd.phantom.lesions import draw_person
 

@@ -110,7 +110,7 @@ def test_failure_leaves_nothing_half_written(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError("disk full")
 
-    monkeypatch.setattr("csvd.phantom.cohort._write_table", fail)
+    monkeypatch.setattr("csvd.phantom.cohort.write_table", fail)
     with pytest.raises(OSError, match="disk full"):
         write_cohort("tiny", 1, tmp_path / "out", seed=1, jobs=1)
     assert list((tmp_path / "out").iterdir()) == []

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from csvd.checks import InputError
 from csvd.transforms import SusceptibilitySignd
-from csvd.transforms._phase_file import full_circle
+from csvd.transforms.phase._phase_file import full_circle
 
 
 @pytest.fixture(scope="module")

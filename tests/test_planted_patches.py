@@ -13,7 +13,7 @@ from csvd.engines import PlantedPatches, ReplayHardFoci, SeedSampler
 from csvd.losses import PatchLoss
 from csvd.networks import PatchEnsemble
 from csvd.phantom import plant_scan
-from csvd.transforms.dark_contrast import dark_contrast
+from csvd.transforms.intensity.dark_contrast import dark_contrast
 
 
 def preprocessed(item):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from csvd.regions import REGIONS, mni_regions, region_at
+from csvd.anatomy.regions import REGIONS, mni_regions, region_at
 
 
 @pytest.mark.parametrize(

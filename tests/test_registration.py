@@ -10,12 +10,12 @@ import pytest
 import torch
 from geometry import grid_affine
 
-from csvd import registration
-from csvd.affine import apply_affine
-from csvd.mars import mars_at
+from csvd.anatomy import registration
+from csvd.anatomy.affine import apply_affine
+from csvd.anatomy.mars import mars_at
+from csvd.anatomy.regions import mni_tissue, region_at
+from csvd.anatomy.registration import align_to_mni, box_to_mni
 from csvd.phantom.anatomy import random_warp, sample_template, tissue_template
-from csvd.regions import mni_tissue, region_at
-from csvd.registration import align_to_mni, box_to_mni
 
 GRIDS = {
     "RAS": ("RAS", (2.0, 2.0, 2.5), 0.0, (104, 120, 88)),

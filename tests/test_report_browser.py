@@ -13,7 +13,7 @@ from geometry import planted_scan, sphere_fraction
 from monai.data import MetaTensor
 from PIL import Image
 
-from csvd.report import CaseWriter
+from csvd.handlers import CaseWriter
 from csvd.report.page_table import ORDER, TITLES
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")

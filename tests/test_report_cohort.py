@@ -4,8 +4,9 @@ import csv
 
 import pytest
 
-from csvd.mars import MARS
-from csvd.report import PARTICIPANT_COLUMNS, write_participants
+from csvd.anatomy.mars import MARS
+from csvd.io import write_cohort_table
+from csvd.lesions import COHORT_COLUMNS
 
 GOOD = {
     "case": "sub-01_swi",
@@ -24,13 +25,13 @@ BAD = {"case": "sub-02", "status": "failed", "reason": "scan 'sub-02.nii'\nmust\
 
 @pytest.fixture
 def rows(tmp_path):
-    write_participants([GOOD, BAD], tmp_path / "participants.tsv")
+    write_cohort_table([GOOD, BAD], tmp_path / "participants.tsv")
     with (tmp_path / "participants.tsv").open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
 def test_good_scan_has_counts_and_quality(rows):
-    assert list(rows[0]) == list(PARTICIPANT_COLUMNS)
+    assert list(rows[0]) == list(COHORT_COLUMNS)
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
     said = ["2", "5-10", "5-9", "mixed", "registration"]
     start = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"]
@@ -41,10 +42,10 @@ def test_good_scan_has_counts_and_quality(rows):
 def test_bad_scan_has_its_reason_on_one_line(rows):
     assert rows[1]["reason"] == "scan 'sub-02.nii' must not be constant"
     assert (rows[1]["status"], rows[1]["qc"]) == ("failed", "failed")
-    rest = {rows[1][name] for name in PARTICIPANT_COLUMNS if name not in ("case", "status", "reason", "qc")}
+    rest = {rows[1][name] for name in COHORT_COLUMNS if name not in ("case", "status", "reason", "qc")}
     assert rest == {"n/a"}
 
 
 def test_cohort_without_scans_keeps_the_header(tmp_path):
-    write_participants([], tmp_path / "participants.tsv")
-    assert (tmp_path / "participants.tsv").read_text() == "\t".join(PARTICIPANT_COLUMNS) + "\n"
+    write_cohort_table([], tmp_path / "participants.tsv")
+    assert (tmp_path / "participants.tsv").read_text() == "\t".join(COHORT_COLUMNS) + "\n"

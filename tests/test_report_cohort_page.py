@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from csvd.mars import MARS
-from csvd.report import write_cohort_page, write_participants
+from csvd.anatomy.mars import MARS
+from csvd.io import write_cohort_table
+from csvd.lesions.quality import quality_flags, robust_z
+from csvd.report import write_cohort_page
 from csvd.report.cohort_page import cohort_page
-from csvd.report.quality import quality_flags, robust_z
 
 ROW = {
     "case": "sub-01",
@@ -103,7 +104,7 @@ def test_unknown_volume_is_no_outlier():
 
 def test_flags_stand_in_the_table(tmp_path):
     rows = [row(9, total=40, warnings=["odd"]), *(row(number) for number in range(9))]
-    write_participants(rows, tmp_path / "participants.tsv")
+    write_cohort_table(rows, tmp_path / "participants.tsv")
     lines = (tmp_path / "participants.tsv").read_text().splitlines()
     assert "\twarnings; outlier: lesion count\t40\t" in lines[1]
     assert "\tnone\t2\t" in lines[2]

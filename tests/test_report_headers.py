@@ -6,9 +6,9 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.nifti import load_nifti
-from csvd.report.record import _input
-from csvd.report.result_writer import save_map
+from csvd.handlers.result_writer import save_map
+from csvd.io.nifti import load_nifti
+from csvd.lesions.record import _input
 
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, 0.8, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]])
 VALUES = np.random.default_rng(0).integers(0, 9, (12, 13, 14)).astype(np.uint8)

@@ -11,7 +11,8 @@ import torch
 from geometry import planted_scan
 from PIL import Image
 
-from csvd.report import Lesion, burden, count_lesions, count_mars, lesion_table, make_scene, write_page
+from csvd.lesions import Lesion, burden, count_lesions, count_mars, lesion_table
+from csvd.report import make_scene, write_page
 from csvd.report.overlays import lesion_pictures, mask_pictures, slab_pictures
 from csvd.report.page import page
 from csvd.report.plane import Box, Plane

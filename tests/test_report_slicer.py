@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from csvd.report import Lesion
-from csvd.report.slicer import write_markups
+from csvd.io.slicer.points import write_markups
+from csvd.lesions import Lesion
 
 LESIONS = [
     Lesion(3, -12.5, 30.25, 41.0, 10, 20, 30, 20.0, 3.37, 0.914, "lobar", "left"),

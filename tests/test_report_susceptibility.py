@@ -14,9 +14,9 @@ from monai.data import MetaTensor
 from warm import python_m
 
 from csvd.bundles import find_bundle
-from csvd.detection import detect
-from csvd.report import CaseWriter
+from csvd.handlers import CaseWriter
 from csvd.transforms import LesionBoxesd, SusceptibilitySignd
+from csvd.workflows.detection import detect
 
 
 def rows_of(path):

@@ -8,8 +8,9 @@ import pytest
 import torch
 from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fraction
 
-from csvd.regions import mni_regions
-from csvd.report import COLUMNS, Lesion, count_lesions, count_mars, lesion_table, write_candidates, write_lesions
+from csvd.anatomy.regions import mni_regions
+from csvd.io import write_candidates, write_lesions
+from csvd.lesions import COLUMNS, Lesion, count_lesions, count_mars, lesion_table
 from csvd.transforms import Outlines
 
 

@@ -11,7 +11,8 @@ import torch
 from geometry import STORED, planted_scan, sphere_fraction
 from PIL import Image
 
-from csvd.report import lesion_table, make_scene, viewer
+from csvd.lesions import lesion_table
+from csvd.report import make_scene, viewer
 from csvd.report.viewer import viewer_section
 
 

@@ -15,8 +15,8 @@ from monai.engines import SupervisedEvaluator
 from monai.inferers import SimpleInferer
 from monai.transforms import Compose, CopyItemsd, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
 
-from csvd.regions import mni_tissue
-from csvd.report import CaseWriter, case_writer
+from csvd.anatomy.regions import mni_tissue
+from csvd.handlers import CaseWriter, case_writer
 from csvd.transforms import LesionInstancesd, SelectVolumed
 
 

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import LoadImage
 from warm import python_m
 
-from csvd.data import NiftiReader, load_datalist
+from csvd.io import NiftiReader, load_datalist
 from csvd.transforms import LesionLabeld
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"

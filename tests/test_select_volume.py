@@ -9,7 +9,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd, SaveImage
 
-from csvd.transforms.select_volume import SelectVolume, SelectVolumed
+from csvd.transforms.grid.select_volume import SelectVolume, SelectVolumed
 
 REAL = Path(__file__).parents[2] / "shared/data/siemens-mefmri-t2star-dicom/me_fMRI_4_e2.nii"
 

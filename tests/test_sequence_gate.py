@@ -10,13 +10,13 @@ from monai.data import MetaTensor
 from torch import nn
 
 from csvd.checks import InputError
-from csvd.data import Case, ReadSequenced, read_sidecar, sequence_of_tags
 from csvd.engines import series_output
-from csvd.gate import SequenceGate, Sorted, check_sequence, find_series, judge, sort_study
+from csvd.handlers import SeriesTable
 from csvd.inferers import SeriesInferer, series_gradcam
-from csvd.report import SeriesTable
+from csvd.io import Case, ReadSequenced, read_sidecar, sequence_of_tags
 from csvd.sequences import CONTRASTS, GROUPS, SEQUENCES
 from csvd.transforms import NameSequenced
+from csvd.workflows.gate import SequenceGate, Sorted, check_sequence, find_series, judge, sort_study
 
 CLASSES = ("T1", "SWI", "QSM")
 TAGS = {

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from csvd.data import Case
-from csvd.gate import SequenceGate, check_sequence, sort_study
+from csvd.io import Case
 from csvd.sequences import GROUPS
+from csvd.workflows.gate import SequenceGate, check_sequence, sort_study
 
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 DIFFUSION, NONE, SUSCEPTIBILITY = "diffusion", "none of these", "T2*/SWI"

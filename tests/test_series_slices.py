@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from csvd.transforms.series_slices import SeriesSlices, SeriesSlicesd, series_slices
+from csvd.transforms.slices.series_slices import SeriesSlices, SeriesSlicesd, series_slices
 
 
 def test_slices_are_those_of_the_acquisition():

@@ -6,8 +6,8 @@ import re
 import pytest
 from bids import save_json, save_noise
 
-from csvd.data import sequence_of_tags
-from csvd.data.sidecars import echo_ms, read_sidecar
+from csvd.io import sequence_of_tags
+from csvd.io.bids.sidecars import echo_ms, read_sidecar
 
 GOOD = {"EchoTime": 0.02, "ScanningSequence": "GR", "MagneticFieldStrength": 3}
 

@@ -8,7 +8,7 @@ from monai.data.utils import no_collation
 from csvd.engines.slice_detection import DetectionTrainer, prepare_slices
 from csvd.inferers.slices import SliceInferer
 from csvd.networks.slice_mask_rcnn import SliceMaskRCNN
-from csvd.transforms.slice_target import SliceTargetd, slice_target
+from csvd.transforms.slices.slice_target import SliceTargetd, slice_target
 
 SMALL = {"image_size": 64, "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 20}
 

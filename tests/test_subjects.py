@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from csvd.data import InputError, ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
+from csvd.checks import InputError
+from csvd.io import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 
 CLASSES = ("aSVD", "CAA", "CADASIL")
 

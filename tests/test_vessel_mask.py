@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 
 from csvd.phantom import PROTOCOLS, simulate_subject
-from csvd.transforms.vessel_mask import VesselMask, VesselMaskd, vessel_mask
+from csvd.transforms.features.vessel_mask import VesselMask, VesselMaskd, vessel_mask
 
 
 def distance_mm(shape, spacing, points):

@@ -16,7 +16,14 @@ from pathlib import Path
 
 SERVER = "CSVD_WARM"
 """Variable of the environment that names the socket of the process to fork."""
-LOADED = ("csvd.cli", "csvd.demo", "csvd.detection", "csvd.engines", "csvd.experiments", "monai.bundle")
+LOADED = (
+    "csvd.cli",
+    "csvd.workflows.demo",
+    "csvd.workflows.detection",
+    "csvd.engines",
+    "csvd.experiments",
+    "monai.bundle",
+)
 
 
 def python_m(module, *arguments):

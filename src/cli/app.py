@@ -91,8 +91,8 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
     Raises:
         typer.Exit: some scan failed; the exit code is 1.
     """
-    from ..cohorts import place
-    from ..detection import page_path
+    from ..workflows.detection import page_path
+    from ..workflows.pool import place
 
     if place()[0]:
         return  # with 0: torchrun ends the first process, which has tables to write, when another fails

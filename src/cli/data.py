@@ -77,7 +77,7 @@ def _plant(
 ) -> Path:
     """Plant into real scans, whose brains are found as the detector finds them, and return the data list."""
     from ..phantom.backgrounds import write_planted_cohort
-    from ..transforms.brain_mask import find_brain
+    from ..transforms.brain.brain_mask import find_brain
 
     how: dict[str, Any] = {"split": split, "overwrite": overwrite, "find_brain": find_brain}
     how |= {} if lesions is None else {"lesions": lesions}
@@ -114,8 +114,8 @@ def datalist(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
 ) -> None:
     """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
-    from ..data import not_reviewed, read_layout
-    from ..splits import write_datalist
+    from ..io import not_reviewed, read_layout
+    from ..io.splits import write_datalist
 
     if out.exists() and not overwrite:
         raise InputError(f"output '{out}' exists already: choose another name or --overwrite it.")
@@ -137,7 +137,7 @@ def pack(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an archive that is there.")] = False,
 ) -> None:
     """Make a shareable archive, package included: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
-    from ..pack import pack_bundle
+    from ..workflows.pack import pack_bundle
 
     console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
 
@@ -150,7 +150,7 @@ def demo(
 ) -> None:
     """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
     from ..bundles import find_bundle
-    from ..demo import run_demo
+    from ..workflows.demo import run_demo
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
     table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)

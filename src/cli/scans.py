@@ -73,7 +73,7 @@ def detect(
 ) -> None:
     """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from ..bundles import find_bundle
-    from ..detection import detect as detect_scans
+    from ..workflows.detection import detect as detect_scans
 
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     if drop_diamagnetic:
@@ -126,7 +126,7 @@ def classify(
 ) -> None:
     """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
     from ..bundles import find_bundle
-    from ..detection import classify as classify_scans
+    from ..workflows.detection import classify as classify_scans
 
     known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
@@ -147,7 +147,7 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
 @app.command()
 def report(results: Annotated[Path, typer.Argument(help="Folder of the results of csvd detect.")]) -> None:
     """Write table and page of a cohort once more: csvd report results"""
-    from ..detection import report as report_cohort
+    from ..workflows.detection import report as report_cohort
 
     console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
 
@@ -162,7 +162,7 @@ def sort(
 ) -> None:
     """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
     from ..bundles import find_bundle
-    from ..gate import sort_study
+    from ..workflows.gate import sort_study
 
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:

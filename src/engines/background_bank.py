@@ -17,10 +17,11 @@ from scipy import ndimage
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from ..data.content import item_digest, settings_digest
 from ..inferers.foci import find_foci
+from ..io.content import item_digest, settings_digest
+from ..lesions.labels import label_components
 from ..planes import Turn
-from ..transforms.slice_context import THICK_MM, context_slices, fine_grid, to_fine
+from ..transforms.slices.slice_context import THICK_MM, context_slices, fine_grid, to_fine
 
 REACH = 36
 """Voxels by which the slices are extended at each side."""
@@ -128,7 +129,7 @@ def write_background(
 
 def _lesion_points(image: np.ndarray, label: np.ndarray, tissue: float) -> np.ndarray:
     """Return the middle of each microbleed in each slice where it is nearly as dark as in its darkest, (L, 4)."""
-    parts, _ = ndimage.label(label > 0, np.ones((3, 3, 3)))
+    parts, _ = label_components(label > 0)
     rows = []
     for number, box in enumerate(ndimage.find_objects(parts), start=1):
         voxels = np.argwhere(parts[box] == number) + [side.start for side in box]

@@ -15,8 +15,8 @@ from monai.engines import Evaluator
 from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
-from ..files import atomic_path
 from ..inferers import CandidateDataset, PatchInferer
+from ..io.files import atomic_path
 from ..metrics import (
     OPERATING_POINTS,
     FROCMetric,

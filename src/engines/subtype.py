@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from ignite.engine import Engine, Events
 
-from ..data import ReadSubjectd
+from ..io import ReadSubjectd
 from ..networks import AttentionMIL
 from .table_writer import TableWriter
 from .weights import load_weights

@@ -1,6 +1,5 @@
 """Tables with a row for each item of an evaluation."""
 
-import csv
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from ..files import atomic_path
-from ..names import storable
+from ..io.tables import write_table
 
 
 class TableWriter(ABC):
@@ -35,8 +33,4 @@ class TableWriter(ABC):
 
     def write(self) -> None:
         """Write the table."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(self.rows[0]), delimiter="\t", lineterminator="\n")
-            table.writeheader()
-            table.writerows({name: storable(str(value)) for name, value in row.items()} for row in self.rows)
+        write_table(self.rows, self.path)

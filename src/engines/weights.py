@@ -8,7 +8,7 @@ from typing import Any, cast
 import ignite.distributed as idist
 import torch
 
-from ..files import atomic_path
+from ..io.files import atomic_path
 from ..networks import CascadeNetwork, MeanOfFolds
 from .distributed import is_first
 

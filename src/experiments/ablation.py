@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..files import atomic_path
 from ..inferers import CandidateDataset
+from ..io.files import atomic_path
+from ..io.splits import SECTIONS
 from ..metrics import froc
-from ..splits import SECTIONS
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Study, Variant
-from .tables import NOTE, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_results
 
 NO_CLEAN_UP = {"clean_up#min_volume_mm3": None, "clean_up#max_ellipticity": None, "clean_up#min_edge_mm": None}
 MIN_EMBEDDED = 8
@@ -57,7 +57,7 @@ def ablation(study: Study, size: Size, match: str = "overlap") -> Path:
         curves[name] = froc(test, THRESHOLDS, match)
     notes = [f"{size.training} training, {size.validation} validation and {size.test} test subjects, simulated."]
     notes += [NOTE.format(match=match, seeds=0)]
-    write_table(rows, study.out / "ablation", "Ablation: what each step brings", notes)
+    write_results(rows, study.out / "ablation", "Ablation: what each step brings", notes)
     detection = {name: curve for name, curve in curves.items() if name.startswith("detection")}
     rest = {name: curve for name, curve in curves.items() if name not in detection}
     plot_froc({"A: detection": detection, "B: discrimination": rest}, study.out / "froc.png")

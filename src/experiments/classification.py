@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay, confusion_matrix
 
 from ..checks import InputError
-from ..files import atomic_path
+from ..io.files import atomic_path
+from ..io.tables import read_table
 from ..metrics import reliability
 from ..metrics.classification import (
     auc_interval,
@@ -26,7 +26,7 @@ from ..metrics.classification import (
     placements,
     stratified_bootstrap,
 )
-from .tables import write_table
+from .tables import write_results
 
 NOT_CLASSES = ("subject", "csvd", "imputed", "disagreement")
 NOTES = [
@@ -50,7 +50,7 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
 
-def read_table(path: Path, *needed: str) -> list[dict[str, str]]:
+def read_columns(path: Path, *needed: str) -> list[dict[str, str]]:
     """Return the rows of a table, tab-separated.
 
     Raises:
@@ -58,8 +58,7 @@ def read_table(path: Path, *needed: str) -> list[dict[str, str]]:
     """
     if not path.is_file():
         raise InputError(f"table '{path}' does not exist: check the path.")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    rows = read_table(path)
     columns = list(rows[0]) if rows else []
     missing = [name for name in needed if name not in columns]
     if missing:
@@ -78,7 +77,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         InputError: the table cannot be read, a subject's true class is none of its columns, or all have the same.
     """
-    rows = read_table(path, "subject", "csvd")
+    rows = read_columns(path, "subject", "csvd")
     classes = [name for name in rows[0] if name not in NOT_CLASSES]
     for row in rows:
         if row["csvd"] not in classes:
@@ -143,7 +142,7 @@ def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:
     Raises:
         InputError: the table cannot be read, a subject is missing, or a reader named another class.
     """
-    rows = {row["subject"]: row for row in read_table(path, "subject")}
+    rows = {row["subject"]: row for row in read_columns(path, "subject")}
     classes, labels = predictions.classes, predictions.labels
     for subject in predictions.subjects:
         named = [value for name, value in rows.get(subject, {"none": "no row"}).items() if name != "subject"]
@@ -178,7 +177,7 @@ def cohort_rows(path: Path) -> list[dict[str, str]]:
     Raises:
         InputError: the table cannot be read.
     """
-    rows = read_table(path, "csvd")
+    rows = read_columns(path, "csvd")
     groups: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         groups.setdefault(row["csvd"], []).append(row)
@@ -276,6 +275,6 @@ def evaluate_classification(
     if cohort is not None:
         tables["cohort"] = ("Subjects", cohort_rows(cohort))
     for name, (title, rows) in tables.items():
-        write_table(rows, out / name, title, NOTES)
+        write_results(rows, out / name, title, NOTES)
     plot_classification(predictions, out / "classification.png")
     return [out / f"{name}.md" for name in tables]

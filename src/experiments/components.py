@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..io.splits import SECTIONS
 from ..metrics import froc
-from ..splits import SECTIONS
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import NOTE, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_results
 
 PRESETS = ("ukbb", "oxvasc", "qsm")
 ISOTROPIC: dict[str, Any] = {
@@ -53,7 +53,7 @@ def components(study: Study, size: Size, match: str = "distance") -> Path:
         "Students learn from labels alone, but for the row with KD.",
         NOTE.format(match=match, seeds=0),
     ]
-    write_table(rows, study.out / "components", "Components: one change at a time", notes)
+    write_results(rows, study.out / "components", "Components: one change at a time", notes)
     networks = {name: curve for name, curve in curves.items() if name not in CLEAN_UP}
     rules = {name: curves[name] for name in ("nothing", *CLEAN_UP)}
     plot_froc({"networks and preprocessing": networks, "clean-up": rules}, study.out / "froc.png")

@@ -11,7 +11,7 @@ from ..metrics import FROC, froc
 from .ablation import NO_CLEAN_UP
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import NOTE, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_results
 
 PRESETS = {"ukbb": "UKBB", "oxvasc": "OXVASC"}
 STEPS = {  # overlays over evaluate_paper.json, and values
@@ -58,7 +58,7 @@ def crossval(study: Study, size: Size, match: str = "overlap") -> Path:
         "fold is for validation; counts of all folds pooled.",
         NOTE.format(match=match, seeds=0),
     ]
-    write_table(rows, study.out / "crossval", "Cross-validation", notes)
+    write_results(rows, study.out / "crossval", "Cross-validation", notes)
     plot_froc(panels, study.out / "froc.png")
     return study.out
 

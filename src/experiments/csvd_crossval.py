@@ -13,7 +13,7 @@ from monai.data import create_cross_validation_datalist
 from .classification import Predictions, classification_rows, plot_classification, read_predictions, subject_rates
 from .sizes import Size
 from .study import Item, Study
-from .tables import write_table
+from .tables import write_results
 
 PRESETS = ("ukbb", "oxvasc")
 CLASSES = ("aSVD", "CAA", "CADASIL")
@@ -55,7 +55,7 @@ def csvd_crossval(study: Study, size: Size) -> Path:
         "95 % intervals: stratified bootstrap over subjects. Shuffled labels: mean and range of the folds' networks, "
         "each with labels of its own shuffling. Research use only.",
     ]
-    write_table(rows, study.out / "csvd-crossval", "Subtypes: mean of the folds", notes)
+    write_results(rows, study.out / "csvd-crossval", "Subtypes: mean of the folds", notes)
     return study.out
 
 

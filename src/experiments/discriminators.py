@@ -11,13 +11,13 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ..engines import load_weights
-from ..files import atomic_path
+from ..io.files import atomic_path
 from ..metrics import froc
 from ..metrics.classification import auc_interval
 from .candidates import Candidates, bundle_detector, likelihood, search
 from .components import NO_KD
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
-from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_table
+from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_results
 
 KD = Variant("kd")
 ALL: dict[str, tuple[Variant, tuple[str, ...]]] = {  # overlays over evaluate_paper.json
@@ -73,7 +73,7 @@ def discriminators(
         "calibration and clean-up. Parameters: of the discriminator; seconds: of detector and discriminator.",
         NOTE.format(match=match, seeds=0),
     ]
-    write_table([*rows, *others], study.out / "discriminators", "Discriminators: patches and whole scans", notes)
+    write_results([*rows, *others], study.out / "discriminators", "Discriminators: patches and whole scans", notes)
     plot_froc({"discriminators": curves}, study.out / "froc.png")
     plot_confusion(found, said, study.out / "confusion.png")
     plot_accuracy(folders, study.out / "accuracy.png")

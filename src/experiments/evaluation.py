@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,13 @@ import torch
 from monai.data import MetaTensor
 
 from ..checks import InputError, describe
-from ..data import NiftiReader, load_datalist
-from ..detection import detect
+from ..io import NiftiReader, load_datalist
+from ..io.nifti import load_nifti
+from ..io.tables import read_table
 from ..metrics import MATCHES, FROCMetric, ScanScore, count_lesions, count_points, score_masks, score_points
-from ..nifti import load_nifti
 from ..transforms import LesionLabeld
-from ..transforms.lesion_label import LPS, to_voxels
+from ..transforms.lesions.lesion_label import LPS, to_voxels
+from ..workflows.detection import detect
 
 THRESHOLDS = FROCMetric().thresholds
 """Of the points of FROC curves."""
@@ -29,7 +29,7 @@ class Evaluated:
     """A scan and how well its lesions are found.
 
     Attributes:
-        row: what :func:`csvd.detection.detect` says of it.
+        row: what :func:`csvd.workflows.detection.detect` says of it.
         score: what is reported against the truth; nothing is, where the scan failed.
         curves: by matching rule, (T, 4) counts at :data:`THRESHOLDS`; of points by "distance" alone.
     """
@@ -131,7 +131,7 @@ def _evaluate(row: Mapping[str, Any], label: MetaTensor | None, points: torch.Te
     failed = row["status"] == "failed"
     # A large lesion is no microbleed by definition, and in no count.
     lesions, candidates = (
-        [] if failed else [one for one in _read_table(folder, name) if one.get("large") != "1"]
+        [] if failed else [one for one in read_table(folder / f"{folder.name}_{name}.tsv") if one.get("large") != "1"]
         for name in ("lesions", "candidates")
     )
     volume = sum(float(lesion["volume_mm3"]) for lesion in lesions)
@@ -143,11 +143,6 @@ def _evaluate(row: Mapping[str, Any], label: MetaTensor | None, points: torch.Te
     counted = torch.isin(marked, torch.tensor([float(lesion["id"]) for lesion in lesions]))
     curves = {match: count_lesions(probability, label, THRESHOLDS, match) for match in MATCHES}
     return Evaluated(row, score_masks(marked * counted, label, label.affine, volume), curves)
-
-
-def _read_table(folder: Path, name: str) -> list[dict[str, str]]:
-    with (folder / f"{folder.name}_{name}.tsv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def _read_map(folder: Path, name: str) -> torch.Tensor:

@@ -9,9 +9,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path, write_text
+from ..io.files import atomic_path, write_text
+from ..io.tables import write_table
 from ..metrics import FROC, RULES
-from .tables import RATES, UNKNOWN, markdown, plot_froc, show_interval, write_tsv
+from .tables import RATES, UNKNOWN, markdown, plot_froc, show_interval
 
 Figures = Mapping[str, Any]
 
@@ -54,8 +55,9 @@ def write_evaluation(cohorts: Sequence[Figures], curves: Mapping[str, FROC], out
         "Sensitivity by size": [row for one in cohorts for row in size_rows(one)],
         "Agreement": [row for one in cohorts for row in agreement_rows(one)],
     }
-    write_tsv(rates, out / "rates.tsv")
-    write_tsv([{"cohort": one["cohort"], **_told(scan)} for one in cohorts for scan in one["each"]], out / "scans.tsv")
+    write_table(rates, out / "rates.tsv", missing="")
+    scans = [{"cohort": one["cohort"], **_told(scan)} for one in cohorts for scan in one["each"]]
+    write_table(scans, out / "scans.tsv", missing="")
     write_text(as_json(cohorts) + "\n", out / "rates.json")
     body = "".join(f"# {title}\n\n{markdown(rows)}\n" for title, rows in parts.items())
     notes = "".join(f"- {note}\n" for note in (f"{date.today():%Y-%m-%d}.", *NOTES))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..metrics import froc
 from .sizes import Size
 from .study import CASCADE, THRESHOLDS, Study, Variant
-from .tables import NOTE, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_results
 
 TESTS = {  # preset: name, and TPR / FPs per subject of the paper
     "ukbb": ("UKBB SWI", "as trained"),
@@ -39,6 +39,6 @@ def generalize(study: Study, size: Size, match: str = "overlap") -> Path:
         f"{size.validation} more.",
         NOTE.format(match=match, seeds=0),
     ]
-    write_table(rows, study.out / "generalize", "Trained on UKBB-like SWI, tested elsewhere", notes)
+    write_results(rows, study.out / "generalize", "Trained on UKBB-like SWI, tested elsewhere", notes)
     plot_froc({"trained on UKBB-like SWI": curves}, study.out / "froc.png")
     return study.out

@@ -10,7 +10,7 @@ from ..phantom import PATIENTS
 from .components import NO_KD, STAGES
 from .sizes import Size
 from .study import THRESHOLDS, Item, Study, Variant
-from .tables import NOTE, plot_froc, rates_row, write_table
+from .tables import NOTE, plot_froc, rates_row, write_results
 
 FAMILIES: dict[str, Callable[[Item], bool]] = {
     "QSM": lambda item: item["contrast"] == "bright",
@@ -56,7 +56,7 @@ def leave_out(study: Study, size: Size, match: str = "overlap") -> Path:
         f"{subjects_note(size)}; thresholds of the best F1 on validation scans without the family.",
         NOTE.format(match=match, seeds=0),
     ]
-    write_table(rows, study.out / "leave-out", "Leave one family out", notes)
+    write_results(rows, study.out / "leave-out", "Leave one family out", notes)
     plot_froc({"the family is unseen": curves}, study.out / "froc.png")
     return study.out
 

@@ -12,7 +12,7 @@ from .components import NO_KD, STAGES
 from .leave_out import random_scanners, subjects_note
 from .sizes import Size
 from .study import THRESHOLDS, Study, Variant
-from .tables import NOTE, RATES, plot_froc, rates_row, write_table
+from .tables import NOTE, RATES, plot_froc, rates_row, write_results
 
 SEEDS = (0, 1, 2)
 
@@ -35,7 +35,7 @@ def seeds(study: Study, size: Size, match: str = "overlap") -> Path:
         f"{subjects_note(size)}, the same for all seeds; thresholds of the best F1 on validation scans.",
         NOTE.format(match=match, seeds="0 to 2"),
     ]
-    write_table(rows, study.out / "seeds", "Three seeds", notes)
+    write_results(rows, study.out / "seeds", "Three seeds", notes)
     plot_froc({"same subjects": curves}, study.out / "froc.png")
     return study.out
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 
-from ..data import load_datalist
-from ..files import atomic_path
+from ..io import load_datalist
+from ..io.files import atomic_path
 from ..metrics import MATCHES, FROCMetric
 from ..phantom import write_cohort
 from .tables import chosen_threshold
@@ -152,6 +152,6 @@ class Study:
         for dataset in ("train#dataset", "validate#dataset", "student#scans"):
             kept = {key: parser[f"{dataset}#{key}"] for key in ("data", "transform")}
             cache = str(self.out / "cache" / "scans")
-            parser[dataset] = {"_target_": "csvd.data.DiskCacheDataset", "cache_dir": cache, **kept}
+            parser[dataset] = {"_target_": "csvd.io.DiskCacheDataset", "cache_dir": cache, **kept}
         parser["student#dataset#cache_dir"] = str(self.out / "cache" / "candidates")
         return parser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -11,7 +10,8 @@ from typing import Any
 
 import torch
 
-from ..files import atomic_path
+from ..io.files import atomic_path
+from ..io.tables import write_table
 from ..metrics import FROC, operating_thresholds, pooled_rates, summarize_cohort
 
 NOTE = (
@@ -51,24 +51,15 @@ def chosen_threshold(counts: torch.Tensor, thresholds: Sequence[float], point: s
     return int((values - operating_thresholds(counts, values)[point]).abs().argmin())
 
 
-def write_table(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes: Sequence[str]) -> None:
+def write_results(rows: Sequence[Mapping[str, Any]], path: Path, title: str, notes: Sequence[str]) -> None:
     """Write ``<path>.tsv`` and ``<path>.md``, the second with a title, the date and notes.
 
     What a row has no value for stays empty.
     """
-    write_tsv(rows, path.with_suffix(".tsv"))
+    write_table(rows, path.with_suffix(".tsv"), missing="")
     said = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
     with atomic_path(path.with_suffix(".md")) as temporary:
         temporary.write_text(f"# {title}\n\n{markdown(rows)}\n{said}", encoding="utf-8")
-
-
-def write_tsv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write rows as a tab-separated table; what a row has no value for stays empty."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, _columns(rows), delimiter="\t", lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,13 @@ import torch
 from sklearn.metrics import RocCurveDisplay
 
 from ..engines import load_weights
-from ..files import atomic_path
+from ..io.files import atomic_path
+from ..io.tables import write_table
 from ..metrics.classification import auc_interval
 from .candidates import Candidates, bundle_detector, likelihood, search
 from .sizes import Size
 from .study import Study, Variant
-from .tables import INTERVAL, rates_row, write_table
+from .tables import INTERVAL, rates_row, write_results
 
 TESTS = {"ucsf7t": "7T", "ucsf3t": "3T", "ccm3t": "3T, CCM"}
 SEVEN, TUNED, THREE, BOTH = "trained on 7T", "7T, fine-tuned on 3T", "trained on 3T", "trained on 7T and 3T"
@@ -92,7 +92,7 @@ def transfer(study: Study, size: Size) -> Path:
         "Rates of the candidates of the bundle's detector; what it missed is not in them. 95 % intervals: DeLong for "
         "AUC, else bootstrap over subjects; seed 0. Research use only.",
     ]
-    write_table(rows, study.out / "transfer", "Training strategies across field strengths", notes)
+    write_results(rows, study.out / "transfer", "Training strategies across field strengths", notes)
     plot_roc(tested, likelihoods, study.out / "roc.png")
     plot_removed(tested["3T"], likelihoods["3T"], study.out / "removed.png")
     return study.out
@@ -116,10 +116,8 @@ def _rates(found: Candidates, likelihood: np.ndarray) -> dict[str, str | int]:
 
 def _save(found: Candidates, likelihoods: dict[str, np.ndarray], path: Path) -> None:
     columns = {"subject": found.subjects, "label": found.labels, **likelihoods}
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    values = zip(*(one.tolist() for one in columns.values()), strict=True)
+    write_table([dict(zip(columns, row, strict=True)) for row in values], path, columns)
 
 
 def plot_roc(tested: dict[str, Candidates], likelihoods: dict[str, dict[str, np.ndarray]], path: Path) -> None:

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from tqdm import tqdm
 
 from ..checks import check_between, check_positive
-from ..data import digest, item_digest
-from ..files import atomic_path
+from ..io import digest, item_digest
+from ..io.files import atomic_path
 from ..transforms import gather_patches
 from .candidates import find_candidates, relative_position
 from .cascade import infer_slabs

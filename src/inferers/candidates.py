@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from monai.utils import convert_to_tensor
 
-from ..transforms.lesion_instances import lesion_instances
+from ..transforms.lesions.lesion_instances import lesion_instances
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import conv2d, conv3d, interpolate, pad
 
-from ..transforms.window_maximum import window_maximum
+from ..transforms.grid.window_maximum import window_maximum
 
 SIGMAS_MM = (0.5, 0.8, 1.2, 1.8, 2.7)
 FIELD_MM = 12.0

@@ -9,7 +9,7 @@ import torch
 
 from ..checks import check_between, check_positive
 from ..networks.patch_ensemble import MIRRORS, PatchEnsemble
-from ..transforms.slice_context import context_patches, fine_grid, to_fine
+from ..transforms.slices.slice_context import context_patches, fine_grid, to_fine
 from .foci import find_foci
 
 UNSURE = (0.01, 0.99)
@@ -57,8 +57,8 @@ class PatchDetector:
         """Return the candidates of a scan, none within ``apart_mm`` of a surer one.
 
         Args:
-            image: (H, W, D), from :func:`csvd.transforms.dark_contrast`, on the CPU.
-            mask: brain, (H, W, D) bool, from :func:`csvd.transforms.close_mask`.
+            image: (H, W, D), from :func:`csvd.transforms.intensity.dark_contrast`, on the CPU.
+            mask: brain, (H, W, D) bool, from :func:`csvd.transforms.brain.close_mask`.
             spacing_mm: of the voxels.
             network: gives the probabilities, on any device.
         """

@@ -10,7 +10,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
 from ..checks import check_between, check_positive
-from ..transforms.adjacent_slices import adjacent_slices
+from ..transforms.slices.adjacent_slices import adjacent_slices
 from .candidates import find_candidates
 from .cascade import LOWEST
 

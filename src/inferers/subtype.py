@@ -15,7 +15,7 @@ from monai.visualize import GradCAMpp
 from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interpolate
 
 from ..checks import check_between, check_positive
-from ..data import read_age, read_sex
+from ..io import read_age, read_sex
 from ..networks import AttentionMIL, CascadeNetwork, SliceMaskRCNN, SubtypeNetwork
 from ..networks.attention_mil import real_slices
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from ..checks import check_one_channel, check_one_of, check_positive, check_same_shape
+from ..lesions.labels import label_components
 
 MATCHES = ("overlap", "distance")
 COUNTS = ("lesions", "found", "detections", "false_positives")
@@ -60,7 +60,7 @@ def count_lesions(
     # NumPy, because torch has no connected components.
     axes_mm = affine[:3, :3].numpy(force=True)
     volume = probability[0].float().numpy(force=True)
-    truth, lesions = find_clusters(label[0].numpy(force=True) > 0)
+    truth, lesions = label_components(label[0].numpy(force=True) > 0)
     truth_mm = cluster_centers(truth) @ axes_mm.T
     rows = {}
     detected = None
@@ -86,7 +86,7 @@ class _Detections:
     """
 
     def __init__(self, volume: np.ndarray, threshold: float, truth: np.ndarray) -> None:
-        clusters, count = find_clusters(volume >= threshold)
+        clusters, count = label_components(volume >= threshold)
         inside = clusters > 0
         number, value = clusters[inside] - 1, volume[inside]
         self.highest, self.lowest = (np.full(count, bound, volume.dtype) for bound in (-np.inf, np.inf))
@@ -103,12 +103,7 @@ class _Detections:
 
 def lesion_centers(label: np.ndarray) -> np.ndarray:
     """Return the centres of mass (N, 3), in voxels, of the 26-connected clusters of a label (H, W, D)."""
-    return cluster_centers(find_clusters(label > 0)[0])
-
-
-def find_clusters(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return the 26-connected clusters of a mask (H, W, D), numbered from 1, and how many there are."""
-    return ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    return cluster_centers(label_components(label > 0)[0])
 
 
 def cluster_centers(clusters: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ import torch
 from monai.data.utils import affine_to_spacing
 
 from ..checks import check_one_channel, check_same_shape
-from .matching import cluster_centers, find_clusters, pair_closest
+from ..lesions.labels import label_components
+from .matching import cluster_centers, pair_closest
 from .points import pair_points
 from .rates import pooled_rates
 
@@ -80,7 +81,7 @@ def score_masks(
         check_one_channel(image, "score the lesions of")
     check_same_shape(detected, label, "score the lesions of", name="label")
     # NumPy, because torch has no connected components.
-    truth, _ = find_clusters(label[0].numpy(force=True) > 0)
+    truth, _ = label_components(label[0].numpy(force=True) > 0)
     objects = _numbered(detected[0].numpy(force=True))
     sizes, object_sizes, shared = _overlaps(truth, objects)
     axes = affine[:3, :3].double().cpu()

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from ..checks import InputError, check_positive
-from ..files import atomic_folder
-from ..splits import check_split, write_datalist
-from .cohort import _write_table, prepare_folder, simulate_each, write_nifti
+from ..io.files import atomic_folder
+from ..io.splits import check_split, write_datalist
+from ..io.tables import write_table
+from .cohort import prepare_folder, simulate_each, write_nifti
 from .planting_scan import COLUMNS, PlantedScan, plant_scan
 
 NO_SCANS = re.compile(r"(mask|label|lesions?|dseg|phase|seg|mimics|vessels)\.nii(\.gz)?$", re.IGNORECASE)
@@ -134,7 +135,7 @@ def write_planted_cohort(
         return _write_subject(backgrounds[index % len(backgrounds)], target, seed, index, find_brain, lesions, mimics)
 
     rows = simulate_each(work, subjects, 1, f"planting into {folder}", progress)
-    _write_table(target / "participants.tsv", PARTICIPANT, [{k: row[k] for k in PARTICIPANT} for row in rows])
+    write_table([{k: row[k] for k in PARTICIPANT} for row in rows], target / "participants.tsv", PARTICIPANT)
     groups = [rows[first :: len(backgrounds)] for first in range(min(subjects, len(backgrounds)))]
     items = [[_item(row) for row in group] for group in groups]
     about = f"{subjects} scans with planted microbleeds, from {len(groups)} real ones, seed {seed}. Research use only."
@@ -182,7 +183,7 @@ def save_planted(planted: PlantedScan, mask: torch.Tensor, affine: torch.Tensor,
     for kind, (volume, unit) in volumes.items():
         stored = volume.round().to(torch.int16) if volume.is_floating_point() else volume
         write_nifti(stored, affine, folder / f"{name}_{kind}.nii.gz", unit)
-    _write_table(folder / f"{name}_lesions.tsv", COLUMNS, planted.lesions)
+    write_table(planted.lesions, folder / f"{name}_lesions.tsv", COLUMNS)
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ..regions import REGIONS, mni_regions
+from ..anatomy.regions import REGIONS, mni_regions
 from .anatomy import Warp, tissue_template
 from .protocols import BLOOM
 

@@ -1,6 +1,5 @@
 """A cohort of simulated subjects on disk: NIfTI files, lesion tables and a data list for training."""
 
-import csv
 import gzip
 import multiprocessing
 import os
@@ -16,8 +15,9 @@ import torch
 from tqdm import tqdm
 
 from ..checks import check_one_of, check_positive
-from ..files import atomic_folder
-from ..splits import check_split, write_datalist
+from ..io.files import atomic_folder
+from ..io.splits import check_split, write_datalist
+from ..io.tables import write_table
 from .blobs import MIMICS
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
@@ -138,7 +138,7 @@ def save_subject(subject: Subject, folder: Path, name: str) -> None:
         write_nifti(stored, subject.affine, folder / f"{name}_{kind}.nii.gz", SCALE[kind])
     for kind in ("mask", "label", "vessels", "mimics"):
         write_nifti(getattr(subject, kind), subject.affine, folder / f"{name}_{kind}.nii.gz")
-    _write_table(folder / f"{name}_lesions.tsv", LESION_COLUMNS, subject.lesions)
+    write_table(subject.lesions, folder / f"{name}_lesions.tsv", LESION_COLUMNS)
 
 
 def write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: float = 1.0) -> None:
@@ -152,18 +152,11 @@ def write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: f
         packed.write(image.to_bytes())
 
 
-def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def _write_lists(
     preset: str, rows: list[dict[str, Any]], out: Path, seed: int, split: tuple[float, float, float]
 ) -> Path:
     """Write ``participants.tsv`` and ``datalist.json``."""
-    _write_table(out / "participants.tsv", tuple(rows[0]), rows)
+    write_table(rows, out / "participants.tsv")
     about = f"simulated cohort: preset {preset}, {len(rows)} subjects, seed {seed}. Research use only."
     subjects = [_items(preset, row) for row in rows]
     return write_datalist(out / "datalist.json", subjects, split, seed, name=f"csvd-{preset}-{seed}", description=about)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from ..regions import REGIONS, region_at
+from ..anatomy.regions import REGIONS, region_at
 from .anatomy import Warp
 from .blobs import Blob, is_clear, parenchyma_mm, random_blob
 from .protocols import Protocol

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn.functional import avg_pool2d
 
-from ..affine import apply_affine
+from ..anatomy.affine import apply_affine
+from ..anatomy.regions import region_at
 from ..planes import slice_axis
 from ..planting.draws import Draws
 from ..planting.shapes import Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
-from ..regions import region_at
 from .planting_phase import dipole_phase, wrapped
 from .planting_sites import draw_sites, find_places, usable_voxels
 

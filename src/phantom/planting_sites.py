@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from ..affine import apply_affine
-from ..mars import MARS, mni_mars
-from ..regions import mni_tissue, nearest_voxels
-from ..registration import align_to_mni
+from ..anatomy.affine import apply_affine
+from ..anatomy.mars import MARS, mni_mars
+from ..anatomy.regions import mni_tissue, nearest_voxels
+from ..anatomy.registration import align_to_mni
 
 PLACES: dict[str, float] = {
     "white matter": 0.40,

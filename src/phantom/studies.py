@@ -8,8 +8,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from ..checks import check_positive
-from ..files import atomic_folder
-from ..splits import check_split, write_datalist
+from ..io.files import atomic_folder
+from ..io.splits import check_split, write_datalist
 from .cohort import SCALE, prepare_folder, simulate_each, write_nifti
 from .contrasts import RECIPES, Series, simulate_series
 from .fields import coil_shading

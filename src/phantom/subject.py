@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..anatomy.mars import mars_at
+from ..anatomy.regions import region_at
 from ..checks import check_one_of
-from ..mars import mars_at
-from ..regions import region_at
 from .acquisition import acquire, extracted
 from .anatomy import random_warp
 from .blobs import Blob

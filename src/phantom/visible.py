@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ..lesions.labels import label_components
 from ..planes import slice_axis
 from .protocols import Protocol
 from .subject import simulate_subject
@@ -67,7 +68,7 @@ def visible(change: np.ndarray, label: np.ndarray, number: int) -> tuple[np.ndar
     free = (label == 0) | (label == number)
     near = ndimage.binary_dilation(label == number, np.ones((3, 3, 1))) & free
     core = np.unravel_index(np.where(near, change, -np.inf).argmax(), change.shape)
-    clusters, _ = ndimage.label((change >= change[core] / 2) & free, np.ones((3, 3, 3)))
+    clusters, _ = label_components((change >= change[core] / 2) & free)
     seen = clusters == clusters[core]
     filled = [ndimage.binary_fill_holes(seen[..., k]) for k in range(seen.shape[2])]
     return np.stack(filled, axis=-1), tuple(int(c) for c in core)

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..files import write_text
-from ..transforms import LARGEST_MM
-from .burden import UNKNOWN
-from .burden import WORDS as BURDEN
-from .cohort import PARTICIPANT_COLUMNS, cohort_table
+from ..io.cohort_table import COHORT_COLUMNS, cohort_table
+from ..io.files import write_text
+from ..lesions import LARGEST_MM
+from ..lesions.burden import UNKNOWN
+from ..lesions.burden import WORDS as BURDEN
+from ..lesions.quality import RULE, measures, quality_flags
 from .page import LIMITS, cards_of, document, limits_section
-from .quality import RULE, measures, quality_flags
 
 Row = Mapping[str, Any]
 WIDTH, HEIGHT = 260, 130
@@ -45,7 +45,7 @@ def cohort_page(rows: Sequence[Row], name: str, page_of: Callable[[str], str] = 
     """Return the HTML of the page.
 
     Args:
-        rows: as :func:`write_participants` takes them.
+        rows: as :func:`write_cohort_table` takes them.
         name: of the cohort.
         page_of: gives the page of a case that did not fail, relative to the page of the cohort.
     """
@@ -154,7 +154,7 @@ def _edges(numbers: Sequence[float], whole: bool) -> np.ndarray:
 
 
 def _table(rows: Sequence[Row], page_of: Callable[[str], str]) -> str:
-    columns = {name: words for name, words in PARTICIPANT_COLUMNS.items() if not name.startswith(NOT_SHOWN)}
+    columns = {name: words for name, words in COHORT_COLUMNS.items() if not name.startswith(NOT_SHOWN)}
     heads = "".join(
         f'<th{_class(name)} title="{escape(words)}"><button>{_title(name)}</button></th>'
         for name, words in columns.items()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .lesion_table import Lesion
+from ..lesions.table import Lesion
 from .plane import Box, Plane
 from .scene import Scene
 

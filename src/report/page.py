@@ -5,24 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..files import write_text
-from ..regions import REGIONS
-from ..transforms import LARGEST_MM
-from .lesion_table import UNKNOWN, Lesion, size_of
+from ..anatomy.regions import REGIONS
+from ..io.files import write_text
+from ..lesions import LARGEST_MM
+from ..lesions.limits import LIMITS, RESEARCH_USE
+from ..lesions.table import UNKNOWN, Lesion, size_of
 from .overlays import Picture, lesion_pictures, mask_pictures, slab_pictures
 from .page_table import MAX_PICTURED, table_section
 from .scene import Scene
 from .style import CSS, SCRIPT
 from .viewer import viewer_section
 
-RESEARCH_USE = "Research use only. Not a medical device: a person who reads such scans must check every result."
-LIMITS = (
-    "Vessels, calcifications, iron, sulci and air fields look like microbleeds, and small microbleeds are missed.",
-    "Regions and sides are approximate: an affine map to MNI152, by registration or, where that is poor, by the "
-    "bounding box of the brain mask, and rules there. Close to a border they may be wrong, and so may the pattern.",
-    "A number or a pattern of microbleeds does not diagnose a disease.",
-    "The probability is calibrated on planted and simulated microbleeds, not on those of your scanner.",
-)
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 SWITCH = '<label class="switch"><input type="checkbox" id="outlines" checked> outlines</label>'
 

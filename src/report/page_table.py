@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from math import isnan
 
-from ..transforms import LARGEST_MM
-from .lesion_table import COLUMNS, UNKNOWN, Lesion
+from ..lesions import LARGEST_MM
+from ..lesions.table import COLUMNS, UNKNOWN, Lesion
 
 MAX_PICTURED = 40
 TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": "z mm", "volume_mm3": "volume mm³"} | {

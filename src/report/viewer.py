@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from skimage.measure import block_reduce
 
-from .lesion_table import Lesion
+from ..lesions.table import Lesion
 from .plane import LETTERS
 from .scene import Scene
 from .viewer_script import VIEWER_SCRIPT

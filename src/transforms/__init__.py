@@ -1,38 +1,38 @@
 """Transforms, one per file: the function, the class and its dictionary version."""
 
-from ._outline_sizes import LARGEST_MM, Outlines
-from .adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
-from .append_lesions import AppendLesionsd, append_lesions
-from .brain_mask import BrainMask, BrainMaskd
-from .close_mask import CloseMaskd, close_mask
-from .dark_contrast import DarkContrast, DarkContrastd, dark_contrast
-from .fold_disagreement import FoldDisagreementd
-from .frst import FastRadialSymmetry, FastRadialSymmetryd
-from .gather_patches import gather_patches
-from .grow_lesions import grow_lesions
-from .inpaint_mask import InpaintMask, InpaintMaskd
-from .invert_intensity import InvertIntensity, InvertIntensityd
-from .lesion_boxes import LesionBoxesd
-from .lesion_filter import LesionFilter, LesionFilterd
-from .lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
-from .lesion_label import LesionLabeld
-from .lesion_outline import LesionOutlined, outline_lesions
-from .lesion_probability import LesionProbability, LesionProbabilityd
-from .lesion_target import LesionTargetd
-from .limit_spacing import LimitSpacingd
-from .load_mask import LoadMaskd
-from .n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
-from .name_sequence import NameSequenced
-from .percentile_normalize import PercentileNormalize, PercentileNormalized
-from .rand_drop_inputs import RandDropInputsd
-from .relative_susceptibility import phase_convention, relative_susceptibility
-from .select_volume import SelectVolume, SelectVolumed
-from .series_slices import SeriesSlices, SeriesSlicesd, series_slices
-from .slice_context import context_patches, context_slices, fine_grid, to_fine
-from .slice_target import SliceTargetd, slice_target
-from .subtype_probability import SubtypeProbabilityd
-from .susceptibility_sign import Susceptibility, SusceptibilitySign, SusceptibilitySignd, lesion_contrast
-from .vessel_mask import VesselMask, VesselMaskd
+from ..lesions import LARGEST_MM, Outlines, Susceptibility
+from .brain.brain_mask import BrainMask, BrainMaskd
+from .brain.close_mask import CloseMaskd, close_mask
+from .brain.load_mask import LoadMaskd
+from .features.frst import FastRadialSymmetry, FastRadialSymmetryd
+from .features.inpaint_mask import InpaintMask, InpaintMaskd
+from .features.vessel_mask import VesselMask, VesselMaskd
+from .grid.gather_patches import gather_patches
+from .grid.limit_spacing import LimitSpacingd
+from .grid.select_volume import SelectVolume, SelectVolumed
+from .intensity.dark_contrast import DarkContrast, DarkContrastd, dark_contrast
+from .intensity.invert_intensity import InvertIntensity, InvertIntensityd
+from .intensity.n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
+from .intensity.percentile_normalize import PercentileNormalize, PercentileNormalized
+from .lesions.append_lesions import AppendLesionsd, append_lesions
+from .lesions.grow_lesions import grow_lesions
+from .lesions.lesion_boxes import LesionBoxesd
+from .lesions.lesion_filter import LesionFilter, LesionFilterd
+from .lesions.lesion_instances import LesionInstances, LesionInstancesd, lesion_instances
+from .lesions.lesion_label import LesionLabeld
+from .lesions.lesion_outline import LesionOutlined, outline_lesions
+from .lesions.lesion_probability import LesionProbability, LesionProbabilityd
+from .lesions.lesion_target import LesionTargetd
+from .phase.relative_susceptibility import phase_convention, relative_susceptibility
+from .phase.susceptibility_sign import SusceptibilitySign, SusceptibilitySignd, lesion_contrast
+from .slices.adjacent_slices import AdjacentSlices, AdjacentSlicesd, adjacent_slices
+from .slices.name_sequence import NameSequenced
+from .slices.series_slices import SeriesSlices, SeriesSlicesd, series_slices
+from .slices.slice_context import context_patches, context_slices, fine_grid, to_fine
+from .slices.slice_target import SliceTargetd, slice_target
+from .subtype.fold_disagreement import FoldDisagreementd
+from .subtype.rand_drop_inputs import RandDropInputsd
+from .subtype.subtype_probability import SubtypeProbabilityd
 
 __all__ = [
     "LARGEST_MM",

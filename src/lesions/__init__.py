@@ -1,0 +1,31 @@
+"""Lesions of a scan as data: labels, properties, table, burden, record. No file is read or written here."""
+
+from .burden import burden
+from .cohort import COHORT_COLUMNS, cohort_table
+from .labels import label_components
+from .outlines import LARGEST_MM, Outlines
+from .properties import LesionShapes, lesion_shapes
+from .quality import quality_flags
+from .record import case_record
+from .susceptibility import Susceptibility
+from .table import COLUMNS, Lesion, as_text, count_lesions, count_mars, lesion_table
+
+__all__ = [
+    "COHORT_COLUMNS",
+    "COLUMNS",
+    "LARGEST_MM",
+    "Lesion",
+    "LesionShapes",
+    "Outlines",
+    "Susceptibility",
+    "as_text",
+    "burden",
+    "case_record",
+    "cohort_table",
+    "count_lesions",
+    "count_mars",
+    "label_components",
+    "lesion_shapes",
+    "lesion_table",
+    "quality_flags",
+]

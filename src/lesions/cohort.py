@@ -1,0 +1,72 @@
+"""Row of a scan in the table of a cohort, also of one that failed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..anatomy.mars import MARS
+from ..anatomy.regions import REGIONS
+from .burden import UNKNOWN, WORDS
+from .quality import quality_flags
+
+COHORT_COLUMNS: dict[str, str] = {
+    "case": "name of the scan and of its folder",
+    "subject": "person who was scanned, where BIDS or a data list says who",
+    "status": "ok or failed",
+    "reason": "why it failed",
+    "qc": "why to look at it first: failed, warnings, or outlier among the scans, by a robust z-score; none: nothing",
+    "n_lesions": "number of suspected microbleeds",
+    **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
+    "n_no_region": "of them without a region, because the scan does not show a whole brain",
+    **{f"mars_{name.replace(' ', '_')}": f"of them {name} of the rating scale, approximate" for name in MARS},
+    "n_large": "lesions longer than 10 mm, no microbleeds by definition (macrobleed, cavernoma?), in no other count",
+    **WORDS,
+    "regions": "how regions were found: registration, bounding box (less exact) or none",
+    "mask_volume_ml": "volume of the brain mask, ml",
+    "median_intensity": "median of the scan in the brain mask, in the file's own unit",
+    "n_warnings": "number of warnings",
+    "warnings": "what they say",
+}
+"""Columns of ``participants.tsv``, in order, and what they hold."""
+
+
+def cohort_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of one scan.
+
+    Args:
+        row: ``case`` and ``status``, and either ``reason`` or the content of the JSON that :class:`CaseWriter` writes.
+    """
+    if row["status"] != "ok":
+        return failed_columns(row)
+    counts = row["counts"]
+    return {
+        "case": row["case"],
+        "subject": row.get("subject"),
+        "status": row["status"],
+        "n_lesions": counts["total"],
+        **{f"n_{region}": counts[region] for region in REGIONS},
+        "n_no_region": counts[UNKNOWN],
+        **{f"mars_{name.replace(' ', '_')}": row["mars"][name] for name in MARS},
+        "n_large": counts["large"],
+        **row["burden"],
+        "regions": row["regions"]["method"],
+        "mask_volume_ml": row["quality"]["mask_volume_ml"],
+        "median_intensity": row["quality"]["median_intensity"],
+        **warning_columns(row),
+    }
+
+
+def cohort_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return :func:`cohort_row` of each row, with ``qc``, for which all of them are needed."""
+    flags = quality_flags(rows)
+    return [cohort_row(row) | {"qc": "; ".join(said) or "none"} for row, said in zip(rows, flags, strict=True)]
+
+
+def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of what the user must be told of a scan, one line."""
+    return {"n_warnings": len(row["warnings"]), "warnings": "; ".join(row["warnings"]) or None}
+
+
+def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a scan that failed; the reason is one line."""
+    told = {"case": row["case"], "subject": row.get("subject"), "status": row["status"]}
+    return {**told, "reason": " ".join(str(row["reason"]).split())}

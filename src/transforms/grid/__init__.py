@@ -1,0 +1,1 @@
+"""Volumes and voxels: which volume, which grid, patches."""

@@ -1,0 +1,1 @@
+"""Intensities of a scan: bias, normalisation, contrast."""

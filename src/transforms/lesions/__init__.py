@@ -1,0 +1,1 @@
+"""Labels, instances and outlines of lesions."""

@@ -1,0 +1,1 @@
+"""Phase images and QSM."""

@@ -1,0 +1,1 @@
+"""What the commands do: detect, classify, sort, demonstrate, pack."""

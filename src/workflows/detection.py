@@ -1,0 +1,257 @@
+"""Run a bundle on scans: the work behind ``csvd detect`` and ``csvd classify``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from .. import __version__
+from ..checks import InputError
+from ..io import (
+    Case,
+    check_derivative,
+    check_output,
+    derivative_path,
+    find_cases,
+    is_bids,
+    read_rows,
+    source_of,
+    write_cohort_table,
+    write_dataset,
+    write_subtypes,
+)
+from ..report import write_cohort_page
+from .pool import Row, attempt, gather, local_device, own_share, place, run_each
+from .results import Result
+from .runner import WRITER, BundleRunner, fingerprint, read_config, record_path, taken_over
+
+
+def page_path(out: Path, case: str, bids: bool = False) -> Path:
+    """Return where the page of a case is, in a BIDS derivative where asked."""
+    return derivative_path(out, case, "_report.html") if bids else out / case / f"{case}.html"
+
+
+def detect(source: Path, out: Path, bundle: Path, **how: Any) -> list[Row]:
+    """Detect microbleeds, see :func:`run_bundle`.
+
+    Args:
+        source: see :func:`run_bundle`.
+        out: see :func:`run_bundle`.
+        bundle: folder of the detection bundle.
+        how: further arguments of :func:`run_bundle`.
+    """
+    return run_bundle(source, out, bundle, write_cohort, gate_bundle=bundle, **how)
+
+
+def report(out: Path) -> Path:
+    """Write table and page of a cohort once more, from the results that are there, and return the page.
+
+    Args:
+        out: folder of the results of :func:`detect`, or BIDS derivative in its BIDS folder.
+
+    Raises:
+        InputError: it holds no results.
+    """
+    if (out / "dataset_description.json").exists():
+        rows = read_rows(out, "sub-*/**/*_record.json", "cohort.tsv")
+        write_derivative_cohort(rows, out, source_of(out))
+    else:
+        write_cohort(read_rows(out), out / "participants.tsv")
+    return out / "index.html"
+
+
+def write_cohort(rows: Sequence[Row], table: Path) -> None:
+    """Write the table of a cohort, and its page beside it."""
+    write_cohort_table(rows, table)
+    write_cohort_page(rows, table.parent)
+
+
+def write_derivative_cohort(rows: Sequence[Row], out: Path, source: Path) -> None:
+    """Write what a BIDS derivative says of all its scans, and the page of the cohort."""
+    write_dataset(rows, out, source)
+    write_cohort_page(rows, out, lambda case: page_path(Path(), case, bids=True).as_posix())
+
+
+def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None, **how: Any) -> list[Row]:
+    """Tell subtypes of small vessel disease apart, see :func:`run_bundle`.
+
+    Args:
+        source: see :func:`run_bundle`.
+        out: see :func:`run_bundle`.
+        bundle: folder of the classification bundle.
+        gate_bundle: folder of the detection bundle, whose gate says what a scan is.
+        how: further arguments of :func:`run_bundle`; ``known`` may have ``age``, ``sex`` and ``label``.
+    """
+    return run_bundle(source, out, bundle, write_subtypes, gate_bundle=gate_bundle, **how)
+
+
+def run_bundle(
+    source: Path,
+    out: Path,
+    bundle: Path,
+    write_table: Callable[[Sequence[Row], Path], None],
+    *,
+    gate_bundle: Path | None = None,
+    any_sequence: bool = False,
+    overlays: Sequence[str | Path] = (),
+    mask: Path | None = None,
+    known: Mapping[str, Any] | None = None,
+    phase: Path | None = None,
+    section: str = "test",
+    overwrite: bool = False,
+    resume: bool = False,
+    jobs: int = 1,
+    dicom: bool = False,
+    bids: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """Run a bundle on a scan, a folder of scans, DICOM studies or a data list.
+
+    Under ``torchrun`` each process takes its share, and all return all rows.
+
+    Args:
+        source: ``.nii``, ``.nii.gz``, a folder of them, a BIDS or a DICOM folder, or a data list (``.json``).
+        out: folder of the results, one folder a case, and a table and a page for more than one.
+        bundle: its folder.
+        write_table: writes ``participants.tsv``.
+        gate_bundle: see :class:`BundleRunner`.
+        any_sequence: detect whatever the sequence gate says of a scan.
+        overlays: further configs over that of the bundle, see :func:`csvd.bundles.find_overlay`.
+        mask: brain mask of a single scan, on its grid.
+        known: what a data list would say of a single scan.
+        phase: phase image or QSM of a single scan, on its grid; else what lies beside it.
+        section: part of a data list to read.
+        overwrite: replace the results of an earlier run.
+        resume: keep the results of an earlier run with the same settings, and try again what failed.
+        jobs: processes, see :func:`csvd.workflows.pool.run_each`.
+        dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
+        bids: write a BIDS derivative, see :mod:`csvd.io.bids.derivative`; ``source`` is a BIDS folder. Only when asked
+            for, because BIDS leaves no place for one folder a scan.
+        settings: further values for the inference config, by config id.
+
+    Returns:
+        A row a case: name, ``status`` ("ok" or "failed"), and either the content of the case's JSON or the ``reason``.
+        It is the same whatever scans are worked on before.
+
+    Raises:
+        InputError: the input or output cannot be used, or results to resume were made with other settings. A bad scan
+            is a row.
+    """
+    if bids and not (source.is_dir() and is_bids(source)):
+        raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
+    with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        results = Path(workdir) / "results" if bids else out
+        settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
+        cases = find_cases(source, mask=mask, section=section, known=known, phase=phase)
+        own = own_share(cases)
+        if dicom and not all(case.dicom for case in cases):
+            raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
+
+        def config_of(contrast: str, sequence: str | None = None) -> ConfigParser:
+            return read_config(bundle, {"contrast": contrast, "sequence": sequence, **settings}, overlays)
+
+        config_of("dark")  # what cannot be read is said before any scan
+        done = _finished(own, out, config_of, bids) if resume else []
+        left = [case for case in own if case.name not in {row["case"] for row in done}]
+        (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
+        if dicom:
+            done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
+        how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
+        make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, **how)
+        rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
+    if place()[0] == 0 and bids:
+        write_derivative_cohort(rows, out, source)
+    elif place()[0] == 0 and len(cases) > 1:
+        write_table(rows, out / "participants.tsv")
+    return rows
+
+
+def _earlier(out: Path, case: str, bids: bool) -> Path | None:
+    """Return the JSON of a case that an earlier run left, None without one."""
+    try:
+        path = record_path(out, case, bids)
+    except InputError:  # no BIDS name, so no place for a result
+        return None
+    return path if path.exists() else None
+
+
+def _with_earlier(row: Row, out: Path, bids: bool) -> Row:
+    """Return the row of a scan; if it failed, and an earlier run left a result, the reason says so."""
+    path = _earlier(out, row["case"], bids)
+    if row["status"] == "ok" or path is None:
+        return row
+    return {**row, "reason": f"{row['reason']} The result of an earlier run is still in '{path.parent}'."}
+
+
+def _with_dicom(row: Row, out: Path, case: Case) -> Row:
+    """Write the DICOM objects of a result that is there, where it has none, and return its row."""
+    from ..io.dicom.source import find_source
+    from ..io.dicom.writer import write_dicom
+
+    folder = out / case.name
+    if row["status"] == "failed" or any(folder.glob("*.dcm")):
+        return row
+
+    def add(case: Case) -> Result:
+        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+            scan = case.converted(Path(workdir))
+            write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
+        return Result(row)
+
+    return attempt(add, case).row
+
+
+def _finished(
+    cases: Sequence[Case], out: Path, config_of: Callable[[str, str | None], ConfigParser], bids: bool
+) -> list[Row]:
+    """Return the rows of those cases that have results; a scan that was changed since is a row that failed.
+
+    Args:
+        cases: scans.
+        out: folder of the results.
+        config_of: the config of a contrast and a sequence.
+        bids: whether they are a BIDS derivative.
+
+    Raises:
+        InputError: they were made with other settings, or by another version.
+    """
+
+    @cache
+    def asked(contrast: str, sequence: str | None) -> tuple[Row, Collection[str]]:
+        config = config_of(contrast, sequence)
+        writer = config.get_parsed_content(WRITER)
+        wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
+        return json.loads(json.dumps(wanted)), taken_over(config)
+
+    rows = []
+    for case in cases:
+        path = _earlier(out, case.name, bids)
+        if path is None:
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        wanted, also = asked(record.get("contrast", "dark"), record.get("sequence"))
+        made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
+        for name, value in wanted.items():
+            if made[name] != value:
+                raise InputError(
+                    f"result '{path}' cannot be resumed: its {name} must be {value}, as now asked for, it is "
+                    f"{made[name]}. Give the same settings, another --out, or --overwrite in place of --resume."
+                )
+        rows.append(attempt(partial(_unchanged, record, path, also), case).row)
+    return rows
+
+
+def _unchanged(record: Row, path: Path, also: Collection[str], case: Case) -> Result:
+    """Return the result that a JSON holds, if it is that of the scan as it is now."""
+    if record.get("source_sha256") != fingerprint(case, also):
+        raise InputError(
+            f"result '{path}' cannot be resumed: '{case.image}', or what is known of it, was changed since. Remove "
+            "that result, or give --overwrite in place of --resume."
+        )
+    return Result(record)

@@ -1,0 +1,217 @@
+"""Which MR sequence a series is, and whether it may go to the detector: the work behind ``csvd sort``."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from tqdm import tqdm
+
+from ..checks import InputError, reason
+from ..io import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_tags
+from ..io.dicom.conversion import convert_all
+from ..io.dicom.files import is_dicom
+from ..io.dicom.series import sort_series
+from ..sequences import CONTRASTS, GROUPS
+from ..transforms.slices.name_sequence import UNSURE
+from .single_run import SingleRun
+
+logger = logging.getLogger(__name__)
+
+ALMOST_SURE = 0.95
+"""Probability from which pixels alone refuse a scan."""
+
+REFUSED = [name for name, group in GROUPS.items() if group not in ("T2*/SWI", "T2-like", "QSM")]
+"""What pixels can refuse. T2-weighted spin echo is not among them: gradient echo with bright CSF looks like it."""
+
+CONFIG, WEIGHTS = "configs/sequence_inference.json", "models/sequence.pt"
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a series is.
+
+    Attributes:
+        sequence: one of :data:`csvd.sequences.SEQUENCES`, or ``"unsure"``; what the tags say goes before the pixels.
+        contrast: how microbleeds look on it, ``"dark"`` or ``"bright"``; None where the detector does not take it.
+        pixels: what most slices look like, or ``"unsure"``.
+        probability: mean over the slices.
+        votes: slices that look like it.
+        tags: what the DICOM tags or the BIDS name say, if they do.
+        warning: how tags and pixels disagree, or why nothing is sure; empty when all is well.
+        by: which of the two ``tags`` comes from, in words.
+        told: what else the user must know of it, one sentence each: of its JSON files, of how it was made.
+    """
+
+    sequence: str
+    contrast: str | None
+    pixels: str
+    probability: float
+    votes: int
+    tags: str | None
+    warning: str = ""
+    by: str = "DICOM tags"
+    told: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user must be told of it, one sentence each."""
+        return [*self.told, *([self.warning] if self.warning else [])]
+
+
+class SequenceGate:
+    """The bundle's own evaluator of series, given one after the other.
+
+    Args:
+        bundle: folder with ``configs/sequence_inference.json`` and ``models/sequence.pt``.
+        settings: values that replace those of the config, by config id.
+
+    Raises:
+        InputError: the bundle has no such config or weights.
+    """
+
+    def __init__(self, bundle: Path, settings: Mapping[str, Any] | None = None) -> None:
+        for needed in (CONFIG, WEIGHTS):
+            if not (bundle / needed).exists():
+                raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
+        parser = ConfigParser()
+        parser.read_config(str(bundle / CONFIG))
+        parser.update({"bundle_root": str(bundle), **(settings or {})})
+        parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
+        self.single_run = SingleRun(parser)
+
+    def __call__(self, case: Case) -> Named:
+        """Name one series, with what its JSON files say, or its BIDS name where they do not decide."""
+        evaluator = self.single_run({"image": str(case.image)})
+        evaluator.run()
+        seen, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
+        tags = sequence_of_tags(sidecar)
+        named = judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
+        return replace(named, told=tuple(broken))
+
+
+def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> Named:
+    """Return what a series is, from what :class:`csvd.transforms.NameSequenced` said and from its tags.
+
+    Tags decide where there are any. Without them a series goes to the detector when the sequences that it takes are
+    likelier than all others together.
+    """
+    pixels = str(seen["sequence"])
+    sequence = tags or pixels
+    if tags is None and pixels == UNSURE:
+        warning = f"its pixels look like nothing in particular (likeliest at {seen['probability']:.2f})"
+    elif tags and pixels != UNSURE and GROUPS[tags] != GROUPS[pixels]:
+        warning = f"by its {by} it is {tags}, its pixels look like {pixels} ({seen['probability']:.2f})"
+    else:
+        warning = ""
+    if tags is not None:
+        contrast = CONTRASTS.get(tags)
+    else:
+        contrast = CONTRASTS.get(pixels, "dark") if seen["suitable"] > 0.5 else None
+    return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning, by)
+
+
+def check_sequence(case: Case, named: Named, contrast: str | None = None, any_sequence: bool = False) -> Case:
+    """Return the case with a note on its sequence, and with its contrast, and that it is SWI, unless it has them.
+
+    A scan that a user names is refused when its tags, or its BIDS name, say that it is of another sequence, or when its
+    pixels almost surely do, see :data:`ALMOST_SURE`. What is in doubt is searched, with a warning.
+
+    Args:
+        case: the scan.
+        named: what it is.
+        contrast: what the user said, which goes before what was seen.
+        any_sequence: refuse nothing.
+
+    Raises:
+        InputError: it is of another sequence.
+    """
+    by = named.by if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
+    looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
+    sure = named.tags is not None or (named.pixels in REFUSED and named.probability >= ALMOST_SURE)
+    if named.contrast is None and sure and not any_sequence:
+        raise InputError(
+            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({by}). Give the right "
+            "series, or --any-sequence to detect all the same."
+        )
+    doubt = f"it was searched as SWI or T2*-weighted, it looks like {looks} ({by}): check that it is the right series"
+    warnings = [*case.warnings, *named.remarks, *([doubt] if named.contrast is None else [])]
+    notes = [*case.notes, f"sequence: {named.sequence} ({by})"]
+    contrast = case.contrast or contrast or named.contrast or "dark"
+    # A gradient echo by its tags may be SWI by its name: SWI is made from one.
+    sequence = case.sequence or ("SWI" if named.tags == "SWI" else None)
+    return replace(case, contrast=contrast, sequence=sequence, notes=notes, warnings=warnings)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A row of ``csvd sort``: a series by name, and what it is, or why that cannot be said."""
+
+    name: str
+    named: Named | None
+    reason: str = ""
+
+
+def sort_study(root: Path, bundle: Path) -> list[Sorted]:
+    """Return what each series under a folder is: DICOM series and NIfTI files, those of subfolders too.
+
+    Raises:
+        InputError: ``root`` is no folder, or holds no series.
+    """
+    if not root.is_dir():
+        raise InputError(f"study '{root}' is not a folder: give the folder that holds its series.")
+    gate = SequenceGate(bundle)
+    with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        cases = list(find_series(root, Path(workdir)))
+        if not cases:
+            raise InputError(f"study '{root}' must hold series, it holds neither NIfTI nor DICOM files.")
+        return [_sort(case, gate) for case in tqdm(cases, desc="series", unit="series", disable=None)]
+
+
+def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
+    if isinstance(case, Sorted):
+        return case
+    try:
+        told = (*case.warnings, *check_scan(case.image).warnings)
+        named = gate(case)
+        return Sorted(case.name, replace(named, told=(*told, *named.told)))
+    except Exception as error:  # whatever is wrong with one series must not stop the others
+        logger.error("%s failed: %s", case.name, reason(error), exc_info=not isinstance(error, InputError))
+        return Sorted(case.name, None, reason(error))
+
+
+def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
+    """Yield the series under a folder; a row with the reason in place of a DICOM series that cannot be read.
+
+    Args:
+        root: the folder; hidden ones below it are left out.
+        workdir: folder for what is converted from DICOM, which the caller removes.
+    """
+    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        place = folder.relative_to(root)
+        if any(part.startswith(".") for part in place.parts):
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.name.lower().endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
+                yield Case(str(place / path.name), path)
+        yield from _dicom_series(folder, str(place), workdir)
+
+
+def _dicom_series(folder: Path, place: str, workdir: Path) -> Iterator[Case | Sorted]:
+    """Yield the DICOM series right inside a folder."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
+    scans, failed = convert_all(sort_series(files)[0], workdir)
+    for one in failed:
+        yield Sorted(f"{place} series {one.scan.series}", None, str(one.error))
+    for scan in scans:
+        echo = f", TE {scan.echo_ms:.3g} ms" if scan.echo_ms else ""
+        derived = [f"it is a derived image ({scan.derivation}), no original"] if scan.derivation else []
+        yield Case(f"{place} series {scan.series}{echo}", scan.image, warnings=[*derived, *scan.warnings])
+    if files and not scans and not failed:
+        yield Sorted(place, None, f"DICOM folder '{folder}' must hold images, none of them can be read. Check it.")
