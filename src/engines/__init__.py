@@ -4,6 +4,7 @@ from .best import EarlyStop, SaveBest
 from .calibration import CascadeCalibration, PatchCalibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
+from .handler_groups import EvaluatorHandlers, ScanMetric, TrainerHandlers
 from .place_map import PlaceMap
 from .planted_patches import PlantedPatches, ReplayHardFoci, SeedSampler
 from .resume import Resume
@@ -21,6 +22,7 @@ __all__ = [
     "DetectionTrainer",
     "DistillationTrainer",
     "EarlyStop",
+    "EvaluatorHandlers",
     "HalfPrecision",
     "HardNegativeReplay",
     "PatchCalibration",
@@ -30,10 +32,12 @@ __all__ = [
     "ReplayHardFoci",
     "Resume",
     "SaveBest",
+    "ScanMetric",
     "SeedSampler",
     "Stage",
     "Stages",
     "TableWriter",
+    "TrainerHandlers",
     "epoch_loss",
     "join_folds",
     "load_ensemble",
