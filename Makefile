@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench
+.PHONY: help demo test test-fast lint docs bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src
 	$(BIN)/lint-imports
+
+docs: $(INSTALLED)  ## build the documents and the API reference, in build/html/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/html
 
 bench: $(INSTALLED)  ## time the steps beside plain NumPy and scikit-image
 	$(BIN)/python benchmarks/steps.py
