@@ -109,7 +109,7 @@ def write_bundle(folder, of=BUNDLES / "cmb_detection"):
     config = _read(of, "inference") | small | {"threshold": 0.5, "inferer": {"_target_": "small_bundle.Dark"}}
     copy = {"_target_": "CopyItemsd", "keys": "image", "times": 1, "names": "scan"}
     config["image_transforms"] = [*image, copy, {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
-    config["postprocessing"]["transforms"].append(_stage("postprocessing", "prob"))
+    config["post_transforms"]["stage"] = _stage("postprocessing", "prob")
     config["handlers"][1] |= {"_target_": "small_bundle.FailingWriter", "viewer": False}
     _write(folder, "inference", config)
     gate = _read(of, "sequence_inference") | small | {"inferer": {"_target_": "small_bundle.GateInferer"}}
@@ -122,8 +122,8 @@ def write_classifier(folder):
     """Write a bundle whose config is that of the classifier, but for what takes long, and return its folder."""
     config = _read(BUNDLES / "csvd_classification", "inference") | {"network_def": {"_target_": "small_bundle.Network"}}
     config |= {"threshold": 0.5, "inferer": {"_target_": "small_bundle.Subtypes"}}
-    steps = config["image_transforms"]
-    config["image_transforms"] = [*steps[:2], {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
+    load = [config["transforms"][name] for name in ("load", "channel_first")]
+    config["image_transforms"] = [*load, {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
     config["append_lesions"] = {"_target_": "Identity"}
     config["postprocessing"]["transforms"][1] = _stage("postprocessing", "image")
     config["handlers"][1] |= {"_target_": "small_bundle.FailingSubtypeWriter"}

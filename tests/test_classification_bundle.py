@@ -22,6 +22,7 @@ SHARED_BLOCKS = (
     "network_def",
     "network",
     "subject_transforms",
+    "transforms",
     "image_transforms",
     "bag",
     "contrast",
@@ -57,7 +58,7 @@ def test_scans_are_prepared_as_for_the_papers_cascade():
     assert ours["network_def"]["cascade"] == detection["network_def"]
     for name in ("candidate_threshold", "patch_size"):
         assert ours[name] == detection[name]
-    assert ours["image_transforms"] == detection["image_transforms"]
+    assert ours["transforms"] == detection["transforms"]
 
 
 def test_threshold_is_the_best_of_the_papers_cascade():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import small
 import torch
+from monai.transforms import Compose
 
 from csvd import experiments
 from csvd.bundles import find_bundle
@@ -35,7 +36,8 @@ def counts(rows):
 )
 def test_variant_changes_what_it_is_called(tmp_path, variant, there, gone):
     parser = experiments.Study(tmp_path, find_bundle("cmb_detection"), {}).parser(tmp_path, tmp_path, VARIANTS[variant])
-    names = [type(transform).__name__ for transform in parser.get_parsed_content("image_transforms")]
+    transforms = Compose(parser.get_parsed_content("image_transforms")).flatten().transforms
+    names = [type(transform).__name__ for transform in transforms]
     assert set(there) <= set(names)
     assert not set(gone) & set(names)
 
@@ -43,8 +45,7 @@ def test_variant_changes_what_it_is_called(tmp_path, variant, there, gone):
 def test_isotropic_pooling_goes_with_its_crop(tmp_path):
     variant = VARIANTS["isotropic pooling"]
     parser = experiments.Study(tmp_path, find_bundle("cmb_detection"), {}).parser(tmp_path, tmp_path, variant)
-    crop = next(one for one in parser["image_transforms"] if one["_target_"] == "CropForegroundd")
-    assert crop["k_divisible"] == [4, 4, 4]
+    assert parser.get_parsed_content("transforms#crop").cropper.k_divisible == [4, 4, 4]
 
 
 def test_threshold_is_chosen_by_the_best_f1_or_by_the_sensitivity():

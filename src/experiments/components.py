@@ -14,13 +14,13 @@ from .tables import NOTE, plot_froc, rates_row, write_results
 PRESETS = ("ukbb", "oxvasc", "qsm")
 ISOTROPIC: dict[str, Any] = {
     f"network_def#{part}#strides": [[2, 2, 2], [2, 2, 2]] for part in ("detector", "discriminator")
-} | {"image_transforms#11#k_divisible": [4, 4, 4]}
+} | {"transforms#crop#k_divisible": [4, 4, 4]}
 NO_KD = "train_student_no_kd"
 STAGES = ("train_detector", NO_KD)
 VARIANTS = {
     "nothing": Variant("default", (NO_KD,)),
     "without FRST": Variant("no_frst", (NO_KD, "no_frst")),
-    "without N4": Variant("no_n4", (NO_KD,), {"image_transforms#8#_disabled_": True}),
+    "without N4": Variant("no_n4", (NO_KD,), {"transforms#bias#_disabled_": True}),
     "with vessel inpainting": Variant("inpaint", (NO_KD, "inpaint_vessels")),
     "isotropic pooling": Variant("isotropic", (NO_KD,), ISOTROPIC),
 }
