@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from monai.metrics.calibration import CalibrationErrorMetric, calibration_binning
 
 from csvd.metrics import OPERATING_POINTS, fit_calibration, operating_thresholds, reliability
 
@@ -17,6 +18,25 @@ def test_honest_probabilities_have_no_error():
 def test_boasting_is_measured():
     result = reliability(torch.full((10,), 1.0), torch.tensor([1] * 6 + [0] * 4))
     assert result.ece == pytest.approx(0.4)
+
+
+def test_bins_and_error_are_those_of_monai():
+    draws = torch.Generator().manual_seed(0)
+    probability = torch.rand(500, generator=draws)
+    label = (torch.rand(500, generator=draws) < probability**2).float()
+    result = reliability(probability, label, bins=15)
+    said, so, count = (part[0, 0] for part in calibration_binning(probability[None, None], label[None, None], 15))
+    torch.testing.assert_close([result.said, result.so, result.count], [said, so, count], check_dtype=False)
+    metric = CalibrationErrorMetric(num_bins=15)
+    metric(probability[None, None], label[None, None])
+    assert result.ece == pytest.approx(metric.aggregate().item(), abs=1e-6)
+
+
+def test_weights_count_candidates_several_times():
+    probability, label = torch.tensor([0.9, 0.7, 0.2]), torch.tensor([1, 0, 0])
+    result = reliability(probability, label, bins=2, weight=torch.tensor([3.0, 1, 4]))
+    # above a half: said (3 x 0.9 + 0.7) / 4 = 0.85, so 3 / 4; below: 0.2, none
+    assert result.ece == pytest.approx((4 * 0.1 + 4 * 0.2) / 8)
 
 
 @pytest.mark.parametrize("shift", [0.0, -2.0])

@@ -9,6 +9,7 @@ from csvd.metrics.classification import (
     compare_aucs,
     compare_readers,
     fleiss_kappa,
+    rate_intervals,
     stratified_bootstrap,
 )
 
@@ -54,8 +55,30 @@ def test_comparison_of_aucs_keeps_its_level_and_sees_a_difference():
     assert compare_aucs(positive, positive.astype(float), -positive.astype(float)) == 0
 
 
-def test_a_perfect_classifier_has_no_error_to_speak_of():
-    assert str(auc_interval(np.array([True, False]), np.array([1.0, 0.0]))) == "1.000 [1.000, 1.000]"
+def test_a_perfect_curve_has_the_interval_of_as_many_pairs_as_share_no_subject():
+    area = auc_interval(np.arange(13) < 10, -np.arange(13.0))
+    assert (area.value, area.low, area.high) == pytest.approx((1, 0.025 ** (1 / 3), 1))
+    assert auc_interval(np.arange(13) < 10, np.arange(13.0)).high == pytest.approx(1 - 0.025 ** (1 / 3))
+
+
+def intervals(right, wrong):
+    """Intervals of subjects of two classes, the first ones named right."""
+    labels = np.arange(right + wrong) % 2
+    chosen = np.where(np.arange(right + wrong) < right, labels, 1 - labels)
+    return rate_intervals(labels, chosen, lambda index: class_rates(labels[index], chosen[index], classes=2))
+
+
+@pytest.mark.parametrize("right", [10, 40])
+def test_rates_of_all_right_have_the_interval_of_clopper_and_pearson(right):
+    for rate in intervals(right, 0).values():
+        assert (rate.value, rate.low, rate.high) == pytest.approx((1, 0.025 ** (1 / right), 1))
+
+
+def test_accuracy_of_few_subjects_is_exact_and_of_many_a_bootstrap():
+    few, many = intervals(9, 10), intervals(10, 10)
+    for name in ("accuracy", "weighted recall"):  # R: binom.test(9, 19)
+        assert (few[name].low, few[name].high) == pytest.approx((0.2445, 0.7114), abs=1e-4)
+        assert many[name].low > 0.2720 + 1e-3  # R: binom.test(10, 20)
 
 
 @pytest.mark.parametrize("positive", [[True, True], [False, False]])

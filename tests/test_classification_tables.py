@@ -41,7 +41,9 @@ def by_measure(rows):
 
 def test_a_classifier_that_is_always_right(tmp_path):
     rows = by_measure(classification_rows(read_predictions(predictions(tmp_path))))
-    assert rows["AUC, CAA against the rest"] == rows["weighted AUC"] == rows["accuracy"] == "1.000 [1.000, 1.000]"
+    # exact: 10 pairs of a subject with and one without the class, 30 subjects
+    assert rows["AUC, CAA against the rest"] == rows["weighted AUC"] == rows["macro AUC"] == "1.000 [0.692, 1.000]"
+    assert rows["accuracy"] == rows["macro F1"] == "1.000 [0.884, 1.000]"
     assert rows["expected calibration error"].startswith("0.100")
 
 
@@ -57,7 +59,7 @@ def test_readers_stand_beside_the_classifier(tmp_path):
     rows = [{"subject": f"s{k}", "A": good[k], "B": bad[k], "C": good[k]} for k in range(30)]
     table = reader_rows(subjects, write(tmp_path / "readers.tsv", rows))
     assert [row["reader"] for row in table[:4]] == ["classifier", "A", "B", "C"]
-    assert table[1]["accuracy"] == "1.000 [1.000, 1.000]"
+    assert table[1]["accuracy"] == "1.000 [0.884, 1.000]"
     assert table[2]["accuracy"].startswith("0.333")
     assert (table[1]["McNemar p"], table[2]["McNemar p"]) == ("1.000", "0.000")
     assert table[4]["reader"].startswith("Fleiss' kappa of 3 readers: 0.")

@@ -8,6 +8,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 from monai.engines import SupervisedEvaluator
+from scipy.stats import bootstrap
 
 from csvd.metrics import (
     FROCMetric,
@@ -51,7 +52,7 @@ def test_cohort_without_lesions_has_false_positives_but_no_tpr(reduction):
     summary = summarize_cohort(COHORT[1:2], match="overlap", reduction=reduction)
     assert math.isnan(summary["tpr"]["value"])
     assert math.isnan(summary["tpr"]["high"])
-    assert summary["fps_per_subject"] == {"value": 2, "low": 2, "high": 2}
+    assert summary["fps_per_subject"]["value"] == 2
 
 
 def test_summary_names_its_rules_and_is_json():
@@ -72,6 +73,64 @@ def test_interval_of_a_mean_is_that_of_the_normal_law():
     half_width = 1.96 * rows.std().item() / 20
     assert low.item() == pytest.approx(rows.mean().item() - half_width, abs=0.01)
     assert high.item() == pytest.approx(rows.mean().item() + half_width, abs=0.01)
+
+
+def test_bootstrap_is_that_of_scipy():
+    draws = torch.Generator().manual_seed(0)
+    lesions, false = torch.randint(1, 6, (60,), generator=draws), torch.randint(0, 4, (60,), generator=draws)
+    found = (lesions * torch.rand(60, generator=draws)).round().long()
+    counts = torch.stack([lesions, found, found + false, false], dim=1)
+    summary = summarize_cohort(counts, match="distance")
+    theirs = bootstrap(
+        (lesions.numpy(), found.numpy()),
+        lambda lesions, found, axis: found.sum(axis) / lesions.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=2000,
+        method="percentile",
+        random_state=0,
+    ).confidence_interval
+    assert (summary["tpr"]["low"], summary["tpr"]["high"]) == pytest.approx(theirs, abs=0.01)
+
+
+def table(lesions, found, false=0, scans=4):
+    """Counts (scans, 4) of lesions one to one, shared out among scans."""
+    shares = [[part // scans + (k < part % scans) for k in range(scans)] for part in (lesions, found, false)]
+    return torch.tensor([(n, hit, hit + wrong, wrong) for n, hit, wrong in zip(*shares, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("lesions", "found", "low", "high"),
+    [(10, 10, 0.6915, 1), (0, 0, math.nan, math.nan), (5, 0, 0, 0.5218), (30, 30, 0.8843, 1), (19, 9, 0.2445, 0.7114)],
+)  # R: binom.test
+def test_rates_of_0_or_1_and_of_few_lesions_have_the_interval_of_clopper_and_pearson(lesions, found, low, high):
+    tpr = summarize_cohort(table(lesions, found), match="distance")["tpr"]
+    assert (tpr["low"], tpr["high"]) == pytest.approx((low, high), abs=1e-4, nan_ok=True)
+
+
+def test_rates_of_twenty_lesions_have_a_bootstrap_interval():
+    counts = table(20, 9, false=40)
+    summary = summarize_cohort(counts, match="distance")
+    low, high = bootstrap_ci(counts, lambda cohorts: pooled_rates(cohorts)["tpr"])
+    assert (summary["tpr"]["low"], summary["tpr"]["high"]) == (float(low), float(high))
+    fps = bootstrap_ci(counts, lambda cohorts: pooled_rates(cohorts)["fps_per_subject"])
+    assert (summary["fps_per_subject"]["low"], summary["fps_per_subject"]["high"]) == tuple(map(float, fps))
+
+
+def test_no_false_positive_in_ten_scans_may_be_one_in_three():
+    fps = summarize_cohort(table(10, 10, scans=10), match="distance")["fps_per_subject"]
+    assert fps == pytest.approx({"value": 0, "low": 0, "high": 0.3689}, abs=1e-4)  # R: poisson.test(0, 10)
+
+
+def test_one_scan_says_nothing_about_scans_but_something_about_lesions():
+    tpr = summarize_cohort(table(40, 20, scans=1), match="distance")["tpr"]
+    assert tpr == pytest.approx({"value": 0.5, "low": 0.3380, "high": 0.6620}, abs=1e-4)  # R: binom.test(20, 40)
+
+
+def test_f1_of_detections_that_find_several_lesions_lies_in_its_interval():
+    f1 = summarize_cohort(torch.tensor([[5, 4, 3, 1], [1, 1, 1, 0]]), match="overlap")["f1"]
+    assert f1["value"] == pytest.approx(2 * (5 / 6) * (3 / 4) / (5 / 6 + 3 / 4))
+    assert 0.3 < f1["low"] < f1["value"] < f1["high"] < 1
 
 
 def test_same_seed_gives_the_same_interval():

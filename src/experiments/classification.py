@@ -24,13 +24,14 @@ from ..metrics.classification import (
     compare_readers,
     fleiss_kappa,
     placements,
-    stratified_bootstrap,
+    rate_intervals,
 )
 from .tables import write_results
 
 NOT_CLASSES = ("subject", "csvd", "imputed", "disagreement")
 NOTES = [
-    "95 % intervals: stratified bootstrap over subjects (2000 draws, seed 0), DeLong for the area of a class.",
+    "95 % intervals: stratified bootstrap over subjects (2000 draws, seed 0), DeLong for the area of a class; exact "
+    "(Clopper-Pearson) where a rate or area is 0 or 1, and for accuracy of fewer than 20 subjects.",
     "Research use only.",
 ]
 
@@ -127,7 +128,7 @@ def classification_rows(predictions: Predictions) -> list[dict[str, str]]:
         {"measure": f"AUC, {classes[k]} against the rest", "value": str(auc_interval(labels == k, values[:, k]))}
         for k in present_classes(labels, len(classes))
     ]
-    intervals = stratified_bootstrap(labels, lambda index: subject_rates(labels[index], values[index]))
+    intervals = rate_intervals(labels, predictions.chosen, lambda index: subject_rates(labels[index], values[index]))
     return rows + [{"measure": name, "value": str(value)} for name, value in intervals.items()]
 
 
@@ -156,7 +157,7 @@ def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:
     readers = {name: np.array([classes.index(rows[s][name]) for s in predictions.subjects]) for name in names}
     table = []
     for name, chosen in {"classifier": predictions.chosen, **readers}.items():
-        rates = stratified_bootstrap(labels, partial(_rates_of, labels, chosen, len(classes)))
+        rates = rate_intervals(labels, chosen, partial(_rates_of, labels, chosen, len(classes)))
         against = "" if name == "classifier" else f"{compare_readers(labels, predictions.chosen, chosen):.3f}"
         table.append({"reader": name, **{key: str(value) for key, value in rates.items()}, "McNemar p": against})
     if len(readers) > 1:

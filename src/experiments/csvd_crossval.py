@@ -52,8 +52,8 @@ def csvd_crossval(study: Study, size: Size) -> Path:
     notes = [
         f"{size.training} simulated development subjects in {size.folds} folds and {size.test} test subjects, "
         f"protocols {' and '.join(PRESETS)}, true microbleed masks; seed 0.",
-        "95 % intervals: stratified bootstrap over subjects. Shuffled labels: mean and range of the folds' networks, "
-        "each with labels of its own shuffling. Research use only.",
+        "95 % intervals: stratified bootstrap over subjects, exact where a rate is 0 or 1. Shuffled labels: mean and "
+        "range of the folds' networks, each with labels of its own shuffling. Research use only.",
     ]
     write_results(rows, study.out / "csvd-crossval", "Subtypes: mean of the folds", notes)
     return study.out

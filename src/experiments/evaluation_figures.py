@@ -57,7 +57,7 @@ def _thresholds(scans: Sequence[Evaluated]) -> dict[str, list[float]]:
 
 
 def _rates(scores: Sequence[ScanScore], rule: str) -> dict[str, Any] | None:
-    """Return the pooled rates by a rule and the median F1, with 95 % bootstrap intervals over scans."""
+    """Return the pooled rates by a rule and the median F1, with 95 % intervals."""
     counts = [score.counts[rule] for score in scores if rule in score.counts]
     if not counts:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 from ..io.files import atomic_path, write_text
 from ..io.tables import write_table
 from ..metrics import FROC, RULES
-from .tables import RATES, UNKNOWN, markdown, plot_froc, show_interval
+from .tables import METHOD, RATES, UNKNOWN, markdown, plot_froc, show_interval
 
 Figures = Mapping[str, Any]
 
@@ -20,8 +20,8 @@ NOTES = (
     *(f"Matching by {name}: {rule}." for name, rule in RULES.items()),
     "Lesions are the 26-connected clusters of a label, detections what `csvd detect` reports. A scan that failed "
     "counts, with nothing found.",
-    "Rates are pooled over scans. Their intervals, and that of the median F1 of scans with lesions, are 95 % bootstrap "
-    "intervals over scans.",
+    f"Rates are pooled over scans. 95 % intervals: {METHOD}. A subject is a scan. That of the median F1 of scans with "
+    "lesions is a bootstrap interval.",
     "VALDO Task 2 (https://doi.org/10.1016/j.media.2023.103029): medians [quartiles] over scans, F1 by distance. Dice "
     "and F1 are those of scans with a lesion, as without one they are not defined; differences are those of all scans.",
     "Sensitivity by size: by distance, in bins of the diameter of the sphere that has the volume of the label's "

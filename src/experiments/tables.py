@@ -12,11 +12,16 @@ import torch
 
 from ..io.files import atomic_path
 from ..io.tables import write_table
-from ..metrics import FROC, operating_thresholds, pooled_rates, summarize_cohort
+from ..metrics import FEW, FROC, operating_thresholds, pooled_rates, summarize_cohort
 
+METHOD = (
+    "bootstrap over subjects; exact (Clopper-Pearson, Poisson for FPs) where TPR, precision or F1 is 0 or 1, or where "
+    f"fewer than {FEW} lesions, detections or FPs are counted"
+)
 NOTE = (
-    "Lesions matched by {match}, thresholds chosen by distance; rates pooled, 95 % bootstrap intervals over subjects; "
-    "seed {seeds}. Research use only."
+    "Lesions matched by {match}, thresholds chosen by distance; rates pooled. 95 % intervals: "
+    f"{METHOD}. "
+    "Seed {seeds}. Research use only."
 )
 INTERVAL = "{value:.3f} [{low:.3f}, {high:.3f}]"
 UNKNOWN = "n/a"
@@ -24,7 +29,7 @@ RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "preci
 
 
 def rates_row(counts: torch.Tensor, match: str) -> dict[str, str | int]:
-    """Return subjects, lesions and the rates of counts (S, 4), each with its 95 % bootstrap interval over subjects."""
+    """Return subjects, lesions and the rates of counts (S, 4), each with its 95 % interval, see :data:`METHOD`."""
     summary = summarize_cohort(counts, match=match)
     rates = {name: show_interval(**summary[rate]) for rate, name in RATES.items()}
     return {"subjects": summary["subjects"], "lesions": summary["lesions"], **rates}

@@ -18,7 +18,7 @@ from ..metrics.classification import auc_interval
 from .candidates import Candidates, bundle_detector, likelihood, search
 from .sizes import Size
 from .study import Study, Variant
-from .tables import INTERVAL, rates_row, write_results
+from .tables import INTERVAL, METHOD, rates_row, write_results
 
 TESTS = {"ucsf7t": "7T", "ucsf3t": "3T", "ccm3t": "3T, CCM"}
 SEVEN, TUNED, THREE, BOTH = "trained on 7T", "7T, fine-tuned on 3T", "trained on 3T", "trained on 7T and 3T"
@@ -90,7 +90,7 @@ def transfer(study: Study, size: Size) -> Path:
         f"{size.training} simulated development subjects a protocol in {size.folds} folds, {size.test} test subjects; "
         f"likelihood: mean of the folds' networks, threshold {THRESHOLD}. CCM is in no training.",
         "Rates of the candidates of the bundle's detector; what it missed is not in them. 95 % intervals: DeLong for "
-        "AUC, else bootstrap over subjects; seed 0. Research use only.",
+        f"AUC, else {METHOD}. Seed 0. Research use only.",
     ]
     write_results(rows, study.out / "transfer", "Training strategies across field strengths", notes)
     plot_roc(tested, likelihoods, study.out / "roc.png")

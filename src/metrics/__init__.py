@@ -9,16 +9,19 @@ from .calibration import (
     operating_thresholds,
     reliability,
 )
+from .exact import FEW
 from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
 from .overlaps import LesionOverlaps, lesion_overlaps
 from .points import count_points, pair_points
-from .rates import RATES, bootstrap_ci, pooled_rates, subject_medians, summarize_cohort
+from .rates import RATES, pooled_rates, subject_medians
 from .scan_score import RULES, ScanScore, score_masks, score_points
+from .summary import bootstrap_ci, summarize_cohort
 
 __all__ = [
     "COUNTS",
+    "FEW",
     "FROC",
     "MATCHES",
     "OPERATING_POINTS",

@@ -37,6 +37,8 @@ def reliability(
 ) -> Reliability:
     """Compare probabilities (N,) with labels (N,) of 0 and 1; candidates count by ``weight`` (N,), by default alike.
 
+    Counted here, because :func:`monai.metrics.calibration.calibration_binning` knows no weights, nor does torchmetrics.
+
     Raises:
         ValueError: there is no candidate, or ``bins`` is not positive.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
@@ -11,18 +10,12 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as kappa_of_table
 
+from .exact import FEW, Interval, exact_share
 
-@dataclass(frozen=True)
-class Interval:
-    """A value with the ends of its 95 % confidence interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Return it as tables show it."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+SHARES = ("accuracy", "weighted recall")
+"""Rates of :func:`class_rates` that are the share of subjects whose class is named."""
+AREAS = ("weighted AUC", "macro AUC")
+"""Means over classes of areas under ROC curves."""
 
 
 def class_rates(labels: np.ndarray, chosen: np.ndarray, classes: int) -> dict[str, float]:
@@ -52,6 +45,8 @@ def stratified_bootstrap(
 ) -> dict[str, Interval]:
     """Return each value of a statistic with its percentile interval, drawing subjects within their classes.
 
+    Drawn here, because :func:`scipy.stats.bootstrap` refuses a class of one subject.
+
     Args:
         labels: classes (N,).
         statistic: maps indices of subjects to named values.
@@ -68,6 +63,33 @@ def stratified_bootstrap(
     }
 
 
+def rate_intervals(
+    labels: np.ndarray, chosen: np.ndarray, statistic: Callable[[np.ndarray], Mapping[str, float]]
+) -> dict[str, Interval]:
+    """Return the intervals of :func:`stratified_bootstrap`, but exact ones where a bootstrap is not fit.
+
+    Clopper-Pearson for accuracy and weighted recall of fewer than :data:`csvd.metrics.exact.FEW` subjects. Rates that
+    average over classes are 1 or 0 when all or none of the subjects are named right, and take the interval of that
+    share; mean areas take the one of :func:`auc_interval` for the smallest class. A calibration error of 0 keeps its
+    bootstrap interval.
+
+    Args:
+        labels: true classes (N,).
+        chosen: classes (N,) that the classifier or reader named.
+        statistic: maps indices of subjects to named values, those of :func:`class_rates` and :data:`AREAS` among them.
+    """
+    intervals = stratified_bootstrap(labels, statistic)
+    smallest = int(np.unique(labels, return_counts=True)[1].min())
+    for name, one in intervals.items():
+        if name in AREAS and one.value in (0, 1):
+            intervals[name] = exact_share(round(one.value) * smallest, smallest)
+        elif name in SHARES and len(labels) < FEW:
+            intervals[name] = exact_share(int((labels == chosen).sum()), len(labels))
+        elif "error" not in name and one.value in (0, 1):
+            intervals[name] = exact_share(round(one.value) * len(labels), len(labels))
+    return intervals
+
+
 def placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each positive and each negative subject, the share of the others that it beats (ties count half).
 
@@ -80,6 +102,9 @@ def placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
 
 def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     """Return the area under the ROC curve with DeLong's interval [1]_, on the logit scale so that it stays in 0..1.
+
+    An area of 0 or 1 has no variance: its interval is that of Clopper and Pearson for as many pairs of a subject with
+    and one without the class as share no subject, all or none of them in the right order.
 
     Args:
         positive: whether each subject (N,) has the class.
@@ -95,7 +120,10 @@ def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     parts = placements(positive, scores)
     auc = float(parts[0].mean())
     variance = sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
-    if variance == 0 or auc in (0, 1):
+    if auc in (0, 1):
+        pairs = min(map(len, parts))
+        return exact_share(round(auc) * pairs, pairs)
+    if variance == 0:
         return Interval(auc, auc, auc)
     spread = norm.ppf(0.975) * np.sqrt(variance) / (auc * (1 - auc))
     low, high = (1 / (1 + np.exp(-(np.log(auc / (1 - auc)) + side * spread))) for side in (-1, 1))

@@ -7,8 +7,7 @@ from math import isnan, nan
 import numpy as np
 import torch
 
-from .classification import Interval
-from .exact import exact_share
+from .exact import Interval, exact_share
 from .scan_score import ScanScore
 
 SIZES_MM = (2.0, 3.0, 4.0, 6.0)
