@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from geometry import planted_scan, sphere_fraction
 from measured import run_benchmark, save_task2
+from once import filled_once
 from small_bundle import write_bundle
+from trained import train
 
 from csvd.cli import main
 
@@ -22,6 +24,12 @@ def real_scans():
     if not folder.is_dir():
         pytest.skip("needs the real scans")
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """Put files with slow tests first: what runs long at the end leaves a process without work."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +88,26 @@ def save_scan(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def small_cohort(tmp_path_factory):
+def shared(tmp_path_factory, request):
+    """Folder of this test run, the same for all of its processes."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if hasattr(request.config, "workerinput") else folder
+
+
+@pytest.fixture(scope="session")
+def small_cohort(shared):
     """Folder with ``datalist.json``: small planted scans with labels, one of them without a lesion."""
-    folder = tmp_path_factory.mktemp("cohort")
+    return filled_once(shared / "cohort", write_small_cohort)
+
+
+@pytest.fixture(scope="session")
+def trained(shared, small_cohort):
+    """Folder of what the one tiny training of a test run wrote, and ``output.txt`` with what it printed."""
+    return filled_once(shared / "trained", lambda folder: train(small_cohort, folder))
+
+
+def write_small_cohort(folder):
+    """Write four planted scans with labels and their data list."""
     shape, items = (48, 56, 44), []
     for number in range(4):
         planted = planted_scan(shape=shape, voxel_mm=(2.0, 2.0, 2.0), radius_mm=4.0, seed=number)
@@ -93,7 +118,6 @@ def small_cohort(tmp_path_factory):
         items.append({"image": f"sub-{number}_swi.nii.gz", "label": f"sub-{number}_label.nii.gz"})
     sections = {"training": items[:2], "validation": items[2:3], "test": items[3:]}
     (folder / "datalist.json").write_text(json.dumps(sections))
-    return folder
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.transforms import RandomizableTrait
-from warm import python_m
+from trained import BUNDLE, EPOCHS, QUICK, bundle_run, killed, train_in
 
 from csvd import experiments
 from csvd.experiments.candidates import bundle_detector
@@ -22,10 +23,8 @@ from csvd.phantom import simulate_series
 from csvd.phantom.cohort import write_nifti
 from csvd.workflows.pack import pack_bundle
 
-BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
-SHARED_BLOCKS = ("network_def", "network", "image_transforms", "contrast", "volume", "device")
-COPY = {"_target_": "CopyItemsd", "keys": "image", "times": 1, "names": "scan"}
-ONLY_DEFAULT = ("_desc_", "validate#dataset#data#section", "image_transforms#3", "validate#postprocessing#transforms#3")
+SHARED_BLOCKS = ("network_def", "network", "transforms", "image_transforms", "contrast", "volume", "device")
+ONLY_DEFAULT = ("_desc_", "validate#dataset#data#section", "transforms#scan#_disabled_", "+validate#post_transforms")
 """What `evaluate.json` says of the default alone: it draws outlines."""
 DETECTORS = {"default": ("inference",), "paper": ("inference", "paper")}
 PAPER = BUNDLE / "models" / "paper"
@@ -56,24 +55,17 @@ def every_string(value):
 
 def without_copy(block):
     """Preprocessing without the copy of the scan that outlines are drawn on, which a training does not need."""
-    if not isinstance(block, list):
-        return block
-    steps = [part for step in block for part in step.get("transforms", [step])]
-    assert COPY in steps
-    return [step for step in steps if step != COPY]
+    return {name: step for name, step in block.items() if name != "scan"} if isinstance(block, dict) else block
 
 
 @pytest.mark.parametrize("block", SHARED_BLOCKS)
 def test_training_and_inference_share(block):
-    assert config("train")[block] == without_copy(config("inference")[block])
+    assert without_copy(config("train")[block]) == without_copy(config("inference")[block])
 
 
 @pytest.mark.parametrize("block", [*SHARED_BLOCKS, "patch_size", "candidate_threshold"])
 def test_training_and_inference_of_the_paper_share(block):
-    block_of_paper = parser_of("inference", "paper")[block]
-    if block == "image_transforms":
-        block_of_paper = without_copy(block_of_paper)
-    assert config("train_paper")[block] == block_of_paper
+    assert config("train_paper")[block] == without_copy(parser_of("inference", "paper")[block])
 
 
 def test_training_and_inference_of_the_paper_clean_up_alike():
@@ -89,7 +81,7 @@ def test_default_and_paper_are_evaluated_alike():
 
 @pytest.mark.parametrize(("names", "first"), [(("inference",), "outlines"), (("inference", "paper"), "clean-up")])
 def test_clean_up_of_the_default_looks_at_outlines_and_the_papers_at_its_first_step(names, first):
-    steps = str(parser_of(*names)["postprocessing"]["transforms"])
+    steps = str(list(parser_of(*names)["post_transforms"].values()))
     assert steps.count("@clean_up") == 1
     assert (steps.index("@clean_up") < steps.index("LesionOutlined")) == (first == "clean-up")
 
@@ -136,32 +128,6 @@ def test_metadata_says_what_the_network_takes_and_gives():
 def test_one_file_of_weights_alone_lies_where_monai_label_looks():
     """It takes the file with the shortest name for the network's."""
     assert min((path.name for path in (BUNDLE / "models").glob("*.pt")), key=len) == "model.pt"
-
-
-def bundle_run(*arguments, cwd):
-    """Run ``python -m monai.bundle run`` as the documentation says."""
-    command = python_m("monai.bundle", "run", *arguments)
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout + done.stderr
-
-
-QUICK = (
-    "--patch_size",
-    "[24,24,8]",
-    "--margin_size",
-    "[30,30,10]",
-    "--train#trainer#max_epochs",
-    "2",
-    "--network_def#detector#features",
-    "2",
-    "--network_def#discriminator#features",
-    "2",
-    "--val_interval",
-    "1",
-    "--student#sampler#num_samples",
-    "32",
-)
 
 
 def training(dataset_dir, folder, **settings):
@@ -211,58 +177,48 @@ def test_points_and_boxes_train_like_masks(small_cohort, tmp_path, annotation):
     assert set(patches[0]) == {"image", "label"}
 
 
-def train_in(folder, dataset_dir, *more, run="training", kill_when=None):
-    """Run a quick training as the documentation says; kill it when the file ``kill_when`` appears in ``folder``."""
-    folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
-    arguments = (run, "--config_file", "configs/train_paper.json", *folders, *QUICK, *more)
-    if kill_when is None:
-        return bundle_run(*arguments, cwd=BUNDLE)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "monai.bundle", "run", *arguments],
-        cwd=BUNDLE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while not (folder / kill_when).exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        process.wait()
-    return (folder / kill_when).exists()
+def assert_same_weights(one, other, **tolerance):
+    one, other = (torch.load(folder / "model.pt", weights_only=True) for folder in (one, other))
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], msg=lambda text, name=name: f"{name}: {text}", **tolerance)
+
+
+def with_weights(trained, folder, *names):
+    """Return ``folder`` with the weights of these networks of the shared training."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        shutil.copy(trained / f"{name}.pt", folder)
+    return folder
 
 
 @pytest.mark.slow
-def test_training_killed_in_each_stage_ends_like_one_left_alone(small_cohort, tmp_path):
-    epochs = ("--train#trainer#max_epochs", "4", "--candidate_threshold", "0.1")
-    broken, whole = tmp_path / "broken", tmp_path / "whole"
-    train_in(whole, small_cohort, *epochs)
+def test_training_killed_in_each_stage_ends_like_one_left_alone(small_cohort, trained, tmp_path):
+    broken = tmp_path / "broken"
     for stage in ("detector", "teacher", "student"):
-        assert train_in(broken, small_cohort, *epochs, kill_when=f"resume_{stage}.pt")
+        assert killed(broken, small_cohort, *EPOCHS, when=f"resume_{stage}.pt")
         assert not (broken / "model.pt").exists()
-    assert "resumed from" in train_in(broken, small_cohort, *epochs)
-    one, other = (torch.load(folder / "model.pt", weights_only=True) for folder in (broken, whole))
-    for name, value in one.items():
-        torch.testing.assert_close(
-            value, other[name], atol=1e-4, rtol=1e-3, msg=lambda text, name=name: f"{name}: {text}"
-        )
+    assert "resumed from" in train_in(broken, small_cohort, *EPOCHS)
+    assert_same_weights(broken, trained, atol=1e-4, rtol=1e-3)
     assert not list(broken.glob("resume_*"))
     assert not (broken / "candidates").exists()
 
 
 @pytest.mark.slow
-def test_stages_run_by_themselves_and_given_weights_are_not_trained(small_cohort, tmp_path):
-    for stage in ("train_detector", "train_teacher", "train_student"):
-        train_in(tmp_path / "a", small_cohort, "--candidate_threshold", "0.1", run=stage)
-    assert (tmp_path / "a" / "model.pt").exists()
-    given = [(f"--{name}_weights", str(tmp_path / "a" / f"{name}.pt")) for name in ("detector", "teacher", "student")]
-    output = train_in(tmp_path / "b", small_cohort, *sum(given, ()), "--candidate_threshold", "0.1")
+def test_stages_run_by_themselves(small_cohort, trained, tmp_path):
+    """As they do in one training; the first of them, in the test of what is kept on disk."""
+    alone = with_weights(trained, tmp_path / "alone", "detector")
+    for stage in ("teacher", "student"):
+        train_in(alone, small_cohort, *EPOCHS, run=f"train_{stage}")
+    assert_same_weights(alone, trained, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_given_weights_are_not_trained(small_cohort, trained, tmp_path):
+    given = [(f"--{name}_weights", str(trained / f"{name}.pt")) for name in ("detector", "teacher", "student")]
+    output = train_in(tmp_path, small_cohort, *sum(given, ()))
     assert output.count("not trained") == 3
-    train_in(tmp_path / "b", small_cohort, "--candidate_threshold", "0.1", run="calibrate")
-    one, other = (torch.load(tmp_path / run / "model.pt", weights_only=True) for run in ("a", "b"))
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, atol=1e-5, rtol=1e-5)
+    train_in(tmp_path, small_cohort, run="calibrate")
+    assert_same_weights(tmp_path, trained, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -276,10 +232,10 @@ def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
 
 
 @pytest.mark.slow
-def test_student_trains_without_its_teacher(small_cohort, tmp_path):
-    train_in(tmp_path, small_cohort, run="train_detector")
+def test_student_trains_without_its_teacher(small_cohort, trained, tmp_path):
+    with_weights(trained, tmp_path, "detector")
     names = "['configs/train_paper.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
-    overlays = ("--config_file", names, "--candidate_threshold", "0.1")
+    overlays = ("--config_file", names)
     output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
     before = torch.load(tmp_path / "model.pt", weights_only=True)
@@ -291,11 +247,11 @@ def test_student_trains_without_its_teacher(small_cohort, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("configs", [("residual", "train_residual"), ("five_block",)])
-def test_another_discriminator_trains(configs, small_cohort, tmp_path):
-    train_in(tmp_path, small_cohort, run="train_detector")
+def test_another_discriminator_trains(configs, small_cohort, trained, tmp_path):
+    with_weights(trained, tmp_path, "detector")
     names = [f"configs/{name}.json" for name in ("train_paper", "train_student_no_kd", *configs)]
     patches = ("--patch_size", "[32,32,8]", "--student#dataset#patch_size", "[34,34,10]")
-    overlays = ("--config_file", str(names), "--candidate_threshold", "0.1")
+    overlays = ("--config_file", str(names))
     output = train_in(tmp_path, small_cohort, *overlays, *patches, run="train_student_no_kd")
     assert "student_loss" in output
     assert (tmp_path / "model.pt").exists()
@@ -483,11 +439,11 @@ def test_cascade_gives_the_same_on_cuda(small_cohort, record_property, monkeypat
 
 
 @pytest.mark.slow
-def test_training_from_the_bundle_folder_and_from_elsewhere(small_cohort, tmp_path):
-    train_in(tmp_path / "a", small_cohort)
+def test_training_from_the_bundle_folder_and_from_elsewhere(small_cohort, trained, tmp_path):
     elsewhere = ("--bundle_root", str(BUNDLE), "--config_file", str(BUNDLE / "configs" / "train_paper.json"))
-    folders = ("--ckpt_dir", str(tmp_path / "b"), "--output_dir", str(tmp_path / "b"))
+    here = tmp_path / "here"
+    folders = ("--ckpt_dir", str(here), "--output_dir", str(here))
     bundle_run("training", *elsewhere, "--dataset_dir", str(small_cohort), *QUICK, *folders, cwd=tmp_path)
-    for run in ("a", "b"):
-        assert {"model.pt", "operating_points.json"} <= {path.name for path in (tmp_path / run).iterdir()}
-        assert list((tmp_path / run).glob("events.out.tfevents*"))
+    for folder in (trained, here):
+        assert {"model.pt", "operating_points.json"} <= {path.name for path in folder.iterdir()}
+        assert list(folder.glob("events.out.tfevents*"))

@@ -1,5 +1,7 @@
 """``python warm.py MODULE ...`` is ``python -m MODULE ...``, in a fork of a process that has loaded MONAI.
 
+A name that ends in ``.py`` is that of a script.
+
 Loading takes seconds, and the tests call a hundred programs. Where there is no such process, it loads.
 """
 
@@ -16,6 +18,8 @@ from pathlib import Path
 
 SERVER = "CSVD_WARM"
 """Variable of the environment that names the socket of the process to fork."""
+PROCESS_FILE = "CSVD_PROCESS_FILE"
+"""Variable that names a file for the number of the process that runs the module, for who wants to kill it."""
 LOADED = (
     "csvd.cli",
     "csvd.workflows.demo",
@@ -63,9 +67,13 @@ def become(asking):
     os.environ.update(environment)
     sys.path[0] = cwd
     sys.argv = words
+    tell_number()
     code = 0
     try:
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        if words[0].endswith(".py"):
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
@@ -73,6 +81,12 @@ def become(asking):
         sys.excepthook(*sys.exc_info())
     asking.send(bytes([code]))
     return code
+
+
+def tell_number():
+    """Write the number of this process where the environment says."""
+    if PROCESS_FILE in os.environ:
+        Path(os.environ[PROCESS_FILE]).write_text(str(os.getpid()))
 
 
 def ask(words):
@@ -95,7 +109,8 @@ def main(words):
         serve(os.environ[SERVER])
     code = ask(words)
     if code is None:
-        os.execv(sys.executable, [sys.executable, "-m", *words])
+        tell_number()
+        os.execv(sys.executable, [sys.executable, *(words if words[0].endswith(".py") else ["-m", *words])])
     sys.exit(code)
 
 
