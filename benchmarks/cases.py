@@ -256,7 +256,7 @@ def names(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
         done = subprocess.run([*command, str(out)], capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
         rows = json.loads(done.stdout) if done.returncode in (0, 1) else []
         right = [row["status"] for row in rows if "second" not in row["case"]] == ["ok"]
-        table = (out / "participants.tsv").exists()
+        table = (out / "cohort.tsv").exists()
         yield place.name, right and table and done.returncode == 1, f"{done.stderr.decode()[-200:]}"
 
 
@@ -303,7 +303,7 @@ def sorted_studies(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]
     """Yield what ``csvd sort`` calls the projections of script 16."""
     for study in sorted(cases.inputs("16").iterdir()):
         for row in sort_study(study, cases.bundle):
-            told = "; ".join(row.named.remarks) if row.named else row.reason
+            told = "; ".join(row.found.remarks) if row.found else row.reason
             yield f"{study.name}: {row.name}", row.name.startswith("minip") == ("derived image" in told), told
 
 

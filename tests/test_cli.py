@@ -142,7 +142,7 @@ def test_existing_output_is_refused_and_replaced_when_asked(csvd, scan, tmp_path
 def test_bad_scan_of_a_folder_is_a_row_and_the_rest_goes_on(csvd, scan, tmp_path):
     not_nifti(scan.with_name("sub-02_swi.nii.gz"))
     code, output, errors = csvd("detect", scan.parent, ANYHOW, "--out", tmp_path / "out")
-    rows = {row["case"]: row for row in rows_of(tmp_path / "out" / "participants.tsv")}
+    rows = {row["case"]: row for row in rows_of(tmp_path / "out" / "cohort.tsv")}
     assert code == 1
     assert [rows[name]["status"] for name in ("sub-01_swi", "sub-02_swi")] == ["ok", "failed"]
     assert "gzip" in rows["sub-02_swi"]["reason"]
@@ -155,7 +155,7 @@ def test_folder_of_bad_scans_alone_is_a_table_of_reasons(csvd, scan, tmp_path):
     (scan.parent / "sub-02_swi.nii.gz").write_bytes(scan.read_bytes()[:3000])
     (scan.parent / "sub-01_swi.nii.gz").write_bytes(scan.read_bytes()[:2000])
     assert csvd("detect", scan.parent, ANYHOW, "--out", tmp_path / "out")[0] == 1
-    rows = rows_of(tmp_path / "out" / "participants.tsv")
+    rows = rows_of(tmp_path / "out" / "cohort.tsv")
     assert [row["status"] for row in rows] == ["failed", "failed"]
 
 
@@ -186,7 +186,7 @@ def test_subtypes_of_the_command_line_and_of_the_bundle_are_the_same(csvd, scan,
 def test_subtypes_of_a_cohort_are_a_table_with_reasons(csvd, scan, tmp_path):
     not_nifti(scan.with_name("sub-02_swi.nii.gz"))
     assert csvd("classify", scan.parent, ANYHOW, "--out", tmp_path / "out")[0] == 1
-    first, second = rows_of(tmp_path / "out" / "participants.tsv")
+    first, second = rows_of(tmp_path / "out" / "cohort.tsv")
     assert sum(float(first[f"p_{name}"]) for name in ("aSVD", "CAA", "CADASIL")) == pytest.approx(1, abs=1e-3)
     assert (first["age"], second["likeliest"]) == ("n/a", "n/a")
     assert "gzip" in second["reason"]
@@ -196,9 +196,9 @@ def test_sorted_study_as_json_has_a_row_a_series(csvd, scan):
     not_nifti(scan.with_name("sub-02_swi.nii.gz"))
     code, output, _ = csvd("sort", scan.parent, "--json")
     first, second = json.loads(output)
-    assert (code, first["name"], second["named"]) == (1, "sub-01_swi.nii.gz", None)
+    assert (code, first["name"], second["found"]) == (1, "sub-01_swi.nii.gz", None)
     assert "gzip" in second["reason"]
-    assert set(first["named"]) >= {"sequence", "contrast", "probability"}
+    assert set(first["found"]) >= {"sequence", "contrast", "probability"}
 
 
 def test_age_of_one_subject_is_not_given_to_a_folder(csvd, scan, tmp_path):

@@ -57,7 +57,7 @@ def alone(scans, tmp_path_factory):
 
 
 def assert_same_results(out, expected):
-    with (out / "participants.tsv").open() as one, (expected / "participants.tsv").open() as other:
+    with (out / "cohort.tsv").open() as one, (expected / "cohort.tsv").open() as other:
         tables = [list(csv.DictReader(file, delimiter="\t")) for file in (one, other)]
     assert tables[0] == tables[1]
     assert [row["status"] for row in tables[0]] == ["ok", "ok", "failed"]
@@ -70,7 +70,7 @@ def assert_same_results(out, expected):
 
 
 @pytest.mark.slow
-def test_scan_that_kills_its_process_is_a_row_and_the_rest_goes_on():
+def test_scan_that_kills_its_process_is_a_row_and_the_rest_goes_on(quick_processes):
     rows = {row["case"]: row for row in run_each(CASES, make_work, jobs=2)}
     assert rows["bad"] == {"case": "bad", "subject": None, "status": "failed", "reason": "bad must be good"}
     assert "was killed" in rows["killer"]["reason"]
@@ -140,7 +140,7 @@ def test_rows_come_in_the_order_of_the_cases():
 def test_resumed_run_keeps_what_is_done_and_tries_again_what_failed(scans, alone, tmp_path):
     out = tmp_path / "out"
     subprocess.run(["cp", "-r", alone, out], check=True)
-    (out / "participants.tsv").unlink()
+    (out / "cohort.tsv").unlink()
     subprocess.run(["rm", "-r", out / "sub-1_swi"], check=True)
     kept = out / "sub-0_swi" / "sub-0_swi.json"
     before = kept.stat().st_mtime_ns

@@ -83,7 +83,7 @@ def run(way, source, out, bundle, bids):
         how["overwrite"] = True
     elif way == "resume":
         detect(source, out, bundle, **how)
-        assert (out / ("cohort.tsv" if bids else "participants.tsv")).exists()
+        assert (out / "cohort.tsv").exists()
         how["resume"] = True
     elif way == "jobs":
         how["jobs"] = 2
@@ -135,7 +135,7 @@ def test_folder_with_three_failures_gives_the_five_results_of_five_runs(csvd, bu
             files = [path.name for path in folders[0].iterdir()]
             assert filecmp.cmpfiles(*folders, files, shallow=False) == (files, [], [])
     reasons = ("is not a sound gzip file", "the network broke", "the writer broke")
-    table, page = ((tmp_path / "out" / file).read_text() for file in ("participants.tsv", "index.html"))
+    table, page = ((tmp_path / "out" / file).read_text() for file in ("cohort.tsv", "index.html"))
     for reason, name in zip(reasons, (name for name in names if "fails" in name), strict=True):
         assert rows[name]["status"] == "failed"
         assert reason in rows[name]["reason"]
@@ -158,7 +158,7 @@ def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
     for row in sort_study(tmp_path / "scans", bundle):
         name = row.name.removesuffix(".nii.gz")
         expected = None if "fails" in name else "FLAIR" if "_x" in name else "SWI"
-        assert (row.named and row.named.sequence) == expected
+        assert (row.found and row.found.sequence) == expected
 
 
 @pytest.mark.parametrize("way", ["overwrite", "resume"])

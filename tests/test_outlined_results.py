@@ -134,7 +134,7 @@ def test_large_lesion_is_in_its_own_column_and_said_to_be_none(found):
     assert "4 suspected microbleeds of" in page
     assert "1 larger than 10 mm, not counted" in page
     write_report(found.case.parent)
-    with (found.case.parent / "participants.tsv").open() as file:
+    with (found.case.parent / "cohort.tsv").open() as file:
         [row] = csv.DictReader(file, delimiter="\t")
     assert (row["n_lesions"], row["n_no_region"], row["n_large"]) == ("4", "4", "1")
     assert "1 lesion larger than 10 mm, not counted" in cohort_page(read_rows(found.case.parent), "study")

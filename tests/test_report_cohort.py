@@ -25,8 +25,8 @@ BAD = {"case": "sub-02", "status": "failed", "reason": "scan 'sub-02.nii'\nmust\
 
 @pytest.fixture
 def rows(tmp_path):
-    write_cohort_table([GOOD, BAD], tmp_path / "participants.tsv")
-    with (tmp_path / "participants.tsv").open(newline="") as file:
+    write_cohort_table([GOOD, BAD], tmp_path / "cohort.tsv")
+    with (tmp_path / "cohort.tsv").open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
@@ -47,5 +47,5 @@ def test_bad_scan_has_its_reason_on_one_line(rows):
 
 
 def test_cohort_without_scans_keeps_the_header(tmp_path):
-    write_cohort_table([], tmp_path / "participants.tsv")
-    assert (tmp_path / "participants.tsv").read_text() == "\t".join(COHORT_COLUMNS) + "\n"
+    write_cohort_table([], tmp_path / "cohort.tsv")
+    assert (tmp_path / "cohort.tsv").read_text() == "\t".join(COHORT_COLUMNS) + "\n"

@@ -104,8 +104,8 @@ def test_unknown_volume_is_no_outlier():
 
 def test_flags_stand_in_the_table(tmp_path):
     rows = [row(9, total=40, warnings=["odd"]), *(row(number) for number in range(9))]
-    write_cohort_table(rows, tmp_path / "participants.tsv")
-    lines = (tmp_path / "participants.tsv").read_text().splitlines()
+    write_cohort_table(rows, tmp_path / "cohort.tsv")
+    lines = (tmp_path / "cohort.tsv").read_text().splitlines()
     assert "\twarnings; outlier: lesion count\t40\t" in lines[1]
     assert "\tnone\t2\t" in lines[2]
 
@@ -126,7 +126,7 @@ def test_pages_may_lie_elsewhere():
 def test_page_says_why_a_scan_is_to_be_looked_at():
     rows = [row(9, total=40, warnings=["slices <thick>"]), *(row(number) for number in range(9)), FAILED]
     html = cohort_page(rows, "study")
-    assert "sub-99: failed, scan &#x27;a&lt;b&gt;.nii&#x27; is truncated" in html
+    assert "sub-99: failed, scan &#39;a&lt;b&gt;.nii&#39; is truncated" in html
     assert "slices &lt;thick&gt;; lesion count 40 is an outlier" in html
     assert html.count("Research use only") == 2
 

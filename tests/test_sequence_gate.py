@@ -16,7 +16,7 @@ from csvd.inferers import SeriesInferer, series_gradcam
 from csvd.io import Case, ReadSequenced, read_sidecar, sequence_of_tags
 from csvd.sequences import CONTRASTS, GROUPS, SEQUENCES
 from csvd.transforms import NameSequenced
-from csvd.workflows.gate import SequenceGate, Sorted, check_sequence, find_series, judge, sort_study
+from csvd.workflows.gate import SequenceGate, SortedSeries, check_sequence, find_series, resolve_sequence, sort_study
 
 CLASSES = ("T1", "SWI", "QSM")
 TAGS = {
@@ -176,7 +176,7 @@ def seen(sequence, suitable=0.0, probability=0.9):
     ],
 )
 def test_tags_go_before_pixels(said, tags, sequence, contrast, warning):
-    one = judge(said, tags)
+    one = resolve_sequence(said, tags)
     assert (one.sequence, one.contrast) == (sequence, contrast)
     assert warning in one.warning
     assert bool(warning) == bool(one.warning)
@@ -186,28 +186,28 @@ def test_tags_go_before_pixels(said, tags, sequence, contrast, warning):
 def test_other_sequences_are_refused_when_pixels_are_almost_sure(tmp_path, sequence):
     case = Case("a", tmp_path / "a.nii")
     with pytest.raises(InputError, match=r"a.nii.*it looks like .* \(probability 0.96, 12 slices\).*--any-sequence"):
-        check_sequence(case, judge(seen(sequence, probability=0.96), None))
-    searched = check_sequence(case, judge(seen(sequence, probability=0.94), None))
+        check_sequence(case, resolve_sequence(seen(sequence, probability=0.96), None))
+    searched = check_sequence(case, resolve_sequence(seen(sequence, probability=0.94), None))
     assert searched.contrast == "dark"
     assert f"it looks like {sequence} (probability 0.94, 12 slices): check that it is the right" in searched.warnings[0]
 
 
 def test_tags_of_other_sequences_refuse_unless_any_is_asked_for(tmp_path):
-    case, named = Case("a", tmp_path / "a.nii"), judge(seen("SWI", 0.9), "DWI")
+    case, named = Case("a", tmp_path / "a.nii"), resolve_sequence(seen("SWI", 0.9), "DWI")
     with pytest.raises(InputError, match=r"it looks like DWI \(DICOM tags\)"):
         check_sequence(case, named)
     assert check_sequence(case, named, any_sequence=True).contrast == "dark"
-    assert check_sequence(case, judge(seen("QSM", 0.9), None), any_sequence=True).contrast == "bright"
+    assert check_sequence(case, resolve_sequence(seen("QSM", 0.9), None), any_sequence=True).contrast == "bright"
 
 
 def test_bright_fluid_refuses_no_scan(tmp_path):
     """T2*-weighted gradient echo of patients looks like T2-weighted spin echo."""
-    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("T2", probability=0.99), None))
+    case = check_sequence(Case("a", tmp_path / "a.nii"), resolve_sequence(seen("T2", probability=0.99), None))
     assert (case.contrast, len(case.warnings)) == ("dark", 1)
 
 
 def test_contrast_is_the_users_before_the_sequences(tmp_path):
-    case, named = Case("a", tmp_path / "a.nii"), judge(seen("QSM", 0.9), None)
+    case, named = Case("a", tmp_path / "a.nii"), resolve_sequence(seen("QSM", 0.9), None)
     assert check_sequence(case, named).contrast == "bright"
     assert check_sequence(case, named, contrast="dark").contrast == "dark"
     assert check_sequence(Case("a", tmp_path / "a.nii", contrast="dark"), named).contrast == "dark"
@@ -226,14 +226,14 @@ def test_contrast_is_the_users_before_the_sequences(tmp_path):
 )
 def test_a_scan_is_swi_by_data_list_or_tags_or_name(name, tags, listed, swi, tmp_path):
     case = Case("a", tmp_path / name, sequence=listed)
-    assert check_sequence(case, judge(seen("T2*-GRE", 0.9), tags)).is_swi == swi
+    assert check_sequence(case, resolve_sequence(seen("T2*-GRE", 0.9), tags)).is_swi == swi
 
 
 def test_unsure_series_pass_with_a_warning(tmp_path):
-    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.6, 0.4), None))
+    case = check_sequence(Case("a", tmp_path / "a.nii"), resolve_sequence(seen("unsure", 0.6, 0.4), None))
     assert case.contrast == "dark"
     assert "nothing in particular" in case.warnings[0]
-    case = check_sequence(Case("a", tmp_path / "a.nii"), judge(seen("unsure", 0.3, 0.4), None))
+    case = check_sequence(Case("a", tmp_path / "a.nii"), resolve_sequence(seen("unsure", 0.3, 0.4), None))
     assert "it looks like nothing in particular (probability 0.40, 12 slices)" in case.warnings[1]
 
 
@@ -246,7 +246,7 @@ def test_series_are_found_in_subfolders(save_scan, tmp_path):
     (broken / "one.dcm").write_bytes(b"\0" * 128 + b"DICM")
     found = list(find_series(tmp_path / "study", tmp_path))
     assert [one.name for one in found] == ["b.nii", "T1/a.nii.gz", "dicom"]
-    assert isinstance(found[2], Sorted)
+    assert isinstance(found[2], SortedSeries)
     assert "must hold images, none of them can be read" in found[2].reason
 
 

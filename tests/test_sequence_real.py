@@ -47,11 +47,11 @@ def test_real_series_are_named_and_wrong_ones_refused(real_scans):
     right = []
     for row in sort_study(real_scans, BUNDLE):
         allowed = next((groups for name, groups in WHOLE_BRAIN.items() if row.name.startswith(name)), None)
-        if allowed is None or row.named is None:
+        if allowed is None or row.found is None:
             continue
-        right.append(GROUPS.get(row.named.sequence) in allowed)
+        right.append(GROUPS.get(row.found.sequence) in allowed)
         if REFUSED & set(allowed):
-            assert row.named.contrast is None, row
+            assert row.found.contrast is None, row
     assert len(right) == 28
     assert np.mean(right) >= 0.8
 

@@ -92,9 +92,9 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
         typer.Exit: some scan failed; the exit code is 1.
     """
     from ..workflows.detection import page_path
-    from ..workflows.pool import place
+    from ..workflows.pool import rank_and_world_size
 
-    if place()[0]:
+    if rank_and_world_size()[0]:
         return  # with 0: torchrun ends the first process, which has tables to write, when another fails
     failed = [row for row in rows if row["status"] == "failed"]
     if as_json:

@@ -167,17 +167,17 @@ def sort(
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:
         print(storable(json.dumps([asdict(row) for row in rows], ensure_ascii=False)))
-        raise typer.Exit(int(any(row.named is None for row in rows)))
+        raise typer.Exit(int(any(row.found is None for row in rows)))
     table = Table(box=SIMPLE, collapse_padding=True)
     for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        if row.named is None:
+        if row.found is None:
             table.add_row(shown(row.name), "", "", "", "", "no", shown(row.reason))
             continue
-        fit = "no" if row.named.contrast is None else f"yes, {row.named.contrast}"
-        seen = (row.named.pixels, f"{row.named.probability:.2f}", row.named.tags or "")
-        table.add_row(shown(row.name), row.named.sequence, *seen, fit, shown("; ".join(row.named.remarks)))
+        fit = "no" if row.found.contrast is None else f"yes, {row.found.contrast}"
+        seen = (row.found.pixels, f"{row.found.probability:.2f}", row.found.tags or "")
+        table.add_row(shown(row.name), row.found.sequence, *seen, fit, shown("; ".join(row.found.remarks)))
     console.print(table, markup=False)
     console.print("Research use only.")
-    raise typer.Exit(int(any(row.named is None for row in rows)))
+    raise typer.Exit(int(any(row.found is None for row in rows)))

@@ -12,11 +12,11 @@ from .tables import read_table, write_table
 
 
 def write_cohort_table(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write ``participants.tsv``: :func:`cohort_table` of the rows."""
+    """Write ``cohort.tsv``: :func:`cohort_table` of the rows."""
     write_table(cohort_table([*rows]), path, COHORT_COLUMNS)
 
 
-def read_rows(out: Path, records: str = "*/*.json", table: str = "participants.tsv") -> list[dict[str, Any]]:
+def read_rows(out: Path, records: str = "*/*.json", table: str = "cohort.tsv") -> list[dict[str, Any]]:
     """Return the rows of a cohort from its results: the JSON of each case, and what failed from the table of a run.
 
     A case that failed in that run stays failed, though an earlier run left a JSON.

@@ -26,7 +26,7 @@ COHORT_COLUMNS: dict[str, str] = {
     "n_warnings": "number of warnings",
     "warnings": "what they say",
 }
-"""Columns of ``participants.tsv``, in order, and what they hold."""
+"""Columns of ``cohort.tsv``, in order, and what they hold."""
 
 
 def cohort_row(row: Mapping[str, Any]) -> dict[str, Any]:

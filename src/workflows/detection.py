@@ -27,7 +27,7 @@ from ..io import (
     write_subtypes,
 )
 from ..report import write_cohort_page
-from .pool import Row, attempt, gather, local_device, own_share, place, run_each
+from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
 from .results import Result
 from .runner import WRITER, BundleRunner, fingerprint, read_config, record_path, taken_over
 
@@ -62,7 +62,7 @@ def report(out: Path) -> Path:
         rows = read_rows(out, "sub-*/**/*_record.json", "cohort.tsv")
         write_derivative_cohort(rows, out, source_of(out))
     else:
-        write_cohort(read_rows(out), out / "participants.tsv")
+        write_cohort(read_rows(out), out / "cohort.tsv")
     return out / "index.html"
 
 
@@ -119,7 +119,7 @@ def run_bundle(
         source: ``.nii``, ``.nii.gz``, a folder of them, a BIDS or a DICOM folder, or a data list (``.json``).
         out: folder of the results, one folder a case, and a table and a page for more than one.
         bundle: its folder.
-        write_table: writes ``participants.tsv``.
+        write_table: writes ``cohort.tsv``.
         gate_bundle: see :class:`BundleRunner`.
         any_sequence: detect whatever the sequence gate says of a scan.
         overlays: further configs over that of the bundle, see :func:`csvd.bundles.find_overlay`.
@@ -165,10 +165,10 @@ def run_bundle(
         how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
         make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, **how)
         rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
-    if place()[0] == 0 and bids:
+    if rank_and_world_size()[0] == 0 and bids:
         write_derivative_cohort(rows, out, source)
-    elif place()[0] == 0 and len(cases) > 1:
-        write_table(rows, out / "participants.tsv")
+    elif rank_and_world_size()[0] == 0 and len(cases) > 1:
+        write_table(rows, out / "cohort.tsv")
     return rows
 
 

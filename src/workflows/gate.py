@@ -33,7 +33,7 @@ CONFIG, WEIGHTS = "configs/sequence_inference.json", "models/sequence.pt"
 
 
 @dataclass(frozen=True)
-class Named:
+class SeriesSequence:
     """What a series is.
 
     Attributes:
@@ -55,13 +55,13 @@ class Named:
     votes: int
     tags: str | None
     warning: str = ""
-    by: str = "DICOM tags"
-    told: tuple[str, ...] = ()
+    source: str = "DICOM tags"
+    notices: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> list[str]:
         """What the user must be told of it, one sentence each."""
-        return [*self.told, *([self.warning] if self.warning else [])]
+        return [*self.notices, *([self.warning] if self.warning else [])]
 
 
 class SequenceGate:
@@ -85,38 +85,44 @@ class SequenceGate:
         parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
         self.single_run = SingleRun(parser)
 
-    def __call__(self, case: Case) -> Named:
+    def __call__(self, case: Case) -> SeriesSequence:
         """Name one series, with what its JSON files say, or its BIDS name where they do not decide."""
         evaluator = self.single_run({"image": str(case.image)})
         evaluator.run()
-        seen, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
+        prediction, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
         tags = sequence_of_tags(sidecar)
-        named = judge(seen, tags) if tags else judge(seen, sequence_of_name(case.image), by="BIDS name")
-        return replace(named, told=tuple(broken))
+        found = (
+            resolve_sequence(prediction, tags)
+            if tags
+            else resolve_sequence(prediction, sequence_of_name(case.image), source="BIDS name")
+        )
+        return replace(found, notices=tuple(broken))
 
 
-def judge(seen: Mapping[str, Any], tags: str | None, by: str = "DICOM tags") -> Named:
+def resolve_sequence(prediction: Mapping[str, Any], tags: str | None, source: str = "DICOM tags") -> SeriesSequence:
     """Return what a series is, from what :class:`csvd.transforms.NameSequenced` said and from its tags.
 
     Tags decide where there are any. Without them a series goes to the detector when the sequences that it takes are
     likelier than all others together.
     """
-    pixels = str(seen["sequence"])
+    pixels = str(prediction["sequence"])
     sequence = tags or pixels
     if tags is None and pixels == UNSURE:
-        warning = f"its pixels look like nothing in particular (likeliest at {seen['probability']:.2f})"
+        warning = f"its pixels look like nothing in particular (likeliest at {prediction['probability']:.2f})"
     elif tags and pixels != UNSURE and GROUPS[tags] != GROUPS[pixels]:
-        warning = f"by its {by} it is {tags}, its pixels look like {pixels} ({seen['probability']:.2f})"
+        warning = f"by its {source} it is {tags}, its pixels look like {pixels} ({prediction['probability']:.2f})"
     else:
         warning = ""
     if tags is not None:
         contrast = CONTRASTS.get(tags)
     else:
-        contrast = CONTRASTS.get(pixels, "dark") if seen["suitable"] > 0.5 else None
-    return Named(sequence, contrast, pixels, float(seen["probability"]), int(seen["votes"]), tags, warning, by)
+        contrast = CONTRASTS.get(pixels, "dark") if prediction["suitable"] > 0.5 else None
+    return SeriesSequence(
+        sequence, contrast, pixels, float(prediction["probability"]), int(prediction["votes"]), tags, warning, source
+    )
 
 
-def check_sequence(case: Case, named: Named, contrast: str | None = None, any_sequence: bool = False) -> Case:
+def check_sequence(case: Case, found: SeriesSequence, contrast: str | None = None, any_sequence: bool = False) -> Case:
     """Return the case with a note on its sequence, and with its contrast, and that it is SWI, unless it has them.
 
     A scan that a user names is refused when its tags, or its BIDS name, say that it is of another sequence, or when its
@@ -131,33 +137,35 @@ def check_sequence(case: Case, named: Named, contrast: str | None = None, any_se
     Raises:
         InputError: it is of another sequence.
     """
-    by = named.by if named.tags else f"probability {named.probability:.2f}, {named.votes} slices"
-    looks = "nothing in particular" if named.sequence == UNSURE else named.sequence
-    sure = named.tags is not None or (named.pixels in REFUSED and named.probability >= ALMOST_SURE)
-    if named.contrast is None and sure and not any_sequence:
+    source = found.source if found.tags else f"probability {found.probability:.2f}, {found.votes} slices"
+    looks = "nothing in particular" if found.sequence == UNSURE else found.sequence
+    sure = found.tags is not None or (found.pixels in REFUSED and found.probability >= ALMOST_SURE)
+    if found.contrast is None and sure and not any_sequence:
         raise InputError(
-            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({by}). Give the right "
+            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({source}). Give the right "
             "series, or --any-sequence to detect all the same."
         )
-    doubt = f"it was searched as SWI or T2*-weighted, it looks like {looks} ({by}): check that it is the right series"
-    warnings = [*case.warnings, *named.remarks, *([doubt] if named.contrast is None else [])]
-    notes = [*case.notes, f"sequence: {named.sequence} ({by})"]
-    contrast = case.contrast or contrast or named.contrast or "dark"
+    doubt = (
+        f"it was searched as SWI or T2*-weighted, it looks like {looks} ({source}): check that it is the right series"
+    )
+    warnings = [*case.warnings, *found.remarks, *([doubt] if found.contrast is None else [])]
+    notes = [*case.notes, f"sequence: {found.sequence} ({source})"]
+    contrast = case.contrast or contrast or found.contrast or "dark"
     # A gradient echo by its tags may be SWI by its name: SWI is made from one.
-    sequence = case.sequence or ("SWI" if named.tags == "SWI" else None)
+    sequence = case.sequence or ("SWI" if found.tags == "SWI" else None)
     return replace(case, contrast=contrast, sequence=sequence, notes=notes, warnings=warnings)
 
 
 @dataclass(frozen=True)
-class Sorted:
+class SortedSeries:
     """A row of ``csvd sort``: a series by name, and what it is, or why that cannot be said."""
 
     name: str
-    named: Named | None
+    found: SeriesSequence | None
     reason: str = ""
 
 
-def sort_study(root: Path, bundle: Path) -> list[Sorted]:
+def sort_study(root: Path, bundle: Path) -> list[SortedSeries]:
     """Return what each series under a folder is: DICOM series and NIfTI files, those of subfolders too.
 
     Raises:
@@ -173,19 +181,19 @@ def sort_study(root: Path, bundle: Path) -> list[Sorted]:
         return [_sort(case, gate) for case in tqdm(cases, desc="series", unit="series", disable=None)]
 
 
-def _sort(case: Case | Sorted, gate: SequenceGate) -> Sorted:
-    if isinstance(case, Sorted):
+def _sort(case: Case | SortedSeries, gate: SequenceGate) -> SortedSeries:
+    if isinstance(case, SortedSeries):
         return case
     try:
-        told = (*case.warnings, *check_scan(case.image).warnings)
-        named = gate(case)
-        return Sorted(case.name, replace(named, told=(*told, *named.told)))
+        notices = (*case.warnings, *check_scan(case.image).warnings)
+        found = gate(case)
+        return SortedSeries(case.name, replace(found, notices=(*notices, *found.notices)))
     except Exception as error:  # whatever is wrong with one series must not stop the others
         logger.error("%s failed: %s", case.name, reason(error), exc_info=not isinstance(error, InputError))
-        return Sorted(case.name, None, reason(error))
+        return SortedSeries(case.name, None, reason(error))
 
 
-def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
+def find_series(root: Path, workdir: Path) -> Iterator[Case | SortedSeries]:
     """Yield the series under a folder; a row with the reason in place of a DICOM series that cannot be read.
 
     Args:
@@ -194,24 +202,26 @@ def find_series(root: Path, workdir: Path) -> Iterator[Case | Sorted]:
     """
     folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
     for folder in folders:
-        place = folder.relative_to(root)
-        if any(part.startswith(".") for part in place.parts):
+        relative = folder.relative_to(root)
+        if any(part.startswith(".") for part in relative.parts):
             continue
         for path in sorted(folder.iterdir()):
             if path.name.lower().endswith((".nii", ".nii.gz")) and not path.name.startswith("."):
-                yield Case(str(place / path.name), path)
-        yield from _dicom_series(folder, str(place), workdir)
+                yield Case(str(relative / path.name), path)
+        yield from _dicom_series(folder, str(relative), workdir)
 
 
-def _dicom_series(folder: Path, place: str, workdir: Path) -> Iterator[Case | Sorted]:
+def _dicom_series(folder: Path, relative: str, workdir: Path) -> Iterator[Case | SortedSeries]:
     """Yield the DICOM series right inside a folder."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)]
     scans, failed = convert_all(sort_series(files)[0], workdir)
     for one in failed:
-        yield Sorted(f"{place} series {one.scan.series}", None, str(one.error))
+        yield SortedSeries(f"{relative} series {one.scan.series}", None, str(one.error))
     for scan in scans:
         echo = f", TE {scan.echo_ms:.3g} ms" if scan.echo_ms else ""
         derived = [f"it is a derived image ({scan.derivation}), no original"] if scan.derivation else []
-        yield Case(f"{place} series {scan.series}{echo}", scan.image, warnings=[*derived, *scan.warnings])
+        yield Case(f"{relative} series {scan.series}{echo}", scan.image, warnings=[*derived, *scan.warnings])
     if files and not scans and not failed:
-        yield Sorted(place, None, f"DICOM folder '{folder}' must hold images, none of them can be read. Check it.")
+        yield SortedSeries(
+            relative, None, f"DICOM folder '{folder}' must hold images, none of them can be read. Check it."
+        )

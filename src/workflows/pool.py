@@ -52,27 +52,27 @@ Work = Callable[[Case], Result]
 _work: list[Work | Exception] = []  # what works on a scan in a process that :func:`_in_processes` started, or why not
 
 
-def place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Return the number of this process among those that ``torchrun`` started, and how many there are."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def own_share(cases: Sequence[Case]) -> list[Case]:
     """Return the scans that this process works on: every n-th, so that each gets some of all sites."""
-    rank, size = place()
+    rank, size = rank_and_world_size()
     return list(cases[rank::size])
 
 
 def local_device() -> dict[str, str]:
     """Return the setting ``device`` of this process, where ``torchrun`` started several and there are GPUs."""
-    if place()[1] == 1 or not torch.cuda.is_available():
+    if rank_and_world_size()[1] == 1 or not torch.cuda.is_available():
         return {}
     return {"device": f"$torch.device('cuda:{os.environ.get('LOCAL_RANK', '0')}')"}
 
 
 def gather(rows: list[Row], cases: Sequence[Case]) -> list[Row]:
     """Return the rows of all processes that ``torchrun`` started, in the order of the cases; waits for all of them."""
-    if place()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         dist.init_process_group("gloo", timeout=LONGEST)
         everyone: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(everyone, rows)
@@ -99,7 +99,7 @@ def run_each(cases: Sequence[Case], make: Callable[[], Work], jobs: int = 1) -> 
         outcomes: Iterable[Outcome] = (attempt(work, case) for case in cases)
     else:
         outcomes = _in_processes(cases, make, jobs)
-    hidden = True if place()[0] else None  # None: hidden unless in a terminal
+    hidden = True if rank_and_world_size()[0] else None  # None: hidden unless in a terminal
     return [_logged(outcome) for outcome in tqdm(outcomes, "scans", len(cases), unit="scan", disable=hidden)]
 
 
