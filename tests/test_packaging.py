@@ -11,6 +11,7 @@ from shutil import copytree, ignore_patterns
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import csvd
 from csvd.workflows.pack import _bundle_files, pack_bundle
@@ -22,8 +23,8 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
-
+EXTRAS = PROJECT["optional-dependencies"]
+FOR_USERS = [*PROJECT["dependencies"], *EXTRAS["dicom"], *EXTRAS["experiments"]]
 
 PIP = (sys.executable, "-m", "pip")
 
@@ -60,15 +61,17 @@ def bundle(tmp_path):
 def test_conda_environment_names_the_dependencies_of_the_package():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip_lines = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert "-e ." in pip_lines
-    assert [line for line in pip_lines if not line.startswith("-")] == PROJECT["dependencies"]
+    assert "-e .[dicom,experiments]" in pip_lines
+    assert [line for line in pip_lines if not line.startswith("-")] == FOR_USERS
 
 
 def test_constraints_pin_every_dependency_within_its_bounds():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    for requirement in [*DEPENDENCIES, *map(Requirement, PROJECT["optional-dependencies"]["dev"])]:
-        assert requirement.specifier.contains(pins[requirement.name]), requirement
+    lines = [line.split("==") for line in lines if line and not line.startswith("#")]
+    pins = {canonicalize_name(name): version for name, version in lines}
+    every = {Requirement(line) for line in [*FOR_USERS, *EXTRAS["docs"], *EXTRAS["dev"]]}
+    for requirement in every - {Requirement("csvd[dicom,docs,experiments]")}:
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
 def test_citation_names_the_version_and_the_licence_of_the_package():
@@ -86,7 +89,11 @@ def test_every_third_party_import_is_a_dependency():
                 imported.add(node.module.split(".")[0])
     distributions = {"PIL": "pillow", "ignite": "pytorch-ignite", "skimage": "scikit-image", "sklearn": "scikit-learn"}
     needed = {distributions.get(name, name) for name in imported - sys.stdlib_module_names}
-    assert needed <= {requirement.name for requirement in DEPENDENCIES}
+    assert needed <= {Requirement(line).name for line in FOR_USERS}
+
+
+def test_extra_of_developers_holds_all_others():
+    assert EXTRAS.keys() - {"dev"} == Requirement(EXTRAS["dev"][0]).extras
 
 
 def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, tmp_path):
@@ -100,7 +107,8 @@ def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, t
         "models/model.pt",
         "models/sequence.pt",
     }
-    assert {"csvd/__init__.py", "csvd/transforms/frst.py", "csvd/metrics/froc.py"} <= names
+    assert {"csvd/__init__.py", "csvd/transforms/features/frst.py", "csvd/metrics/froc.py"} <= names
+    assert {"csvd/report/templates/base.html", "csvd/report/templates/page.css"} <= names
     assert not [name for name in names if "__pycache__" in name]
 
 
@@ -166,7 +174,8 @@ def test_wheel_holds_the_package_and_its_bundles_and_no_tests(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     source = wheel.parent / "source"
-    modules = {f"csvd/{path.relative_to(source / 'src').as_posix()}" for path in (source / "src").rglob("*.py")}
+    sources = [*(source / "src").rglob("*.py"), *(source / "src" / "report" / "templates").iterdir()]
+    modules = {f"csvd/{path.relative_to(source / 'src').as_posix()}" for path in sources}
     bundles = {
         f"csvd/bundles/{bundle.name}/{path.relative_to(bundle).as_posix()}"
         for bundle in (source / "bundles").iterdir()

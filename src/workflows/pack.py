@@ -38,7 +38,7 @@ def pack_bundle(bundle_dir: str | Path, out_path: str | Path, overwrite: bool = 
         raise FileExistsError(
             f"archive '{out}' exists already: give --overwrite to replace it, or choose another --out."
         )
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     files = {f"{bundle.name}/{path.relative_to(bundle)}": path for path in _bundle_files(bundle)}
     files |= {f"{bundle.name}/csvd/{path.relative_to(package)}": path for path in _package_files(package)}
     with atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
