@@ -9,8 +9,8 @@ from .place_map import PlaceMap
 from .planted_patches import PlantedPatches, ReplayHardFoci, SeedSampler
 from .resume import Resume
 from .sequence import series_output
-from .slice_detection import DetectionTrainer, loss_of
-from .stages import Stage, Stages
+from .slice_detection import DetectionTrainer
+from .stages import Stage, Stages, loss_of
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
 from .table_writer import TableWriter
 from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights

@@ -23,6 +23,7 @@ from ..checks import check_positive
 from .best import EarlyStop, SaveBest
 from .distillation import epoch_loss
 from .resume import Resume
+from .stages import loss_of
 
 
 class HandlerGroup:
@@ -135,7 +136,7 @@ def _schedule(lr_scheduler: LRScheduler, epoch_level: bool) -> LrScheduleHandler
 def _logs_of_loss(tag_name: str, log_dir: str | None, log_every: int) -> list[Any]:
     """Return the handlers that write the loss to the log, every so many iterations, and to TensorBoard."""
     check_positive("log_every", log_every)
-    how: dict[str, Any] = {"tag_name": tag_name, "output_transform": from_engine(["loss"], first=True)}
+    how: dict[str, Any] = {"tag_name": tag_name, "output_transform": loss_of}
     # MONAI's StatsHandler takes a number for True; a filter is understood.
     stats = StatsHandler(iteration_log=lambda engine, iteration: iteration % log_every == 0, **how)
     return [stats] if log_dir is None else [stats, TensorBoardStatsHandler(log_dir=log_dir, **how)]

@@ -44,8 +44,3 @@ def prepare_slices(
 def total_loss(losses: Mapping[str, torch.Tensor], targets: list[Target]) -> torch.Tensor:
     """Return the sum of the losses of class, box, mask, and of the proposals' class and box."""
     return torch.stack(list(losses.values())).sum()
-
-
-def loss_of(output: Mapping[str, torch.Tensor]) -> float:
-    """Return the loss of an iteration, for the handlers that log it."""
-    return float(output["loss"].detach())

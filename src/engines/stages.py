@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine, Events
@@ -77,17 +78,22 @@ class Stage:
             save_weights(self.network, self.path)
 
 
+def loss_of(output: Any) -> float:
+    """Return the loss of an iteration from a trainer's output, a mapping or, decollated, a list of them."""
+    first = output[0] if isinstance(output, list) else output
+    return float(torch.as_tensor(first["loss"]).detach())
+
+
 def check_loss(engine: Engine) -> None:
     """Stop a training whose loss is infinite or no number, before it keeps such weights.
 
     Raises:
         RuntimeError: it is.
     """
-    output = cast(Any, engine.state.output)
-    loss = (output[0] if isinstance(output, list) else output)["loss"]
-    if not torch.as_tensor(loss).isfinite():
+    loss = loss_of(engine.state.output)
+    if not math.isfinite(loss):
         raise RuntimeError(
-            f"the loss is {float(loss)} in iteration {engine.state.iteration}, epoch {engine.state.epoch}, and must be "
+            f"the loss is {loss} in iteration {engine.state.iteration}, epoch {engine.state.epoch}, and must be "
             "a finite number: lower the learning rate, or train in single precision. The same command resumes after "
             "the last whole epoch."
         )
