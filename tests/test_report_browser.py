@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from html import unescape
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def opened(written):
     dom, console = open_page(page, "--dump-dom", "--window-size=1300,1000")
     told = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
     assert told, console
-    return json.loads(told.group(1))
+    return json.loads(unescape(told.group(1)))
 
 
 def table(written):

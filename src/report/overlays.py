@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from ..lesions.table import Lesion
 from .plane import Box, Plane
@@ -22,7 +23,7 @@ MARGIN_MM = 5.0
 class Picture:
     """An SVG element and the words under it."""
 
-    svg: str
+    svg: Markup
     caption: str
 
 
@@ -42,7 +43,7 @@ def lesion_pictures(scene: Scene, lesion: Lesion) -> Iterator[Picture]:
             for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))
         )
         pixels = plane.cut(scene.grey, index)
-        yield Picture(plane.draw(pixels, view, (f'<path class="ticks" d="{ticks}"/>', outline)), name)
+        yield Picture(plane.draw(pixels, view, (Markup(f'<path class="ticks" d="{ticks}"/>'), outline)), name)
 
 
 def slab_pictures(scene: Scene, lesions: Sequence[Lesion]) -> Iterator[Picture]:
@@ -97,12 +98,13 @@ def _project(grey: np.ndarray, brain: np.ndarray, contrast: str) -> np.ndarray:
     return np.where(brain, grey, 255).min(axis=2) * brain.any(axis=2)
 
 
-def _circle(lesion: Lesion, centre: np.ndarray, letter: float) -> str:
+def _circle(lesion: Lesion, centre: np.ndarray, letter: float) -> Markup:
     x, y = centre
     radius = lesion.diameter_mm / 2 + 2.5
     words = f"{lesion.id}: {lesion.region}, {lesion.diameter_mm:.1f} mm, probability {lesion.probability:.2f}"
-    return (
-        f'<a class="overlay" href="#row-{lesion.id}"><title>{words}</title><circle cx="{x:.1f}" cy="{y:.1f}" '
-        f'r="{radius:.1f}"/><text x="{x + radius:.1f}" y="{y - radius + 1:.1f}" font-size="{letter:.1f}">{lesion.id}'
-        "</text></a>"
+    return Markup(
+        '<a class="overlay" href="#row-{id}"><title>{words}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
+        '<text x="{text_x:.1f}" y="{text_y:.1f}" font-size="{letter:.1f}">{id}</text></a>'
+    ).format(
+        id=lesion.id, words=words, x=x, y=y, radius=radius, text_x=x + radius, text_y=y - radius + 1, letter=letter
     )

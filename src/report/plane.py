@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 from skimage.measure import find_contours
 
@@ -71,11 +72,11 @@ class Plane:
         """Return slice ``index`` of a volume, (U, V), as a view."""
         return np.moveaxis(volume, self.axis, 0)[index]
 
-    def draw(self, pixels: np.ndarray, view: Box, shapes: Iterable[str] = ()) -> str:
+    def draw(self, pixels: np.ndarray, view: Box, shapes: Iterable[Markup] = ()) -> Markup:
         """Return the SVG element of ``view``: pixels (U, V) uint8 of the whole plane, shapes over them, letters."""
         letter = 0.075 * min(view.width, view.height)
         middle = view.y + view.height / 2
-        return (
+        return Markup(
             f'<svg viewBox="{view.text}" role="img">{self.layer(pixels, view)}{"".join(shapes)}'
             f'<g class="letter" font-size="{letter:.1f}">'
             f'<text x="{view.x + 0.3 * letter:.1f}" y="{middle:.1f}">{self.left}</text>'
@@ -83,23 +84,23 @@ class Plane:
             "</g></svg>"
         )
 
-    def layer(self, pixels: np.ndarray, view: Box, kind: str = "") -> str:
+    def layer(self, pixels: np.ndarray, view: Box, kind: str = "") -> Markup:
         """Return the image element, of class ``kind``, of pixels (U, V) or (U, V, 4) uint8 of the whole plane."""
         low, high = self.window(view)
         part, box = pixels[low[0] : high[0], low[1] : high[1]], self.box(low, high)
         name = f' class="{kind}"' if kind else ""
-        return (
+        return Markup(
             f'<image{name} x="{box.x:.2f}" y="{box.y:.2f}" width="{box.width:.2f}" height="{box.height:.2f}" '
             f'preserveAspectRatio="none" href="{_png(part)}"/>'
         )
 
-    def outline(self, mask: np.ndarray, view: Box, kind: str) -> str:
+    def outline(self, mask: np.ndarray, view: Box, kind: str) -> Markup:
         """Return the outline of a mask (U, V) inside ``view``, as a path of class ``kind``."""
         low, high = self.window(view)
         part = np.pad(mask[low[0] : high[0], low[1] : high[1]], 1)
         lines = (self.page(line + low - 1) for line in find_contours(part.astype(np.float32), 0.5))
         path = "".join("M" + " ".join(f"{x:.1f},{y:.1f}" for x, y in line) + "z" for line in lines)
-        return f'<path class="overlay {kind}" d="{path}"/>' if path else ""
+        return Markup(f'<path class="overlay {kind}" d="{path}"/>' if path else "")
 
 
 def _png(pixels: np.ndarray) -> str:

@@ -1,19 +1,19 @@
-"""The scan itself inside the page, to scroll through in three planes: data for :data:`VIEWER_SCRIPT`."""
+"""The scan inside the page, to scroll through in three planes: data for ``templates/viewer.js``."""
 
 import base64
 import io
-import json
 from collections.abc import Sequence
 
 import nibabel as nib
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 from skimage.measure import block_reduce
 
 from ..lesions.table import Lesion
+from .environment import render
 from .plane import LETTERS
 from .scene import Scene
-from .viewer_script import VIEWER_SCRIPT
 
 MARGIN_MM = 10.0
 MAX_BYTES = 3_500_000  # of all pictures; a third more in the page
@@ -21,7 +21,7 @@ FORMATS = ({"format": "png"}, {"format": "jpeg", "quality": 90}, {"format": "jpe
 """How slices are stored, the first that is small enough."""
 
 
-def viewer_section(scene: Scene, lesions: Sequence[Lesion]) -> str:
+def viewer_section(scene: Scene, lesions: Sequence[Lesion]) -> Markup:
     """Return the HTML of the section, with the scan 10 mm around brain and lesions, as grey values of 8 bits.
 
     Slices are stored without loss where all of them take 3.5 MB at most, else as JPEG, else at twice the voxel size,
@@ -44,25 +44,10 @@ def viewer_section(scene: Scene, lesions: Sequence[Lesion]) -> str:
         "slices": slices,
     }
     size = " x ".join(f"{one:.2g}" for one in scene.voxel_mm * step)
-    told = ("as acquired" if step.max() == 1 else f"reduced to {size} mm") + (
-        "" if lossless else ", compressed as JPEG"
-    )
-    planes = "".join(
-        f'<div><canvas tabindex="0" aria-label="{name} plane"></canvas><label>{name}<input type="range"></label></div>'
-        for name in reversed(LETTERS)
-    )
-    return (
-        '<section id="viewer" hidden><h2>Scan</h2><p class="hint">Click or drag in a plane to go there; the sliders, '
-        "the arrow keys, page up and down and, after a click, the mouse wheel go through the slices. A click on a row "
-        f"of the table or on a picture of a lesion shows it here. Voxels are {told}. Radiological convention: the "
-        f'patient\'s right is on the left.</p><div class="film planes">{planes}</div><div class="controls">'
-        '<button data-go="-1">&lsaquo; previous</button><output></output><button data-go="1">next &rsaquo;</button>'
-        '<label>zoom<input type="range" name="zoom" min="1" max="8" step="0.1" value="1"></label>'
-        '<label>brightness<input type="range" name="brightness" min="-128" max="128" value="0"></label>'
-        '<label>contrast<input type="range" name="contrast" min="0.5" max="4" step="0.05" value="1"></label></div>'
-        f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
-        f"<script>{VIEWER_SCRIPT}</script></section>"
-    )
+    voxels = "as acquired" if step.max() == 1 else f"reduced to {size} mm"
+    if not lossless:
+        voxels += ", compressed as JPEG"
+    return Markup(render("viewer.html", data=data, voxels=voxels, planes=[*reversed(LETTERS)]))
 
 
 def _around(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +69,8 @@ def _store(grey: np.ndarray, voxel_mm: np.ndarray) -> tuple[list[str], np.ndarra
             slices = [_picture(part[..., index], how) for index in range(part.shape[2])]
             if sum(map(len, slices)) <= MAX_BYTES:
                 kind = how["format"]
-                told = [f"data:image/{kind};base64,{base64.b64encode(one).decode('ascii')}" for one in slices]
-                return told, step, kind == "png"
+                addresses = [f"data:image/{kind};base64,{base64.b64encode(one).decode('ascii')}" for one in slices]
+                return addresses, step, kind == "png"
         size = voxel_mm * step
         step = np.where(size < 1.5 * size.min(), 2 * step, step)
 
@@ -98,7 +83,7 @@ def _picture(pixels: np.ndarray, how: dict) -> bytes:
 
 
 def _lesions(scene: Scene, lesions: Sequence[Lesion], from_scene: np.ndarray, labels: np.ndarray) -> list[dict]:
-    """Return id, place in voxels of the viewer, in mm and in voxels as stored, and runs of voxels, of each lesion.
+    """Return id, centroid (in voxels of the viewer, in mm and in voxels as stored) and runs of voxels of each lesion.
 
     A run is a voxel, as an index of the volume whose first axis runs fastest, and how many there are one after the
     other.
@@ -110,13 +95,13 @@ def _lesions(scene: Scene, lesions: Sequence[Lesion], from_scene: np.ndarray, la
         voxels = where[flat[where] == lesion.id]
         first = np.flatnonzero(np.diff(voxels, prepend=-2) != 1)
         runs = np.stack([voxels[first], np.diff(first, append=len(voxels))], axis=1)
-        place = (lesion.x_mm, lesion.y_mm, lesion.z_mm)
-        at = from_scene @ [*scene.voxel_of(place), 1]
+        point_mm = (lesion.x_mm, lesion.y_mm, lesion.z_mm)
+        at = from_scene @ [*scene.voxel_of(point_mm), 1]
         found.append(
             {
                 "id": lesion.id,
                 "at": at[:3].round(3).tolist(),
-                "mm": [float(f"{one:.1f}") for one in place],
+                "mm": [float(f"{one:.1f}") for one in point_mm],
                 "voxel": [lesion.i, lesion.j, lesion.k],
                 "runs": runs.ravel().tolist(),
             }

@@ -1,6 +1,3 @@
-"""Behaviour of the viewer: plain JavaScript over the data that :mod:`csvd.report.viewer` puts before it."""
-
-VIEWER_SCRIPT = """
 document.addEventListener("DOMContentLoaded", async () => {
   const section = document.querySelector("#viewer"), film = section.querySelector(".planes");
   const data = JSON.parse(section.querySelector("script[type]").textContent), [nx, ny, nz] = data.size;
@@ -152,4 +149,3 @@ document.addEventListener("DOMContentLoaded", async () => {
   if (data.lesions.length) go(data.lesions[0].at, data.lesions[0]);
   section.dataset.ready = "";
 });
-"""
