@@ -1,4 +1,4 @@
-"""Finds cerebral microbleeds on MRI and tells small-vessel-disease subtypes apart. Research use only."""
+"""csvd (cerebral small vessel disease): detects microbleeds on MRI and classifies subtypes. Research use only."""
 
 import getpass
 import os

@@ -31,7 +31,7 @@ def csvd(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Cerebral microbleeds on MRI. Research use only.
+    """csvd (cerebral small vessel disease): detect cerebral microbleeds on MRI. Research use only.
 
     Exit codes: 0, all is done; 1, some scan failed, and its row says why; 2, the command cannot run.
     """
@@ -45,7 +45,7 @@ class Contrast(str, Enum):
 
 
 class Device(str, Enum):
-    """Where the network runs."""
+    """Device of the network."""
 
     auto = "auto"
     cpu = "cpu"
@@ -55,33 +55,35 @@ class Device(str, Enum):
 Source = Annotated[
     Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans, BIDS or DICOM, or data list (.json).")
 ]
-Results = Annotated[Path, typer.Option(help="Folder of the results: one folder a scan.")]
+Results = Annotated[Path, typer.Option(help="Output folder, with one folder per scan.")]
 SeenAs = Annotated[
     Contrast | None,
-    typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM; seen from the scan when not given."),
+    typer.Option(help="Microbleeds are dark on SWI and T2*-GRE, bright on QSM; default: detected from the scan."),
 ]
-Mask = Annotated[Path | None, typer.Option(help="Brain mask on the scan's grid; made when not given.")]
-Section = Annotated[str, typer.Option(help="Part of a data list to read.")]
-Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; the last when not given.")]
-BundleFolder = Annotated[Path | None, typer.Option(help="Folder of the bundle; the one that came with csvd.")]
+Mask = Annotated[Path | None, typer.Option(help="Brain mask on the grid of the scan; default: computed.")]
+Section = Annotated[str, typer.Option(help="Section of the data list.")]
+Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; default: the last.")]
+BundleFolder = Annotated[Path | None, typer.Option(help="Bundle folder; default: the released bundle.")]
 Overlays = Annotated[
     list[str] | None,
-    typer.Option("--overlay", help="Config over the bundle's: a file, or a name: paper is the cascade of the paper."),
+    typer.Option(
+        "--overlay", help="Config that overrides the bundle's: a file or a name, such as paper, the published cascade."
+    ),
 ]
-OnDevice = Annotated[Device, typer.Option(help="Where the network runs.")]
+OnDevice = Annotated[Device, typer.Option(help="Device of the network.")]
 AnySequence = Annotated[
-    bool, typer.Option("--any-sequence", help="Refuse no scan, whatever its tags or its pixels say.")
+    bool, typer.Option("--any-sequence", help="Analyse every scan, whatever its tags or pixels indicate.")
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes that share the cores; see also torchrun.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Keep results that are there, do the rest.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of processes; see also torchrun.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep existing results and process the rest.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 Log = Annotated[
     Path | None,
-    typer.Option(callback=log_to, help="File to add a line a scan to: times, warnings, and the tracebacks of errors."),
+    typer.Option(
+        callback=log_to, help="Log file, appended: one line per scan with times and warnings, and tracebacks."
+    ),
 ]
-Debug = Annotated[
-    bool, typer.Option("--debug", callback=log_to_screen, help="Print that log on the screen too (standard error).")
-]
+Debug = Annotated[bool, typer.Option("--debug", callback=log_to_screen, help="Print the log on standard error too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 
 

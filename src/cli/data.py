@@ -20,21 +20,19 @@ def phantom(
     preset: Annotated[
         str, typer.Option(help="Protocol, for example ukbb, oxvasc, qsm, random; or study, all sequences.")
     ] = "ukbb",
-    subjects: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    phenotype: Annotated[
-        str | None, typer.Option(help="healthy, aSVD, CAA or CADASIL; a mixture when not given.")
-    ] = None,
+    subjects: Annotated[int, typer.Option(min=1, help="Number of subjects.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed: the same seed gives the same bytes.")] = 0,
+    phenotype: Annotated[str | None, typer.Option(help="healthy, aSVD, CAA or CADASIL; default: a mixture.")] = None,
     lesions: Annotated[
-        float | None, typer.Option(help="Median microbleeds of a subject who has any; the protocol's when not given.")
+        float | None,
+        typer.Option(help="Median number of microbleeds in subjects that have any; default: that of the protocol."),
     ] = None,
     mimics: Annotated[
         float | None,
-        typer.Option(help="How many times as many mimics as people have; with --backgrounds, mimics a scan."),
+        typer.Option(help="Mimics, relative to their clinical prevalence; with --backgrounds, number per scan."),
     ] = None,
     backgrounds: Annotated[
-        Path | None,
-        typer.Option(help="Folder of real scans (NIfTI, BIDS) to plant microbleeds into, in place of simulated heads."),
+        Path | None, typer.Option(help="Folder of real scans (NIfTI, BIDS) into which microbleeds are planted.")
     ] = None,
     head: Annotated[bool, typer.Option("--head", help="With skull and scalp around the brain.")] = False,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
@@ -42,8 +40,8 @@ def phantom(
         0.1,
         0.1,
     ),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores when not given.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a cohort that is there.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Number of processes; default: all cores.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing cohort.")] = False,
 ) -> None:
     """Simulate a cohort: csvd phantom --preset ukbb --subjects 10 --out cohort --seed 1"""
     from ..phantom import write_cohort, write_studies
@@ -97,23 +95,23 @@ class Layout(str, Enum):
 
 @app.command()
 def datalist(
-    root: Annotated[Path, typer.Argument(help="Folder of the data set, or of results that were corrected.")],
+    root: Annotated[Path, typer.Argument(help="Folder of the data set, or of corrected results.")],
     layout: Annotated[
         Layout, typer.Option(help="BIDS; VALDO Task 2, Dou (SWI), AIBL (Momeni); or results corrected in 3D Slicer.")
     ],
     out: Annotated[Path, typer.Option(help="The data list to write (.json).")],
     scans: Annotated[
-        Path | None, typer.Option(help="slicer: scans of the results, a folder or data list; ROOT when not given.")
+        Path | None, typer.Option(help="slicer: scans of the results, a folder or data list; default: ROOT.")
     ] = None,
     split: Annotated[tuple[float, float, float], typer.Option(help="Training, validation and test fractions.")] = (
         0.8,
         0.1,
         0.1,
     ),
-    seed: Annotated[int, typer.Option(help="Of the shuffling of subjects.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data list that is there.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing data list.")] = False,
 ) -> None:
-    """Make a data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
+    """Write the data list of a data set: csvd datalist Task2 --layout valdo --out datalist.json"""
     from ..io import not_reviewed, read_layout
     from ..io.splits import write_datalist
 
@@ -134,9 +132,9 @@ def datalist(
 def pack(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     out: Annotated[Path, typer.Option(help="The archive to write (.zip).")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an archive that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing archive.")] = False,
 ) -> None:
-    """Make a shareable archive, package included: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
+    """Write a shareable archive with the package: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
     from ..workflows.pack import pack_bundle
 
     console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
@@ -144,11 +142,11 @@ def pack(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the simulated scan and of its results.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 2023,
+    out: Annotated[Path, typer.Option(help="Output folder of the simulated scan and its results.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Random seed of the simulation.")] = 2023,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demonstration.")] = False,
 ) -> None:
-    """Simulate a scan, detect, and print what was found beside the truth: csvd demo --out demo"""
+    """Simulate a scan, detect microbleeds and compare with the truth: csvd demo --out demo"""
     from ..bundles import find_bundle
     from ..workflows.demo import run_demo
 

@@ -6,21 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
-from ..checks import InputError
+from ..checks import InputError, check_extra
 from ..names import shown, storable
 from .app import AsJson, BundleFolder, Jobs, Overlays, app, console, errors
 
-evaluate = typer.Typer(no_args_is_help=True, help="How good results are, where the truth is known.")
+evaluate = typer.Typer(no_args_is_help=True, help="Evaluate results against labels.")
 app.add_typer(evaluate, name="evaluate")
 
 
 @evaluate.command("detection")
 def evaluate_detection(
-    cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; their section 'test' is read.")],
-    out: Annotated[Path, typer.Option(help="Folder of tables, JSON, pictures, and what was detected.")],
+    cohorts: Annotated[list[Path], typer.Argument(help="Folders with datalist.json; the section 'test' is evaluated.")],
+    out: Annotated[Path, typer.Option(help="Output folder of tables, JSON, figures and detections.")],
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Lowest probability; that of each scan's contrast when not given."),
+        typer.Option(min=0, max=1, help="Probability threshold; default: the operating point of each contrast."),
     ] = None,
     bundle: BundleFolder = None,
     overlay: Overlays = None,
@@ -30,7 +30,8 @@ def evaluate_detection(
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
-    """What csvd detect finds on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    """Evaluate csvd detect on labelled cohorts: csvd evaluate detection cohort_ukbb cohort_qsm --out rates"""
+    check_extra("experiments")
     from .. import experiments
     from ..bundles import find_bundle
 
@@ -62,13 +63,14 @@ def evaluate_classification(
     predictions: Annotated[Path, typer.Argument(help="Table that evaluate.json of csvd_classification wrote (.tsv).")],
     out: Annotated[Path, typer.Option(help="Folder of the tables and of classification.png.")],
     readers: Annotated[
-        Path | None, typer.Option(help="Table with `subject` and a column a human reader, each naming a class (.tsv).")
+        Path | None, typer.Option(help="Table with `subject` and one column per human reader, with class names (.tsv).")
     ] = None,
     cohort: Annotated[
         Path | None, typer.Option(help="Table of the subjects with `csvd`, for example participants.tsv.")
     ] = None,
 ) -> None:
     """Subject-wise rates with intervals: csvd evaluate classification predictions.tsv --out rates"""
+    check_extra("experiments")
     from ..experiments import evaluate_classification as evaluate_table
 
     for table in evaluate_table(predictions, out, readers, cohort):
@@ -91,13 +93,14 @@ class Experiment(str, Enum):
 @app.command()
 def experiment(
     name: Annotated[Experiment, typer.Argument(help="Tables of the papers: detector, components, classifier.")],
-    out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; what is there is not done again.")],
+    out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; finished parts are kept.")],
     quick: Annotated[
         bool, typer.Option("--quick", help="Small cohorts and short trainings: minutes on two cores.")
     ] = False,
     bundle: BundleFolder = None,
 ) -> None:
-    """Train and measure on simulated cohorts, a table: csvd experiment ablation --quick --out ablation"""
+    """Train and evaluate on simulated cohorts: csvd experiment ablation --quick --out ablation"""
+    check_extra("experiments")
     from .. import experiments
     from ..bundles import find_bundle
 

@@ -42,17 +42,18 @@ def detect(
     out: Results,
     contrast: SeenAs = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest probability; else that of the operating point.")
+        float | None, typer.Option(min=0, max=1, help="Probability threshold; default: that of the operating point.")
     ] = None,
     operating_point: Annotated[
-        str | None, typer.Option(help="best_f1, sensitivity_90 or one_fp: which threshold to take.")
+        str | None, typer.Option(help="Operating point: best_f1, sensitivity_90 or one_fp.")
     ] = None,
     mask: Mask = None,
     phase: Annotated[
-        Path | None, typer.Option(help="Phase image or QSM (_qsm, _Chimap) on the scan's grid; else that beside it.")
+        Path | None,
+        typer.Option(help="Phase image or QSM (_qsm, _Chimap) on the grid of the scan; default: the file beside it."),
     ] = None,
     drop_diamagnetic: Annotated[
-        bool, typer.Option("--drop-diamagnetic", help="Leave out what phase or QSM says is calcified.")
+        bool, typer.Option("--drop-diamagnetic", help="Remove lesions that phase or QSM shows to be calcified.")
     ] = False,
     section: Section = "test",
     volume: Volume = None,
@@ -71,7 +72,7 @@ def detect(
     log: Log = None,
     debug: Debug = False,
 ) -> None:
-    """Find microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
+    """Detect microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from ..bundles import find_bundle
     from ..workflows.detection import detect as detect_scans
 
@@ -105,10 +106,12 @@ class Sex(str, Enum):
 def classify(
     source: Source,
     out: Results,
-    age: Annotated[float | None, typer.Option(help="In years, of a single scan; else the data list's.")] = None,
-    sex: Annotated[Sex | None, typer.Option(help="Of a single scan; else the data list's.")] = None,
+    age: Annotated[
+        float | None, typer.Option(help="Age in years, for a single scan; default: from the data list.")
+    ] = None,
+    sex: Annotated[Sex | None, typer.Option(help="Sex, for a single scan; default: from the data list.")] = None,
     lesions: Annotated[
-        Path | None, typer.Option(help="Microbleed mask on the grid of a single scan; found when not given.")
+        Path | None, typer.Option(help="Microbleed mask on the grid of a single scan; default: detected.")
     ] = None,
     contrast: SeenAs = None,
     mask: Mask = None,
@@ -124,7 +127,7 @@ def classify(
     log: Log = None,
     debug: Debug = False,
 ) -> None:
-    """Tell subtypes of small vessel disease apart: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
+    """Classify the subtype of small vessel disease: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
     from ..bundles import find_bundle
     from ..workflows.detection import classify as classify_scans
 
@@ -146,7 +149,7 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
 
 @app.command()
 def report(results: Annotated[Path, typer.Argument(help="Folder of the results of csvd detect.")]) -> None:
-    """Write table and page of a cohort once more: csvd report results"""
+    """Write table and page of a cohort again: csvd report results"""
     from ..workflows.detection import report as report_cohort
 
     console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
@@ -160,7 +163,7 @@ def sort(
     log: Log = None,
     debug: Debug = False,
 ) -> None:
-    """Name the sequence of each series, and which the detector takes: csvd sort STUDY_DIR"""
+    """Identify the sequence of each series, and whether it is suitable: csvd sort STUDY_DIR"""
     from ..bundles import find_bundle
     from ..workflows.gate import sort_study
 

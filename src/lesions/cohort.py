@@ -10,23 +10,23 @@ from .quality import quality_flags
 
 COHORT_COLUMNS: dict[str, str] = {
     "case": "name of the scan and of its folder",
-    "subject": "person who was scanned, where BIDS or a data list says who",
+    "subject": "person who was scanned, from BIDS or a data list",
     "status": "ok or failed",
-    "reason": "why it failed",
-    "qc": "why to look at it first: failed, warnings, or outlier among the scans, by a robust z-score; none: nothing",
+    "reason": "reason of the failure",
+    "qc": "reasons to review this scan first: failed, warnings, or outlier by a robust z-score; none: no reason",
     "n_lesions": "number of suspected microbleeds",
     **{f"n_{region}": f"of them {region}, approximate" for region in REGIONS},
     "n_no_region": "of them without a region, because the scan does not show a whole brain",
     **{f"mars_{name.replace(' ', '_')}": f"of them {name} of the rating scale, approximate" for name in MARS},
-    "n_large": "lesions longer than 10 mm, no microbleeds by definition (macrobleed, cavernoma?), in no other count",
+    "n_large": "lesions longer than 10 mm, by definition not microbleeds (macrobleed, cavernoma?), in no other count",
     **WORDS,
-    "regions": "how regions were found: registration, bounding box (less exact) or none",
+    "regions": "method of the regions: registration, bounding box (less exact) or none",
     "mask_volume_ml": "volume of the brain mask, ml",
-    "median_intensity": "median of the scan in the brain mask, in the file's own unit",
+    "median_intensity": "median of the scan in the brain mask, in the unit of the file",
     "n_warnings": "number of warnings",
-    "warnings": "what they say",
+    "warnings": "text of the warnings",
 }
-"""Columns of ``cohort.tsv``, in order, and what they hold."""
+"""Columns of ``cohort.tsv``, in order, and their content."""
 
 
 def cohort_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,31 +21,33 @@ from .susceptibility import Susceptibility
 
 COLUMNS: dict[str, str] = {
     "id": "value of the lesion in the instance map",
-    "x_mm": "centroid in the scan's world, mm, grows to the right (RAS+)",
-    "y_mm": "centroid, mm, grows to the front",
-    "z_mm": "centroid, mm, grows to the top",
-    "i": "voxel of the centroid along the first axis of the scan as stored, from 0",
-    "j": "voxel along the second axis",
-    "k": "voxel along the third axis",
-    "volume_mm3": "volume, mm3: area at half contrast in each slice, finer than voxels, times the distance of slices",
+    "x_mm": "centroid in scanner coordinates (RAS+), mm, increases to the right",
+    "y_mm": "centroid, mm, increases to anterior",
+    "z_mm": "centroid, mm, increases to superior",
+    "i": "voxel index of the centroid along the first axis of the scan as stored, from 0",
+    "j": "voxel index along the second axis",
+    "k": "voxel index along the third axis",
+    "volume_mm3": "volume, mm3: subvoxel area at half contrast in each slice, times the slice spacing",
     "diameter_mm": "equivalent diameter: of the sphere of that volume, mm",
     "longest_mm": "longest diameter in a slice, mm",
-    "slices": "number of slices that it is seen in",
-    "large": f"1: longer than {LARGEST_MM:g} mm, no microbleed by definition (macrobleed, cavernoma?), not counted",
-    "contrast_percent": "how much darker its core is than the local background, %; n/a: bright lesions",
-    "difference": "of core and local background, in the unit of the image",
+    "slices": "number of slices that show the lesion",
+    "large": f"1: longer than {LARGEST_MM:g} mm, by definition not a microbleed (macrobleed, cavernoma?), not counted",
+    "contrast_percent": "intensity of the core below the local background, %; n/a: hyperintense lesions (QSM)",
+    "difference": "difference of core and local background, positive, in the unit of the image",
     "cnr": "contrast to noise: that difference over the local robust spread",
-    "probability": "that it is a microbleed, calibrated on planted and simulated ones",
-    "region": "lobar, deep or infratentorial, approximate (alignment with MNI152); n/a: not a whole brain",
+    "probability": "probability of a microbleed, calibrated on planted and simulated ones",
+    "region": "lobar, deep or infratentorial, approximate (registration to MNI152); n/a: not a whole brain",
     "side": "left, right or midline, approximate; n/a: not a whole brain",
     "mars": "region of the Microbleed Anatomical Rating Scale, approximate; n/a: not a whole brain",
-    "detector_probability": "first step: how dark and round, 0.01 to 1; with the overlay paper, a probability",
-    "ellipticity": "1 - shortest / longest axis: 0 for a ball, towards 1 for a thread or a plate",
-    "edge_mm": "distance of the centroid from the edge of the brain mask, mm; n/a: no mask",
-    "susceptibility": "paramagnetic (as blood), diamagnetic (as calcification) or unclear; n/a: neither phase nor QSM",
-    "susceptibility_contrast": "of the lesion with what lies around it, in spreads of the brain; < 0: diamagnetic",
+    "detector_probability": "score of the first step: how hypointense and round the focus is, 0.01 to 1; with the "
+    "overlay paper, the highest probability of a voxel",
+    "ellipticity": "1 - shortest / longest axis: 0 for a sphere, towards 1 for a line or a plate",
+    "edge_mm": "distance of the centroid to the edge of the brain mask, mm; n/a: no mask",
+    "susceptibility": "paramagnetic (like blood), diamagnetic (like calcification) or unclear; n/a: no phase, no QSM",
+    "susceptibility_contrast": "difference of lesion and surroundings, over the robust spread of the brain; < 0: "
+    "diamagnetic",
 }
-"""Columns of the table, in order, and what they hold."""
+"""Columns of the table, in order, and their content."""
 
 OF_VOXELS = {
     "volume_mm3": "volume of the voxels, mm3",
