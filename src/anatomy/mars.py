@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .regions import REGIONS, mni_coordinates, mni_regions, mni_tissue, nearest_voxels
+from .mni import mni_coordinates, mni_tissue
+from .regions import REGIONS, mni_regions, nearest_voxels
 
 MARS: dict[str, str] = {
     "frontal": "lobar",

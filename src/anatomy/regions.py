@@ -4,31 +4,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from nilearn import datasets
 from scipy import ndimage
+
+from .mni import mni_coordinates, mni_tissue
 
 REGIONS: dict[str, int] = {"lobar": 1, "deep": 2, "infratentorial": 3}
 MIDLINE_MM = 3.0  # points closer than this to the midsagittal plane belong to neither side
 PERIVENTRICULAR_MM = 10.0
-
-
-@lru_cache(maxsize=1)
-def mni_tissue() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return brain (bool) and the fractions of grey and white matter on the 2 mm MNI152 grid, and its affine (4, 4)."""
-    names = ("brain_mask", "gm_template", "wm_template")
-    images = [getattr(datasets, f"load_mni152_{name}")(resolution=1) for name in names]
-    # Every second voxel is what resolution=2 interpolates, in a tenth of its time.
-    brain, grey, white = (np.asarray(image.dataobj)[::2, ::2, ::2] for image in images)
-    return brain > 0, grey, white, images[0].affine @ np.diag([2, 2, 2, 1])
-
-
-def mni_coordinates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return x, y and z in mm of the 2 mm MNI152 grid, each of a shape that broadcasts to that of the grid."""
-    brain, _, _, affine = mni_tissue()
-    x, y, z = (
-        index * affine[axis, axis] + affine[axis, 3] for axis, index in enumerate(np.indices(brain.shape, sparse=True))
-    )
-    return x, y, z
 
 
 @lru_cache(maxsize=1)

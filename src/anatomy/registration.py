@@ -9,7 +9,7 @@ from monai.utils import convert_to_tensor
 
 from ..checks import check_one_channel, check_same_shape
 from .affine import Brain, apply_affine, coarse_brain, overlap_of, register
-from .regions import mni_tissue
+from .mni import mni_tissue
 
 EXTENT_PERCENTILES = (0.5, 99.5)
 EXTENT_RATIOS = (0.75, 1.25)  # of a brain's extents to those of MNI152; a crop, a slab or a bad mask lies outside

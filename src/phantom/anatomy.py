@@ -5,9 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from nilearn import datasets
 from scipy import ndimage
 from torch.nn.functional import grid_sample, interpolate
+
+from ..anatomy.mni import mni_maps
 
 ORIGIN_MM = (-98.0, -134.0, -72.0)  # MNI position of voxel 0 of the 1 mm template
 CENTRE_MM = (0.0, -18.0, 8.0)  # MNI position of the middle of the brain, the point that stays put when a head turns
@@ -34,9 +35,7 @@ def tissue_template() -> torch.Tensor:
     CSF is the brain without grey and white matter. The probabilities are squared before they are made to sum to 1,
     because an average over people is more blurred than one person.
     """
-    mask = np.asarray(datasets.load_mni152_brain_mask(resolution=1).dataobj) > 0
-    grey = np.asarray(datasets.load_mni152_gm_template(resolution=1).dataobj)
-    white = np.asarray(datasets.load_mni152_wm_template(resolution=1).dataobj)
+    mask, grey, white, _ = mni_maps()
     fraction = np.stack([grey, white, np.clip(1 - grey - white, 0, 1)]) ** 2
     fraction /= fraction.sum(axis=0)
     return torch.from_numpy(np.concatenate([fraction * mask, mask[None]]).astype(np.float32))

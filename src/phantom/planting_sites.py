@@ -8,7 +8,8 @@ from scipy import ndimage
 
 from ..anatomy.affine import apply_affine
 from ..anatomy.mars import MARS, mni_mars
-from ..anatomy.regions import mni_tissue, nearest_voxels
+from ..anatomy.mni import mni_tissue
+from ..anatomy.regions import nearest_voxels
 from ..anatomy.registration import align_to_mni
 
 PLACES: dict[str, float] = {
