@@ -1,6 +1,7 @@
 """Argument checks and the words that errors use for an image."""
 
 from collections.abc import Collection, Hashable, Sequence
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
@@ -9,6 +10,11 @@ import numpy as np
 
 GRID_TOLERANCE = 0.1
 """Share of the smallest voxel by which the corners of a grid may be off."""
+EXTRAS = {
+    "dicom": ("DICOM needs", ("dcm2niix", "highdicom", "pydicom")),
+    "experiments": ("this command needs", ("fire", "matplotlib", "openpyxl", "sklearn", "statsmodels", "tensorboard")),
+}
+"""Optional dependencies of the package: who needs them, and the modules that they bring."""
 
 
 class InputError(ValueError):
@@ -19,6 +25,14 @@ def describe(image: Any) -> str:
     """Return ``image 'sub-01_swi.nii.gz'`` when the file name is known, else the shape, for error messages."""
     name = getattr(image, "meta", {}).get("filename_or_obj")  # of a MetaTensor; importing MONAI takes seconds
     return f"image '{name}'" if name else f"image of shape {tuple(image.shape)}"
+
+
+def check_extra(extra: str) -> None:
+    """Raise an InputError unless an optional dependency of the package, see :data:`EXTRAS`, is installed."""
+    purpose, modules = EXTRAS[extra]
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{purpose} the Python packages {', '.join(missing)}: pip install 'csvd[{extra}]'")
 
 
 def check_between(name: str, value: float, low: float, high: float) -> None:

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import csvd
+from csvd import checks
 from csvd.workflows.pack import _bundle_files, pack_bundle
 
 if sys.version_info >= (3, 11):
@@ -94,6 +95,12 @@ def test_every_third_party_import_is_a_dependency():
 
 def test_extra_of_developers_holds_all_others():
     assert EXTRAS.keys() - {"dev"} == Requirement(EXTRAS["dev"][0]).extras
+
+
+@pytest.mark.parametrize("extra", checks.EXTRAS)
+def test_package_checks_for_what_an_extra_installs(extra):
+    names = [Requirement(line).name.replace("scikit-learn", "sklearn") for line in EXTRAS[extra]]
+    assert names == list(checks.EXTRAS[extra][1])
 
 
 def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, tmp_path):

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from ignite.engine import Engine, Events
 
+from ..checks import check_extra
 from ..engines import TableWriter
 from ..inferers import series_gradcam
 from ..io.files import atomic_path
@@ -65,6 +66,7 @@ class SeriesPicture:
 
 def draw_series(series: torch.Tensor, network: torch.nn.Module, title: str, path: Path) -> None:
     """Draw slices (1, H, W, N), those that spoke most for their sequence in red, anterior up in axial ones."""
+    check_extra("experiments")
     import matplotlib.pyplot as plt
 
     heat = series_gradcam(series, network)

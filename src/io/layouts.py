@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from scipy.io import loadmat
 
-from ..checks import InputError
+from ..checks import InputError, check_extra
 from .bids.folders import bids_scans
 from .bids.sidecars import bids_name
 from .nifti import load_nifti
@@ -81,7 +81,8 @@ def aibl_items(root: Path) -> list[Item]:
     Scans with ``synthetic`` true belong to the same people as the others: their ``subject`` is the first part of the
     file's name.
     """
-    from openpyxl import load_workbook  # here, because a shared bundle goes without it
+    check_extra("experiments")
+    from openpyxl import load_workbook
 
     tables = sorted(path for path in root.rglob("*.xlsx") if not path.name.startswith("~"))
     voxels: dict[tuple[str, str], list[list[float]]] = {}

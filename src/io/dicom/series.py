@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...checks import check_extra
 from .files import numbers_of, read_dicom, read_tags, values_of
 from .image_kinds import GE_TYPE, GE_TYPES, derivation, image_kind
 
@@ -152,7 +153,13 @@ def sort_series(files: Iterable[Path]) -> tuple[list[Series], list[str]]:
     Files that each have a SeriesInstanceUID of their own, but number, description, folder and orientation in common,
     are one series. Magnitude, phase and derived images of one SeriesInstanceUID are several, and so are those of
     several numbers. Copies are left out.
+
+    Raises:
+        InputError: there are files, and csvd was installed without its extra for DICOM.
     """
+    files = [*files]
+    if files:
+        check_extra("dicom")
     instances = [Instance(path, read_tags(path, TAGS)) for path in files]
     broken = [one.path for one in instances if not one.text("Modality") and one.path.name != "DICOMDIR"]
     notes = [f"{len(broken)} DICOM files cannot be read, the first is '{broken[0]}'"] if broken else []

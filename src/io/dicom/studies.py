@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ...checks import InputError
+from ...checks import InputError, check_extra
 from .choice import choose_phase, choose_scan, suitability
 from .conversion import Converted, NotConverted, convert_all
 from .files import is_dicom, read_tags, values_of
@@ -48,10 +48,15 @@ def find_studies(folder: Path) -> dict[str, list[Path]]:
     same, also by a part of the SHA-256 of its StudyInstanceUID, so that one that comes later takes no other's name.
     Hidden files are left out; what names no study goes with others in its folder. Files of which each names a study of
     its own are one study, see :func:`_join`.
+
+    Raises:
+        InputError: there are some, and csvd was installed without its extra for DICOM.
     """
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
     shown = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    dicom = (path for path in tqdm(shown, "files", unit="file", disable=None, leave=False) if is_dicom(path))
+    dicom = [path for path in tqdm(shown, "files", unit="file", disable=None, leave=False) if is_dicom(path)]
+    if dicom:
+        check_extra("dicom")
     studies = _join({path: _Names.of(path) for path in dicom})
     name = folder.resolve().name
     if len(studies) == 1:

@@ -1,0 +1,55 @@
+"""What csvd does where its optional dependencies are not installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_bundle import write_bundle, write_scan
+
+from csvd.checks import EXTRAS
+
+ALL = [name for _, modules in EXTRAS.values() for name in modules]
+DICOM = bytes(128) + b"DICM"
+
+
+def test_detection_and_simulation_run_without_any_extra(tmp_path):
+    write_scan(tmp_path / "sub-01_swi.nii.gz", 0)
+    bundle = write_bundle(tmp_path / "bundle")
+    missing = [name for name in ALL if name != "sklearn"]  # nilearn has it
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing})); sys.argv = ['csvd', *sys.argv[1:]];"
+        f"sys.path.append({str(Path(__file__).parent)!r}); import csvd.cli, csvd.phantom, csvd.workflows.demo;"
+        "import csvd.engines, csvd.inferers, csvd.metrics, csvd.transforms; csvd.cli.main()"
+    )
+    words = ("detect", str(tmp_path / "sub-01_swi.nii.gz"), "--out", str(tmp_path / "out"), "--bundle", str(bundle))
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / "sub-01_swi" / "sub-01_swi_lesions.tsv").exists()
+
+
+@pytest.mark.parametrize("command", ["detect", "sort"])
+@pytest.mark.parametrize("missing", EXTRAS["dicom"][1])
+def test_dicom_without_its_extra_ends_with_one_line_that_tells_what_to_install(
+    csvd, bundle, tmp_path, monkeypatch, command, missing
+):
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "1.dcm").write_bytes(DICOM)
+    monkeypatch.setitem(sys.modules, missing, None)
+    out = ("--out", tmp_path / "out") if command == "detect" else ()
+    code, output, errors = csvd(command, study, *out, "--bundle", bundle)
+    assert (code, output) == (2, "")
+    assert errors == [f"csvd: DICOM needs the Python packages {missing}: pip install 'csvd[dicom]'"]
+
+
+@pytest.mark.parametrize("words", [("experiment", "seeds"), ("evaluate", "detection", "cohort")])
+def test_experiment_without_its_extra_ends_with_one_line_that_tells_what_to_install(csvd, tmp_path, monkeypatch, words):
+    for name in ("statsmodels", "matplotlib"):
+        monkeypatch.setitem(sys.modules, name, None)
+    code, output, errors = csvd(*words, "--out", tmp_path / "out")
+    assert (code, output) == (2, "")
+    assert errors == [
+        "csvd: this command needs the Python packages matplotlib, statsmodels: pip install 'csvd[experiments]'"
+    ]
+    assert not (tmp_path / "out").exists()
