@@ -2,6 +2,7 @@
 
 import json
 import logging
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -38,6 +39,14 @@ def logging_as_it_starts():
     logging.disable(logging.NOTSET)
     logger = logging.getLogger("csvd")
     logger.handlers, logger.propagate = [], True
+
+
+@pytest.fixture
+def quick_processes(monkeypatch):
+    """Several processes of a detection are forks of one that has loaded MONAI; as a rule each loads it anew."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["csvd.workflows.detection"])
+    monkeypatch.setattr("csvd.workflows.pool.multiprocessing.get_context", lambda method: context)
 
 
 @pytest.fixture

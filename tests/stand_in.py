@@ -1,5 +1,7 @@
 """The programs that documents call, in the environment of the tests; with less of everything where LESS is set.
 
+What they simulate is coarse, see :mod:`coarse`.
+
 ``git`` clones nothing, and ``make`` says what it would do: the tests run in what they would give.
 """
 
@@ -12,7 +14,8 @@ import warm
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"csvd": ["-m", "csvd.cli"], "python": [], "torchrun": ["-m", "torch.distributed.run"]}
-AT_MOST = {"--nproc_per_node": 2, "--subjects": 2}
+COARSE = str(ROOT / "tests" / "coarse.py")
+AT_MOST = {"--nproc_per_node": 2, "--subjects": 2, "--jobs": 1}
 EPOCHS = {"--train#trainer#max_epochs": "1", "--val_interval": "1"}
 PATCHES = {"--train#sampler#batches": "2", "--train#dataset#batch_size": "16"}
 PAPER = {
@@ -51,17 +54,6 @@ def shortened(words):
     return [*short, *(part for pair in settings.items() for part in pair)]
 
 
-def experiment(words):
-    """Run ``csvd experiment`` with fewer subjects and epochs than --quick has."""
-    import small  # which loads MONAI
-
-    from csvd import cli, experiments
-
-    experiments.QUICK = dict.fromkeys(experiments.QUICK, small.EXPERIMENT)
-    sys.argv = ["csvd", *words]
-    cli.main()
-
-
 def clone(folder):
     """Make a folder with the programs of this environment, and nothing else."""
     folder.mkdir()
@@ -80,13 +72,10 @@ def main(program, *words):
         os.execv(make, ["make", "--dry-run", "--directory", ROOT, *words])
     elif program == "srun":
         main(*words)
-    elif less and program == "csvd" and words[0] == "experiment":
-        experiment(words)
     else:
         words = [*MODULES[program], *(shortened(words) if less else words)]
-        if words[0] == "-m":
-            warm.main(words[1:])
-        os.execv(sys.executable, [sys.executable, *words])
+        words = words[1:] if words[0] == "-m" else words
+        warm.main(words if program == "torchrun" else [COARSE, *words])
 
 
 if __name__ == "__main__":

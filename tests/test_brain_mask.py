@@ -8,8 +8,9 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
+from once import simulated
 
-from csvd.phantom import PROTOCOLS, simulate_subject
+from csvd.phantom import PROTOCOLS
 from csvd.transforms.brain.brain_mask import BrainMask, BrainMaskd, brain_mask
 from csvd.transforms.grid.select_volume import SelectVolumed
 
@@ -214,9 +215,9 @@ def test_volume_on_real_scans_and_way_back_to_their_grid(name, low_ml, high_ml):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["ukbb", "oxvasc", "tich2", "ccm3t", "random"])
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.whole)])
 def test_dice_on_simulated_heads(preset, seed):
-    subject = simulate_subject(PROTOCOLS[preset], seed=seed, head=True)
+    subject = simulated(PROTOCOLS[preset], seed=seed, head=True)
     for name in ("swi", "mag"):
         image = MetaTensor(subject.images[name][None], affine=subject.affine)
         assert dice(BrainMask("builtin")(image), subject.mask[None]) > 0.95

@@ -24,6 +24,7 @@ import pytest
 import requests
 import small
 from geometry import planted_scan
+from once import filled_once
 from public_sets import save_aibl, save_dou, save_valdo
 from typer.main import get_command
 from warm import python_m
@@ -81,14 +82,16 @@ def test_every_column_is_explained():
 
 
 @pytest.fixture(scope="session")
-def held_out(tmp_path_factory):
+def held_out(shared):
     """Folder of two small simulated cohorts."""
-    folder = tmp_path_factory.mktemp("held_out")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
-        for kind in ("aSVD", "healthy"):
-            write_cohort("tiny", 1, folder / f"random_{kind}", seed=3, jobs=1, split=(0, 0, 1), phenotype=kind)
-    return folder
+
+    def fill(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
+            for kind in ("aSVD", "healthy"):
+                write_cohort("tiny", 1, folder / f"random_{kind}", seed=3, jobs=1, split=(0, 0, 1), phenotype=kind)
+
+    return filled_once(shared / "held_out", fill)
 
 
 @pytest.fixture
@@ -145,16 +148,16 @@ def test_documented_commands_run(workplace, name):
     run("\n".join(blocks(path, "bash")), workplace)
 
 
+LONG = {  # a block that stands in several documents runs once
+    text: f"{path.name}: {text.splitlines()[0]}"[:60]
+    for path in DOCUMENTS
+    for text in blocks(path, "sh")
+    if path.name not in ELSEWHERE and not any(word in text for word in TOO_LONG)
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "block",
-    [
-        pytest.param(text, id=f"{path.name}: {text.splitlines()[0]}"[:60])
-        for path in DOCUMENTS
-        for text in blocks(path, "sh")
-        if path.name not in ELSEWHERE and not any(word in text for word in TOO_LONG)
-    ],
-)
+@pytest.mark.parametrize("block", LONG, ids=LONG.values())
 def test_documented_commands_that_take_long_run_with_less(workplace, block):
     run(block, workplace, LESS=str(workplace))
 
@@ -184,7 +187,7 @@ def answer(url, **request):
     raise TimeoutError(url)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_documented_server_gives_boxes_a_mask_and_probabilities(workplace, monkeypatch):
     """Of MONAI Label, in an environment that shares what ours has."""
     venv.create(workplace / "own", with_pip=True)

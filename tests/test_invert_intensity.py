@@ -1,14 +1,16 @@
 """Intensity inversion and the check of the contrast, on phantoms and on real scans."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Orientationd
+from once import simulated
 
-from csvd.phantom import PROTOCOLS, simulate_subject
+from csvd.phantom import PROTOCOLS
 from csvd.transforms.brain.brain_mask import BrainMaskd
 from csvd.transforms.grid.select_volume import SelectVolumed
 from csvd.transforms.intensity.contrast import contrast_warning
@@ -183,11 +185,27 @@ def test_real_scans_of_other_sequences_are_told(name, volume, warns):
     assert bool(warnings_of_pipeline(load({"image": str(REAL / name)}))) == warns
 
 
+MANY = {"lesions": 25}
+"""As of the subjects that the tests of vessel masks simulate."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("preset", "name"), [("ukbb", "swi"), ("oxvasc", "mag"), ("tich2", "swi"), ("random", "mag")])
-@pytest.mark.parametrize("seed", [21, 22])
-def test_simulated_scans_pass(preset, name, seed):
-    subject = simulate_subject(PROTOCOLS[preset], seed=seed)
+@pytest.mark.parametrize(
+    ("preset", "name", "changes", "how"),
+    [
+        ("ukbb", "swi", MANY, {"seed": 77, "index": 0, "phenotype": "CADASIL"}),
+        ("oxvasc", "mag", MANY, {"seed": 77, "index": 0, "phenotype": "CADASIL"}),
+        ("tich2", "swi", {}, {"seed": 21}),
+        ("random", "mag", {}, {"seed": 77, "index": 0}),
+        *(
+            pytest.param(preset, name, {}, {"seed": seed}, marks=pytest.mark.whole)
+            for preset, name in (("ukbb", "swi"), ("oxvasc", "mag"), ("tich2", "swi"), ("random", "mag"))
+            for seed in (21, 22)
+        ),
+    ],
+)
+def test_simulated_scans_pass(preset, name, changes, how):
+    subject = simulated(replace(PROTOCOLS[preset], **changes), **how)
     item = {"image": MetaTensor(subject.images[name][None], affine=subject.affine), "mask": subject.mask[None]}
     assert warnings_of_pipeline(item) == []
     qsm = {"image": MetaTensor(subject.images["qsm"][None], affine=subject.affine), "contrast": "bright"}

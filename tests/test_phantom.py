@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from once import simulated
 from scipy import ndimage
 
 from csvd.anatomy.mars import MARS
@@ -17,7 +18,7 @@ TINY = replace(
 @pytest.fixture(scope="module")
 def bleeding():
     """An aSVD subject on a coarse grid, with several microbleeds."""
-    return simulate_subject(replace(TINY, lesions=8), seed=2, phenotype="aSVD")
+    return simulated(replace(TINY, lesions=8), seed=2, phenotype="aSVD")
 
 
 @pytest.fixture(scope="module")

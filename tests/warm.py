@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 SERVER = "CSVD_WARM"
@@ -33,19 +34,29 @@ LOADED = (
 def python_m(module, *arguments):
     """Return the command; the first call of a test process starts the one that is forked."""
     if SERVER not in os.environ:
-        os.environ[SERVER] = str(Path(tempfile.mkdtemp(prefix="csvd_warm_"), "socket"))
+        path = Path(tempfile.mkdtemp(prefix="csvd_warm_"), "socket")
+        os.environ[SERVER] = str(path)
         atexit.register(subprocess.Popen([sys.executable, __file__]).kill)
+        while not path.exists():
+            time.sleep(0.01)
     return [sys.executable, __file__, module, *map(str, arguments)]
 
 
-def serve(path):
-    """Load, then fork for each that asks."""
+def load():
+    """Load what most programs need: modules, and the template of the brain."""
     for name in LOADED:
         __import__(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    sys.modules["csvd.phantom.anatomy"].tissue_template()
+    sys.modules["csvd.anatomy.mars"].mni_mars()
+
+
+def serve(path):
+    """Load, then fork for each that asks; those that ask meanwhile wait."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
+        load()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
         while True:
             asking, _ = server.accept()
             if os.fork() == 0:
