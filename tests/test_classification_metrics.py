@@ -6,7 +6,6 @@ import pytest
 from csvd.metrics.classification import (
     auc_interval,
     class_rates,
-    compare_aucs,
     compare_readers,
     fleiss_kappa,
     rate_intervals,
@@ -39,20 +38,6 @@ def test_interval_of_an_auc_covers_the_truth():
         area = auc_interval(positive, rng.normal(positive.astype(float)))
         inside += area.low < truth < area.high
     assert 0.92 < inside / 300 < 0.98
-
-
-def test_comparison_of_aucs_keeps_its_level_and_sees_a_difference():
-    rng = np.random.default_rng(1)
-    positive = np.arange(80) < 40
-    alike = []
-    for _ in range(300):
-        shared = rng.normal(positive.astype(float))
-        alike.append(compare_aucs(positive, shared + rng.normal(size=80), shared + rng.normal(size=80)))
-    assert 0.02 < np.mean(np.array(alike) < 0.05) < 0.09
-    good = rng.normal(2.0 * positive)
-    assert compare_aucs(positive, good, rng.normal(size=80)) < 0.001
-    assert compare_aucs(positive, good, good) == 1
-    assert compare_aucs(positive, positive.astype(float), -positive.astype(float)) == 0
 
 
 def test_a_perfect_curve_has_the_interval_of_as_many_pairs_as_share_no_subject():

@@ -15,7 +15,6 @@ from csvd.metrics import (
     LesionMetric,
     bootstrap_ci,
     froc,
-    knee_point,
     pooled_rates,
     subject_medians,
     summarize_cohort,
@@ -140,25 +139,6 @@ def test_same_seed_gives_the_same_interval():
 def test_interval_needs_a_subject():
     with pytest.raises(ValueError, match="cannot draw from 0 subjects"):
         bootstrap_ci(COHORT[:0], lambda cohorts: cohorts.sum(dim=(1, 2)))
-
-
-def test_level_is_a_probability():
-    with pytest.raises(ValueError, match="`level` must be between 0 and 1, got 95"):
-        bootstrap_ci(COHORT, lambda cohorts: cohorts.sum(dim=(1, 2)), level=95)
-
-
-def test_knee_is_the_corner_of_the_curve():
-    fps, tpr = torch.tensor([100.0, 50, 10, 2, 0]), torch.tensor([1.0, 0.97, 0.95, 0.3, 0])
-    assert knee_point(fps, tpr) == 2
-
-
-def test_knee_of_a_flat_curve_is_its_highest_point():
-    assert knee_point(torch.zeros(3), torch.tensor([0.2, 0.9, 0.5])) == 1
-
-
-def test_curve_without_lesions_has_no_knee():
-    with pytest.raises(ValueError, match=r"cannot find the knee of a curve with the true positive rates \[nan, nan\]"):
-        knee_point(torch.ones(2), torch.full((2,), torch.nan))
 
 
 def test_tpr_at_fps_is_the_best_point_within_the_limit():

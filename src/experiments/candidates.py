@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def bundle_detector(study: Study) -> Path:
     return folder
 
 
-def search(study: Study, data: Path, detector: Path, variant: Variant, overlays: Sequence[str] = ()) -> Candidates:
+def search(study: Study, data: Path, detector: Path, variant: Variant) -> Candidates:
     """Return the candidates of the subjects under "test" of a data list.
 
     Args:
@@ -54,9 +53,8 @@ def search(study: Study, data: Path, detector: Path, variant: Variant, overlays:
         data: folder of the data list.
         detector: folder of ``detector.pt``.
         variant: of the configs.
-        overlays: configs over ``evaluate_paper.json``.
     """
-    parser = study.parser(data, detector, variant, ("evaluate_paper", *overlays))
+    parser = study.parser(data, detector, variant, ("evaluate_paper",))
     network = parser.get_parsed_content("network")
     load_weights(network.detector, detector / "detector.pt")
     threshold, size, device = (

@@ -32,9 +32,9 @@ class Foci:
     response: torch.Tensor
 
 
-def gaussian(sigma: float, reach: float = 3.0) -> torch.Tensor:
-    """Return the weights of a Gaussian whose standard deviation is ``sigma`` voxels."""
-    radius = max(1, math.ceil(reach * sigma))
+def gaussian(sigma: float) -> torch.Tensor:
+    """Return the weights of a Gaussian whose standard deviation is ``sigma`` voxels, as far as three of these."""
+    radius = max(1, math.ceil(3 * sigma))
     line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     return line / line.sum()
 

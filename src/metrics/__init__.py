@@ -10,7 +10,7 @@ from .calibration import (
     reliability,
 )
 from .exact import FEW
-from .froc import FROC, FROCMetric, froc, knee_point, tpr_at_fps
+from .froc import FROC, FROCMetric, froc, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
 from .overlaps import LesionOverlaps, lesion_overlaps
@@ -38,7 +38,6 @@ __all__ = [
     "fit_calibration",
     "fit_platt",
     "froc",
-    "knee_point",
     "lesion_overlaps",
     "operating_threshold",
     "operating_thresholds",

@@ -116,7 +116,11 @@ def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     References:
         .. [1] DeLong et al., Biometrics 44:837, 1988. https://doi.org/10.2307/2531595
     """
-    check_two_sided(positive)
+    if positive.all() or not positive.any():
+        raise ValueError(
+            f"cannot draw a ROC curve: {int(positive.sum())} of {len(positive)} subjects have the class, and both "
+            "those with and those without are needed."
+        )
     parts = placements(positive, scores)
     auc = float(parts[0].mean())
     variance = sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
@@ -128,35 +132,6 @@ def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     spread = norm.ppf(0.975) * np.sqrt(variance) / (auc * (1 - auc))
     low, high = (1 / (1 + np.exp(-(np.log(auc / (1 - auc)) + side * spread))) for side in (-1, 1))
     return Interval(auc, float(low), float(high))
-
-
-def compare_aucs(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
-    """Return DeLong's p-value for two classifiers of the same subjects having the same area.
-
-    Args:
-        positive: whether each subject (N,) has the class.
-        first, second: scores (N,).
-
-    Raises:
-        ValueError: all subjects have the class, or none has.
-    """
-    check_two_sided(positive)
-    of_first, of_second = placements(positive, first), placements(positive, second)
-    difference = of_first[0].mean() - of_second[0].mean()
-    apart = [a - b for a, b in zip(of_first, of_second, strict=True)]
-    variance = sum(part.var(ddof=1) / len(part) for part in apart if len(part) > 1)
-    if variance == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * norm.sf(abs(difference) / np.sqrt(variance)))
-
-
-def check_two_sided(positive: np.ndarray) -> None:
-    """Raise a ValueError unless there are subjects with the class and subjects without."""
-    if positive.all() or not positive.any():
-        raise ValueError(
-            f"cannot draw a ROC curve: {int(positive.sum())} of {len(positive)} subjects have the class, and both "
-            "those with and those without are needed."
-        )
 
 
 def compare_readers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:

@@ -72,20 +72,16 @@ def challenge_figures(scores: Sequence[ScanScore]) -> dict[str, Quartiles]:
     }
 
 
-def sensitivity_by_size(scores: Sequence[ScanScore], edges_mm: Sequence[float] = SIZES_MM) -> list[SizeBin]:
+def sensitivity_by_size(scores: Sequence[ScanScore]) -> list[SizeBin]:
     """Return how many lesions are found by distance in bins of their diameter, with Clopper-Pearson intervals.
 
-    Lesions that are points have no size, and are in no bin.
-
-    Args:
-        scores: of scans.
-        edges_mm: between the bins, rising.
+    The bins are those between :data:`SIZES_MM`. Lesions that are points have no size, and are in no bin.
     """
     diameter, found = (
         torch.cat([getattr(score, name) for score in scores] or [torch.zeros(0)]) for name in ("diameter_mm", "found")
     )
     bins = []
-    for low, high in zip((0.0, *edges_mm), (*edges_mm, torch.inf), strict=True):
+    for low, high in zip((0.0, *SIZES_MM), (*SIZES_MM, torch.inf), strict=True):
         inside = (diameter >= low) & (diameter < high)
         lesions, hits = int(inside.sum()), int(found[inside].sum())
         bins.append(SizeBin(low, high, lesions, hits, exact_share(hits, lesions)))

@@ -35,33 +35,6 @@ def tpr_at_fps(curve: FROC, max_fps: float) -> float:
     return float(tpr.max()) if len(tpr) else 0.0
 
 
-def knee_point(fps: torch.Tensor, tpr: torch.Tensor) -> int:
-    """Return the index of the FROC point farthest above the chord from the curve's lowest to its highest end.
-
-    Both axes are scaled to 0..1 first, after Satopaa et al. [1]_; Sundaresan et al. 2023 report their results "at the
-    knee-point" without saying how it is found.
-
-    Args:
-        fps: false positives per subject, (T,), in any order.
-        tpr: true positive rates, (T,).
-
-    Raises:
-        ValueError: a rate is NaN, as without lesions, or there is no point.
-
-    References:
-        .. [1] Satopaa et al., Finding a "Kneedle" in a Haystack, ICDCS Workshops 2011.
-           https://doi.org/10.1109/ICDCSW.2011.20
-    """
-    if len(tpr) == 0 or not tpr.isfinite().all():
-        raise ValueError(f"cannot find the knee of a curve with the true positive rates {tpr.tolist()}.")
-
-    def scaled(values: torch.Tensor) -> torch.Tensor:
-        values = values - values.min()
-        return values / values.max().clamp(min=torch.finfo(values.dtype).tiny)  # a flat curve has maximum 0
-
-    return int((scaled(tpr) - scaled(fps)).argmax())
-
-
 class FROCMetric(LesionCounts):
     """Area of the FROC curve as one number to choose weights by: the mean TPR at several rates of false positives.
 

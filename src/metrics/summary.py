@@ -6,19 +6,15 @@ from typing import Any
 
 import torch
 
-from ..checks import check_between, check_one_of
+from ..checks import check_one_of
 from .exact import Interval, rates_of_few
 from .rates import RATES, REDUCTIONS
 
 
 def bootstrap_ci(
-    rows: torch.Tensor,
-    statistic: Callable[[torch.Tensor], torch.Tensor],
-    n: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    rows: torch.Tensor, statistic: Callable[[torch.Tensor], torch.Tensor], n: int = 2000, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the percentile bootstrap interval of a statistic, drawing subjects with replacement.
+    """Return the 95 % percentile bootstrap interval of a statistic, drawing subjects with replacement.
 
     Drawn here, because :func:`scipy.stats.bootstrap` returns NaN as soon as a draw has NaN, as one without lesions has.
 
@@ -27,19 +23,17 @@ def bootstrap_ci(
         statistic: maps ``n`` cohorts (n, S, ...) to their values (n, ...) in one call. Draws with NaN are left out.
         n: number of draws.
         seed: of the draws; the global generator is left alone.
-        level: probability that the interval covers.
 
     Returns:
         Lower and upper end, each of the shape of one value.
 
     Raises:
-        ValueError: there is no subject, or ``level`` lies outside [0, 1].
+        ValueError: there is no subject.
     """
-    check_between("level", level, 0, 1)
     if len(rows) == 0:
         raise ValueError("cannot draw from 0 subjects: `rows` needs at least one.")
     draws = torch.randint(len(rows), (n, len(rows)), generator=torch.Generator().manual_seed(seed))
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
     low, high = statistic(rows.cpu()[draws]).double().nanquantile(ends, dim=0)
     return low, high
 

@@ -17,11 +17,7 @@ TISSUES: dict[str, tuple[float, float, float, float]] = {
 
 
 def dipole_kernel(
-    shape: tuple[int, ...],
-    voxel_mm: torch.Tensor,
-    b0_direction: torch.Tensor,
-    real: bool = True,
-    device: torch.device | str = "cpu",
+    shape: tuple[int, ...], voxel_mm: torch.Tensor, b0_direction: torch.Tensor, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
     """Return the unit dipole in k-space, ``1/3 - (k.b)^2 / k^2``, zero at k = 0, laid out as by ``rfftn``.
 
@@ -29,14 +25,12 @@ def dipole_kernel(
         shape: size of the volume.
         voxel_mm: (3,) voxel size.
         b0_direction: (3,) unit vector of the field in the axes of the volume.
-        real: half of the last axis (``rfftn``) instead of all of it (``fftn``).
         device: where it is made.
     """
-    last = torch.fft.rfftfreq if real else torch.fft.fftfreq
     steps = [float(h) for h in voxel_mm]
     kx = torch.fft.fftfreq(shape[0], steps[0], device=device)[:, None, None]
     ky = torch.fft.fftfreq(shape[1], steps[1], device=device)[None, :, None]
-    kz = last(shape[2], steps[2], device=device)[None, None, :]
+    kz = torch.fft.rfftfreq(shape[2], steps[2], device=device)[None, None, :]
     along = kx * b0_direction[0] + ky * b0_direction[1] + kz * b0_direction[2]
     square = kx**2 + ky**2 + kz**2
     square[0, 0, 0] = 1

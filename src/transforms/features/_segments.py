@@ -17,9 +17,10 @@ BLOB_GRID_MM = 0.8
 POINT_SCALE_MM = 1.0
 POINT_STRENGTH = 0.06
 BLOB_REACH_MM = 3.5
+ITERATIONS = 100
 
 
-def two_means(features: torch.Tensor, iterations: int = 100) -> torch.Tensor:
+def two_means(features: torch.Tensor) -> torch.Tensor:
     """Return which of V voxels with ``features`` (F, V) fall into the smaller of two clusters, (V,) bool.
 
     K-means on features that are cut at their 99th percentile and standardised, so that neither units nor a few
@@ -30,7 +31,7 @@ def two_means(features: torch.Tensor, iterations: int = 100) -> torch.Tensor:
     features = features - features.mean(dim=1, keepdim=True)
     features /= features.square().mean(dim=1, keepdim=True).sqrt().clamp(min=1e-30)
     chosen = features[0] > 1
-    for _ in range(iterations):
+    for _ in range(ITERATIONS):
         number = int(chosen.sum())
         if number == 0:
             break
