@@ -28,6 +28,7 @@ def make_segmentation(
     """Return the segmentation; segment number n is the n-th row.
 
     SNOMED CT codes of DICOM's own lists know no microbleed: the segments are "Hemorrhage", their labels say more.
+    Geometry is that of the planes, because :class:`highdicom.Volume` refuses direction cosines of three decimals.
 
     Args:
         planes: of the volume that was worked on.
