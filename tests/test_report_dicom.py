@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
@@ -115,6 +116,18 @@ def test_segments_lie_where_the_spots_were_put(written):
         assert min(distances) < 0.09  # a tenth of the smallest voxel edge
         assert len(found[number]) == 7
         np.testing.assert_allclose(lesion_points(row), truth[int(np.argmin(distances))], atol=0.01)
+
+
+def test_direction_cosines_of_three_decimals_are_worked_with(tmp_path):
+    exact = oblique()
+    geometry = replace(exact, along_row=exact.along_row.round(3), along_column=exact.along_column.round(3))
+    assert abs(geometry.along_row @ geometry.along_column) > 1e-4  # highdicom's Volume refuses these
+    write_classic(tmp_path / "study", geometry, echoes=(20.0,))
+    _, out, source = detect(tmp_path / "study", tmp_path / "work")
+    write_dicom(out, "a", source)
+    found = np.concatenate([*spots_of(hd.seg.segread(out / "a_seg.dcm")).values()])
+    for spot in SPOTS:
+        assert np.linalg.norm(found - geometry.point(*spot), axis=1).min() < 0.09
 
 
 def test_frames_reference_the_images_of_their_slices(written):
