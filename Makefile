@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint docs bench
+.PHONY: help demo test test-all test-fast lint docs bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,11 +14,14 @@ help:  ## list the targets
 demo: $(INSTALLED)  ## simulate a scan, find its microbleeds and compare with the truth, in demo/
 	$(BIN)/csvd demo --out demo --overwrite
 
-test: test-fast  ## run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --durations 10
+test: $(INSTALLED)  ## run the tests that every change must pass, and print their coverage
+	$(PYTEST) -m "not whole" --cov --cov-report term:skip-covered --durations 20
+
+test-all: $(INSTALLED)  ## run all tests: also installations and whole experiments
+	$(PYTEST) --durations 20
 
 test-fast: $(INSTALLED)  ## run the tests that take seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2
+	$(PYTEST) -m "not slow and not whole"
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

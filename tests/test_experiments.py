@@ -1,4 +1,8 @@
-"""Experiments: what they choose, what they write, and that each runs from cohort to table."""
+"""Experiments: what they choose, what they write, and that each runs from cohort to table.
+
+The whole runs are of ``make test-all``. In ``make test``, one runs as the documents say, see ``test_docs.py``; the
+tables of the others are tested on stored counts, see ``test_experiment_tables.py``.
+"""
 
 import csv
 from dataclasses import replace
@@ -92,7 +96,7 @@ def test_folds_part_the_subjects(tmp_path, folds):
     assert sorted(tested) == sorted(item["image"] for item in items)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "pictures"),
     [
@@ -126,7 +130,7 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     assert len(said) == steps  # nothing is done twice
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_family_that_was_left_out_is_tested_alone(small_cohort, tmp_path, monkeypatch):
     sections = [load_datalist(small_cohort / "datalist.json", name) for name in SECTIONS]
     tested = {item["image"] for item in sections[2]}
@@ -148,7 +152,7 @@ def test_a_family_that_was_left_out_is_tested_alone(small_cohort, tmp_path, monk
     assert (folder / "froc.png").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_discriminators_stand_in_one_table(small_cohort, tmp_path):
     sections = {name: load_datalist(small_cohort / "datalist.json", name) for name in SECTIONS}
     own_patches = {key: value for key, value in OWN_DETECTOR.items() if not key.endswith("_size")}

@@ -176,7 +176,7 @@ def wheel(tmp_path_factory):
     return next(folder.glob("csvd-*.whl"))
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_wheel_holds_the_package_and_its_bundles_and_no_tests(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -192,7 +192,7 @@ def test_wheel_holds_the_package_and_its_bundles_and_no_tests(wheel):
     assert names == modules | bundles | {"csvd/py.typed"}
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("option", ["--target", "--prefix"])
 def test_installed_package_finds_its_bundles_inside_and_packs_like_the_sources(wheel, tmp_path, option):
     # Without --ignore-installed, pip takes the csvd that runs this test away.
