@@ -1,9 +1,10 @@
 """``python coarse.py PROGRAM ...`` runs ``csvd`` or a benchmark on scans that are simulated on a coarse grid.
 
 Presets keep their timing and their people; studies have two series of other kinds, and experiments are those of
-:mod:`small`.
+:mod:`small`. Several processes are forks, which need not load MONAI; ``test_cohorts.py`` starts them as ``csvd`` does.
 """
 
+import multiprocessing
 import runpy
 import sys
 from dataclasses import replace
@@ -35,6 +36,8 @@ def main(program, *words):
     """Run a module by its name, or a script."""
     PROTOCOLS.update({name: coarse(protocol) for name, protocol in PROTOCOLS.items()})
     studies.RECIPES = {kind: contrasts.RECIPES[kind] for kind in KINDS}
+    forks = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda method=None: forks
     if words[:1] == ("experiment",):
         make_experiments_small()
     sys.argv = [program, *words]

@@ -10,17 +10,15 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 import torch
+from geometry import planted_scan
 from monai.bundle import ConfigParser
 from monai.transforms import RandomizableTrait
 from trained import BUNDLE, EPOCHS, QUICK, bundle_run, killed, train_in
 
-from csvd import experiments
-from csvd.experiments.candidates import bundle_detector
 from csvd.io import load_datalist
-from csvd.phantom import simulate_series
-from csvd.phantom.cohort import write_nifti
 from csvd.workflows.pack import pack_bundle
 
 SHARED_BLOCKS = ("network_def", "network", "transforms", "image_transforms", "contrast", "volume", "device")
@@ -183,6 +181,10 @@ def assert_same_weights(one, other, **tolerance):
         torch.testing.assert_close(value, other[name], msg=lambda text, name=name: f"{name}: {text}", **tolerance)
 
 
+DETECTOR = ("--network_def#detector#features", "2", "--candidate_threshold", "0.1")
+"""Settings of the detector of the shared training."""
+
+
 def with_weights(trained, folder, *names):
     """Return ``folder`` with the weights of these networks of the shared training."""
     folder.mkdir(exist_ok=True)
@@ -276,8 +278,9 @@ def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohor
 @pytest.mark.slow
 def test_gate_is_trained_goes_on_and_names_series(tmp_path):
     for k, kind in enumerate(["T1", "T2", "T1", "T2"]):
-        one = simulate_series(kind, seed=1, index=k)
-        write_nifti(one.image, one.affine, tmp_path / f"{kind}_{k}.nii.gz")
+        nib.save(
+            planted_scan(voxel_mm=(2.0, 2.0, 4.0), shape=(48, 56, 22), seed=k).image, tmp_path / f"{kind}_{k}.nii.gz"
+        )
     items = [{"image": path.name, "sequence": path.name[:2]} for path in sorted(tmp_path.glob("*.nii.gz"))]
     (tmp_path / "datalist.json").write_text(json.dumps({"training": items, "validation": items[:2]}))
     names = ("--config_file", "['configs/sequence_inference.json','configs/train_sequence.json']")
@@ -297,18 +300,18 @@ def test_gate_is_trained_goes_on_and_names_series(tmp_path):
 
 
 @pytest.mark.slow
-def test_folds_are_trained_joined_and_used(small_cohort, tmp_path):
+def test_folds_are_trained_joined_and_used(small_cohort, trained, tmp_path):
     items = json.loads((small_cohort / "datalist.json").read_text())
     everyone = [item for section in items.values() for item in section]
     training = [{**item, "fold": k % 2} for k, item in enumerate(everyone)]
     for item in training:
         item |= {key: str(small_cohort / item[key]) for key in ("image", "label")}
     (tmp_path / "datalist.json").write_text(json.dumps({"training": training, "test": training[1:2]}))
-    bundle_detector(experiments.Study(tmp_path, BUNDLE, {}))
-    folders = ("--dataset_dir", str(tmp_path), "--ckpt_dir", str(tmp_path / "detector"))
+    with_weights(trained, tmp_path / "detector", "detector")
+    folders = ("--dataset_dir", str(tmp_path), "--ckpt_dir", str(tmp_path / "detector"), *DETECTOR)
     names = ("train_paper", "train_student_no_kd", "residual", "train_residual", "train_fold")
     configs = ("--config_file", str([f"configs/{name}.json" for name in names]))
-    size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "32", "--val_interval", "1")
+    size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "16", "--val_interval", "1")
     for fold in "01":
         bundle_run("train_fold", *configs, *folders, *size, "--fold", fold, cwd=BUNDLE)
     joined = ("--config_file", "['configs/train_paper.json','configs/residual_folds.json']", "--folds", "2")

@@ -61,7 +61,9 @@ def test_log_that_cannot_be_written_ends_the_command(csvd, scans, bundle, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_bundle_that_cannot_be_made_ends_the_command_in_several_processes_too(csvd, scans, bundle, tmp_path):
+def test_bundle_that_cannot_be_made_ends_the_command_in_several_processes_too(
+    csvd, scans, bundle, tmp_path, quick_processes
+):
     config = json.loads((bundle / "configs" / "inference.json").read_text())
     config["network_def"]["_requires_"] = {"_target_": "csvd.require", "version": "0.0.1"}
     other = write_bundle(tmp_path / "other")

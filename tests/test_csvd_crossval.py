@@ -49,7 +49,7 @@ def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     settings = {**small.CLASSIFIER, "train#trainer#max_epochs": 1}
-    size = experiments.Size(training=12, validation=0, test=6, folds=2, settings=settings)
+    size = experiments.Size(training=6, validation=0, test=6, folds=2, settings=settings)
     said = []
     study = experiments.Study(tmp_path, ROOT / "csvd_classification", settings, said.append)
     folder = experiments.csvd_crossval(study, size)
@@ -65,7 +65,7 @@ def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
     assert (folder / "classification.png").exists()
     lists = [json.loads(path.read_text()) for path in sorted((tmp_path / "data").glob("*/datalist.json"))]
     assert len(lists) == 4
-    assert {len(one["training"]) for one in lists} == {6}
+    assert {len(one["training"]) for one in lists} == {3}
     steps = len(said)
     experiments.csvd_crossval(study, size)
     assert len(said) == steps  # nothing is done twice

@@ -109,7 +109,7 @@ def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bund
 @pytest.mark.slow
 @pytest.mark.parametrize("alone", ["folder"], indirect=True)
 @pytest.mark.parametrize("place", PLACES)
-def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_path, place):
+def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_path, place, quick_processes):
     bids = alone[2]
     bad = [f"{PLACES[place]}fails{stage}_swi" for stage in STAGES]
     source = place_scans(tmp_path / "scans", [(name, 1.0) for name in bad], bids)

@@ -39,7 +39,7 @@ def python_m(module, *arguments):
         atexit.register(subprocess.Popen([sys.executable, __file__]).kill)
         while not path.exists():
             time.sleep(0.01)
-    return [sys.executable, __file__, module, *map(str, arguments)]
+    return [sys.executable, __file__, *map(str, (module, *arguments))]
 
 
 def load():
