@@ -11,9 +11,9 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "large": f"> {LARGEST_MM:g} mm",
     "contrast_percent": "contrast %",
     "cnr": "CNR",
-    "detector_probability": "first step",
+    "detector_probability": "detector score",
     "edge_mm": "edge mm",
-    "susceptibility_contrast": "its contrast",
+    "susceptibility_contrast": "susc. contrast",
 }
 FIRST = ("id", "x_mm", "y_mm", "z_mm", "probability", "region", "side", "mars", "diameter_mm", "longest_mm")
 ORDER = (*FIRST, *(name for name in COLUMNS if name not in FIRST))
