@@ -19,10 +19,10 @@ def find_bundle(name: str) -> Path:
     """
     package = Path(str(files(__package__)))
     around = package.parent
-    places = [package / "bundles" / name, around / "bundles" / name]
+    candidates = [package / "bundles" / name, around / "bundles" / name]
     if around.name.startswith(name):
-        places.append(around)
-    for folder in places:
+        candidates.append(around)
+    for folder in candidates:
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")

@@ -73,8 +73,8 @@ def align_to_mni(image: torch.Tensor, mask: torch.Tensor | None, affine: torch.T
 
 
 def _poor(box: torch.Tensor, overlap: float | None) -> Alignment:
-    said = "failed" if overlap is None else f"is poor (overlap of the brains {overlap:.2f})"
-    warning = f"registration to MNI152 {said}: regions come from the bounding box of the brain mask, check them"
+    outcome = "failed" if overlap is None else f"is poor (overlap of the brains {overlap:.2f})"
+    warning = f"registration to MNI152 {outcome}: regions come from the bounding box of the brain mask, check them"
     return Alignment(box, "bounding box", None if overlap is None else round(overlap, ndigits=3), warning)
 
 

@@ -157,12 +157,12 @@ def demo(
     for row in rows:
         lesion, found = row["truth"], row["found"]
         size = "unseen" if lesion["seen_mm"] is None else f"{lesion['seen_mm']:.1f}"
-        place, *numbers = ["missed", "", "", ""]
+        position, *numbers = ["missed", "", "", ""]
         if found:
-            place = _point(found)
+            position = _point(found)
             numbers = [f"{row['distance_mm']:.1f}", f"{float(found['diameter_mm']):.1f}"]
             numbers.append(f"{float(found['probability']):.2f}")
-        table.add_row(_point(lesion), lesion["region"], place, numbers[0], size, *numbers[1:])
+        table.add_row(_point(lesion), lesion["region"], position, numbers[0], size, *numbers[1:])
     console.print(table)
     found = sum(row["found"] is not None for row in rows)
     console.print(f"{found} of {len(rows)} simulated lesions were found, within 5 mm. Research use only.")

@@ -131,13 +131,13 @@ def find_cases(
         raise InputError(f"input '{path}' is not .nii, .nii.gz, a folder or a data list (.json): convert it to NIfTI.")
     _check_names(cases, path)
     files: dict[str, Any] = {name: Path(file) for name, file in (("mask", mask), ("phase", phase)) if file is not None}
-    said = {name: value for name, value in (known or {}).items() if value is not None}
-    if (files or said) and len(cases) > 1:
-        name, value = next(iter({**files, **said}.items()))
+    specified = {name: value for name, value in (known or {}).items() if value is not None}
+    if (files or specified) and len(cases) > 1:
+        name, value = next(iter({**files, **specified}.items()))
         raise InputError(
             f"{name} '{value}' fits one scan, '{path}' holds {len(cases)}. Name each {name} in a data list."
         )
-    return [_with_phase(replace(case, listed={**case.listed, **said}, **files)) for case in cases]
+    return [_with_phase(replace(case, listed={**case.listed, **specified}, **files)) for case in cases]
 
 
 def find_items(path: str | os.PathLike[str], also: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -198,10 +198,10 @@ def _cases_of_bids(root: Path) -> list[Case]:
 def _cases_of_items(items: Sequence[dict[str, Any]], path: Path) -> list[Case]:
     """Return the cases of a data list: named by its ``case``, by a ``subject`` with one scan, else by their files."""
     persons = Counter(str(item["subject"]) for item in items if "subject" in item)
-    given = [item.get("case", item.get("subject")) for item in items]
+    stated = [item.get("case", item.get("subject")) for item in items]
     own = ["case" in item or persons[str(item.get("subject"))] == 1 for item in items]
     files = iter(_names_of_files([Path(item["image"]) for item, is_own in zip(items, own, strict=True) if not is_own]))
-    names = [str(name) if is_own else next(files) for name, is_own in zip(given, own, strict=True)]
+    names = [str(name) if is_own else next(files) for name, is_own in zip(stated, own, strict=True)]
     return [_case_of_item(item, name, path) for item, name in zip(items, names, strict=True)]
 
 

@@ -79,9 +79,9 @@ def with_answer(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
     """Return the item with what the JSON file under ``label`` says of the subject, if it names one, in its place."""
     out = dict(item)
     if str(out.get("label")).endswith(".json"):
-        said = json.loads(Path(out.pop("label")).read_text(encoding="utf-8"))
-        out["csvd"] = said.get("label")
-        out |= {key: said[key] for key in ("age", "sex") if key in said}
+        record = json.loads(Path(out.pop("label")).read_text(encoding="utf-8"))
+        out["csvd"] = record.get("label")
+        out |= {key: record[key] for key in ("age", "sex") if key in record}
     return out
 
 

@@ -58,7 +58,7 @@ def cohort_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def cohort_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return :func:`cohort_row` of each row, with ``qc``, for which all of them are needed."""
     flags = quality_flags(rows)
-    return [cohort_row(row) | {"qc": "; ".join(said) or "none"} for row, said in zip(rows, flags, strict=True)]
+    return [cohort_row(row) | {"qc": "; ".join(reasons) or "none"} for row, reasons in zip(rows, flags, strict=True)]
 
 
 def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,5 +68,5 @@ def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a scan that failed; the reason is one line."""
-    told = {"case": row["case"], "subject": row.get("subject"), "status": row["status"]}
-    return {**told, "reason": " ".join(str(row["reason"]).split())}
+    columns = {"case": row["case"], "subject": row.get("subject"), "status": row["status"]}
+    return {**columns, "reason": " ".join(str(row["reason"]).split())}

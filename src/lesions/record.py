@@ -78,8 +78,8 @@ def _lines(item: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _input(scan: nib.Nifti1Image, metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    told = ("volume", "brain_mask") if len(scan.shape) > 3 else ("brain_mask",)
-    known = {name: meta[name] for name in told for meta in metas if name in meta}
+    shown = ("volume", "brain_mask") if len(scan.shape) > 3 else ("brain_mask",)
+    known = {name: meta[name] for name in shown for meta in metas if name in meta}
     return {
         "file": Path(str(scan.get_filename())).name,
         "shape": list(scan.shape),

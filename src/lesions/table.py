@@ -140,9 +140,9 @@ def lesion_table(
         (6 * shapes.volume_mm3 / torch.pi) ** (1 / 3),
         highest,
     )
-    places = _places(points_mm, to_mni)
+    locations = _locations(points_mm, to_mni)
     shape = (detected_highest, shapes.ellipticity, shapes.edge_mm)
-    rows = zip(*(part.tolist() for part in columns), *places, *(part.tolist() for part in shape), strict=True)
+    rows = zip(*(part.tolist() for part in columns), *locations, *(part.tolist() for part in shape), strict=True)
     lesions = [Lesion(*row) for row in rows]
     if outlines is not None:
         sizes = _sizes(outlines)
@@ -163,14 +163,14 @@ def _sizes(outlines: Outlines) -> dict[int, dict[str, Any]]:
     }
 
 
-def _places(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[str], list[str], list[str]]:
+def _locations(points_mm: torch.Tensor, to_mni: torch.Tensor | None) -> tuple[list[str], list[str], list[str]]:
     """Return the regions, sides and regions of the rating scale of N points (N, 3) in mm."""
     if to_mni is None:
         unknown = [UNKNOWN] * len(points_mm)
         return unknown, unknown, unknown
     points_mni = apply_affine(to_mni, points_mm)
-    places = region_at(points_mni)
-    return [region for region, _ in places], [side for _, side in places], mars_at(points_mni)
+    locations = region_at(points_mni)
+    return [region for region, _ in locations], [side for _, side in locations], mars_at(points_mni)
 
 
 def count_lesions(lesions: Sequence[Lesion]) -> dict[str, int]:

@@ -28,5 +28,7 @@ class MeanOfFolds(nn.Module):
 
     def classify(self, patch: torch.Tensor) -> torch.Tensor:
         """Return the log of the mean probabilities (N, 2) of patches (N, C, h, w, d), whose difference is log-odds."""
-        said = torch.stack([cast(Any, network).classify(patch).float().softmax(dim=1) for network in self.folds])
-        return said.mean(dim=0).clamp(min=1e-12).log()
+        probabilities = torch.stack(
+            [cast(Any, network).classify(patch).float().softmax(dim=1) for network in self.folds]
+        )
+        return probabilities.mean(dim=0).clamp(min=1e-12).log()

@@ -79,7 +79,7 @@ def simulate_subject(
     if phenotype is not None:
         check_one_of("phenotype", phenotype, PHENOTYPES)
     # One stream per stage, so that a change in one leaves the others as they were.
-    scanner, who, shape, place, vein, paint, noise = (
+    scanner, who, shape, location, vein, paint, noise = (
         np.random.default_rng(s) for s in np.random.SeedSequence([seed, index]).spawn(7)
     )
     with one_thread(), torch.inference_mode():
@@ -89,9 +89,9 @@ def simulate_subject(
         grid = make_grid(protocol, warp, shape, head)
         margin_mm = 2 * float(grid.voxel_mm.norm())
         veins = random_veins(vein, protocol.veins)
-        lesions = random_microbleeds(place, protocol, csvd, warp, veins, margin_mm)
+        lesions = random_microbleeds(location, protocol, csvd, warp, veins, margin_mm)
         lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
-        mimics = random_mimics(place, protocol, warp, age, lesions, margin_mm)
+        mimics = random_mimics(location, protocol, warp, age, lesions, margin_mm)
         mask_mm = protocol.software.mask_mm
         scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0, device)
         mask = extracted(grid.average(scene.brain) > 0.5, grid.voxel_mm, mask_mm, noise)
@@ -136,9 +136,9 @@ def _table(lesions: list[Blob]) -> list[dict[str, int | float | str]]:
     if not lesions:
         return []
     points_mni = torch.stack([lesion.mni_mm for lesion in lesions])
-    places = zip(lesions, region_at(points_mni), mars_at(points_mni), strict=True)
+    locations = zip(lesions, region_at(points_mni), mars_at(points_mni), strict=True)
     rows: list[dict[str, int | float | str]] = []
-    for number, (lesion, (region, side), mars) in enumerate(places, start=1):
+    for number, (lesion, (region, side), mars) in enumerate(locations, start=1):
         x, y, z = (round(float(v), 2) for v in lesion.centre_mm)
         rows.append(
             {

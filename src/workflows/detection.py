@@ -223,7 +223,7 @@ def _finished(
     """
 
     @cache
-    def asked(contrast: str, sequence: str | None) -> tuple[Row, Collection[str]]:
+    def expected(contrast: str, sequence: str | None) -> tuple[Row, Collection[str]]:
         config = config_of(contrast, sequence)
         writer = config.get_parsed_content(WRITER)
         wanted = {"settings": writer.settings, "threshold": getattr(writer, "threshold", None), "csvd": __version__}
@@ -235,7 +235,7 @@ def _finished(
         if path is None:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
-        wanted, also = asked(record.get("contrast", "dark"), record.get("sequence"))
+        wanted, also = expected(record.get("contrast", "dark"), record.get("sequence"))
         made = {**{name: record.get(name) for name in wanted}, "csvd": record["versions"]["csvd"]}
         for name, value in wanted.items():
             if made[name] != value:

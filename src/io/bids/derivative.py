@@ -91,16 +91,16 @@ def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False)
     check_output(out, ())
     if len(cases) == 1:
         derivative_path(out, *cases)
-    named = {case: derivative_path(out, case, "_record.json") for case in cases if NAME.fullmatch(case)}
+    written = {case: derivative_path(out, case, "_record.json") for case in cases if NAME.fullmatch(case)}
     taken: dict[str, str] = {}
-    for case, path in named.items():
+    for case, path in written.items():
         other = taken.setdefault(str(path).casefold(), case)
         if other != case:
             raise InputError(
                 f"scans '{other}' and '{case}' must have different names in a BIDS derivative, both are '{path.name}'. "
                 "Rename one: labels of BIDS are letters and digits."
             )
-    done = [path for path in named.values() if path.exists()]
+    done = [path for path in written.values() if path.exists()]
     if done and not overwrite:
         more = f" and {len(done) - 1} more" if len(done) > 1 else ""
         raise InputError(
@@ -132,19 +132,19 @@ def write_derivative(folder: Path, record: Mapping[str, Any], out: Path, image: 
         FileExistsError: a person corrected a result that is there.
     """
     case = folder.name
-    place = derivative_path(out, case)
+    target = derivative_path(out, case)
     earlier = derivative_path(out, case, "_record.json")
     check_not_corrected(earlier)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     earlier.unlink(missing_ok=True)  # its results are replaced now
     digests = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
     record = {**record, "sha256": digests}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")
     _write_lesions(folder / f"{case}_lesions.tsv")
     made = {**_sources(image), "SpatialReference": "orig", "Manual": False}
-    told = {name: {"Description": words} for name, words in record["columns"].items() if name != "id"}
-    _write_json({"Description": f"Suspected microbleeds. {RESEARCH_USE}", **made, **told}, place, "_dseg.json")
-    _write_json({"Description": f"Probability of a microbleed. {RESEARCH_USE}", **made}, place, "_probseg.json")
+    described = {name: {"Description": words} for name, words in record["columns"].items() if name != "id"}
+    _write_json({"Description": f"Suspected microbleeds. {RESEARCH_USE}", **made, **described}, target, "_dseg.json")
+    _write_json({"Description": f"Probability of a microbleed. {RESEARCH_USE}", **made}, target, "_probseg.json")
     for path in sorted(folder.iterdir(), key=lambda path: path.name == f"{case}.json"):
         with atomic_path(_place_of(out, case, path.name)) as temporary:
             shutil.move(path, temporary)
@@ -181,8 +181,8 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
     write_text("\n".join(IGNORED) + "\n", out / ".bidsignore")
     write_text(README, out / "README.md")
     write_cohort_table(rows, out / "cohort.tsv")
-    told = {name: {"Description": words} for name, words in COHORT_COLUMNS.items()}
-    _write_json(told, out, "/cohort.json")
+    described = {name: {"Description": words} for name, words in COHORT_COLUMNS.items()}
+    _write_json(described, out, "/cohort.json")
     _write_people(rows, out)
 
 
@@ -205,8 +205,8 @@ def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     ]
     write_table(people, out / "participants.tsv", ("participant_id", "n_scans", "n_failed"))
     words = {"n_scans": "scans that were worked on", "n_failed": "of them without a result; cohort.tsv has the reasons"}
-    told = {name: {"Description": text} for name, text in words.items()}
-    _write_json({"Description": "Participants and their scans", **told}, out, "/participants.json")
+    described = {name: {"Description": text} for name, text in words.items()}
+    _write_json({"Description": "Participants and their scans", **described}, out, "/participants.json")
 
 
 def _write_lesions(path: Path) -> None:
@@ -239,5 +239,5 @@ def _description(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"Name": "unknown"}
 
 
-def _write_json(content: Mapping[str, Any], place: Path, ending: str) -> None:
-    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", Path(f"{place}{ending}"))
+def _write_json(content: Mapping[str, Any], target: Path, ending: str) -> None:
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", Path(f"{target}{ending}"))

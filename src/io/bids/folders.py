@@ -90,8 +90,10 @@ def bids_scans(root: Path, missing: bool = False) -> list[BidsScan]:
     if missing:
         sessions |= {session: [alone[session]] for session, scans in sessions.items() if not scans}
     scans = [scan for found in sessions.values() for scan in _originals(found)]
-    told = [(scan, *people.get(f"sub-{scan.entities['sub']}", ({}, []))) for scan in scans]
-    scans = [replace(scan, person=known, warnings=[*scan.warnings, *warnings, *said]) for scan, known, said in told]
+    matched = [(scan, *people.get(f"sub-{scan.entities['sub']}", ({}, []))) for scan in scans]
+    scans = [
+        replace(scan, person=known, warnings=[*scan.warnings, *warnings, *notices]) for scan, known, notices in matched
+    ]
     return sorted(scans, key=lambda scan: scan.name)
 
 
@@ -167,11 +169,11 @@ def _choose(files: Sequence[_File]) -> tuple[_File, list[str], list[str]]:
     )
     chosen = next(file for file in files if file.path == choice.image)
     time = f"TE {choice.echo_ms:.3g} ms" if choice.echo_ms else "the last; not all echo times are known"
-    return chosen, [f"echo-{chosen.echo}, chosen from {len(files)} ({time})"], _few([said for _, said in read])
+    return chosen, [f"echo-{chosen.echo}, chosen from {len(files)} ({time})"], _few([notices for _, notices in read])
 
 
 def _few(warnings: Iterable[Sequence[str]]) -> list[str]:
     """Return the warnings of the sidecars of several echoes as one or two: most have the same fault."""
-    first, *others = dict.fromkeys(one for said in warnings for one in said) or [""]
+    first, *others = dict.fromkeys(one for notices in warnings for one in notices) or [""]
     more = [f"more sidecars of its echoes have faults: {len(others)}"] if others else []
     return [first, *more] if first else []

@@ -51,16 +51,16 @@ def read_participants(path: Path) -> tuple[People, list[str]]:
 
 def _known(person: str, rows: list[dict[str, Any]], name: str) -> tuple[dict[str, Any], list[str]]:
     """Return what all rows of a person say, and a warning for each column in which they differ."""
-    said: dict[str, set[Any]] = defaultdict(set)
+    collected: dict[str, set[Any]] = defaultdict(set)
     for row in rows:
         for column, value in _values(row):
-            said[column].add(value)
-    differing = [column for column, values in said.items() if len(values) > 1]
+            collected[column].add(value)
+    differing = [column for column, values in collected.items() if len(values) > 1]
     warnings = [
-        f"{name} says {column} {' and '.join(map(str, sorted(said[column])))} of '{person}', which was not used"
+        f"{name} says {column} {' and '.join(map(str, sorted(collected[column])))} of '{person}', which was not used"
         for column in differing
     ]
-    return {column: values.pop() for column, values in said.items() if column not in differing}, warnings
+    return {column: values.pop() for column, values in collected.items() if column not in differing}, warnings
 
 
 def _values(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

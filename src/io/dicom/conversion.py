@@ -107,14 +107,14 @@ def _convert(
     Raises:
         InputError: dcm2niix failed, or put slices where they do not belong.
     """
-    images, said = run_dcm2niix(series, [one.path for one in members], workdir)
-    geometry = tuple(f"{name}: {line}" for line in said if about_geometry(line))
+    images, messages = run_dcm2niix(series, [one.path for one in members], workdir)
+    geometry = tuple(f"{name}: {line}" for line in messages if about_geometry(line))
     scans = []
     for image in images:
         scan = _from_sidecar(image, _from_tags(series, members), series.first)
         own = [one for one in members if not one.echo_ms or abs(one.echo_ms - scan.echo_ms) < ECHO_TOLERANCE_MS]
         check_places(image, own, name)
-        notes = tuple(f"dcm2niix: {line}" for line in said if not about_geometry(line))
+        notes = tuple(f"dcm2niix: {line}" for line in messages if not about_geometry(line))
         scans.append(replace(scan, notes=notes, warnings=(*warnings, *geometry), overlapping=overlaps(own)))
     return scans
 

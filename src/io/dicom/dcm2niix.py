@@ -38,18 +38,18 @@ def run_dcm2niix(series: Series, files: Sequence[Path], workdir: Path) -> tuple[
     # No subfolders, no settings of the user, a sidecar without names, not compressed, named by series number.
     options = ["-d", "0", "-g", "i", "-b", "y", "-ba", "o", "-z", "n", "-f", "%s", "-o", str(target)]
     done = subprocess.run([program, *options, str(source)], capture_output=True, text=True, errors="replace")
-    said = _in_words_of_user(done.stdout + done.stderr, target, files, series.folder)
+    messages = _in_words_of_user(done.stdout + done.stderr, target, files, series.folder)
     shutil.rmtree(source)
     # Without a sidecar it is a resampled copy of one that has it.
     images = sorted(path for path in target.glob("*.nii") if path.with_suffix(".json").exists())
     if done.returncode != 0 or not images:
         shutil.rmtree(target)
-        last = "; ".join([line for line in said if line.startswith(("Warning", "Error"))][-2:] or said[-1:])
+        last = "; ".join([line for line in messages if line.startswith(("Warning", "Error"))][-2:] or messages[-1:])
         raise InputError(
             f"DICOM folder '{series.folder}' cannot be converted, dcm2niix says: '{last}'. "
             "Give a folder with one whole image series."
         )
-    warnings = [line for line in said if line.startswith("Warning") and not (series.part and COUNT.search(line))]
+    warnings = [line for line in messages if line.startswith("Warning") and not (series.part and COUNT.search(line))]
     return images, list(dict.fromkeys(warnings))
 
 

@@ -54,23 +54,23 @@ def missing_start(path: Path) -> bytes | None:
 
 def _is_dataset(start: bytes, explicit: bool, order: str, group: int) -> bool:
     """Return whether bytes begin with DICOM elements, the first in a group."""
-    place, last, found = 0, (group, -1), 0
-    while found < ELEMENTS and place + 12 <= len(start):
-        tag = struct.unpack_from(f"{order}HH", start, place)
-        vr = start[place + 4 : place + 6]
+    offset, last, found = 0, (group, -1), 0
+    while found < ELEMENTS and offset + 12 <= len(start):
+        tag = struct.unpack_from(f"{order}HH", start, offset)
+        vr = start[offset + 4 : offset + 6]
         if explicit and vr not in VRS:
             return False
         if explicit and vr not in LONG_VRS:
-            (length,), header = struct.unpack_from(f"{order}H", start, place + 6), 8
+            (length,), header = struct.unpack_from(f"{order}H", start, offset + 6), 8
         else:
             header = 12 if explicit else 8
-            (length,) = struct.unpack_from(f"{order}I", start, place + header - 4)
+            (length,) = struct.unpack_from(f"{order}I", start, offset + header - 4)
         first = found == 0 and (tag[0] != group or tag[1] > HIGHEST_FIRST_ELEMENT)
         if first or tag[0] not in GROUPS or tag <= last:
             return False
         if length > LONGEST_VALUE:  # a sequence may be long, or of unknown length
             return found == ELEMENTS - 1 and (vr == b"SQ" or not explicit)
-        place, last, found = place + header + length, tag, found + 1
+        offset, last, found = offset + header + length, tag, found + 1
     return found == ELEMENTS
 
 

@@ -170,10 +170,10 @@ def sort_series(files: Iterable[Path]) -> tuple[list[Series], list[str]]:
     series = [part for members, alone in _joined(groups) for part in _by_kind(members, alone)]
     series.sort(key=lambda one: (one.number is None, one.number or 0, one.name))
     seen: dict[str, int] = defaultdict(int)
-    for place, found in enumerate(series):
+    for where, found in enumerate(series):
         seen[found.name] += 1
         if seen[found.name] > 1:
-            series[place] = replace(found, name=f"{found.name} ({seen[found.name]})")
+            series[where] = replace(found, name=f"{found.name} ({seen[found.name]})")
     return series, notes
 
 
@@ -214,8 +214,8 @@ def _without_copies(members: Sequence[Instance]) -> list[Instance]:
     """Return the images of a series, each once: the same place, moment and pixels make a copy, whatever its names."""
     candidates: dict[Any, list[Instance]] = defaultdict(list)
     for one in members:
-        place = None if one.to_mm is None else tuple(one.to_mm.round(3).ravel())
-        candidates[(place, one.size, one.echo_ms, *map(one.text, MOMENT))].append(one)
+        where = None if one.to_mm is None else tuple(one.to_mm.round(3).ravel())
+        candidates[(where, one.size, one.echo_ms, *map(one.text, MOMENT))].append(one)
     copies: set[Path] = set()
     for alike in candidates.values():
         if len(alike) > 1:

@@ -48,8 +48,8 @@ def check_stack(stack: Sequence[Instance], name: str, uid_per_file: bool = False
         return []
     normal = np.cross(stack[0].to_mm[:3, 1], stack[0].to_mm[:3, 0])
     normal /= np.linalg.norm(normal)
-    places = [round(float(one.to_mm[:3, 3] @ normal) / ROUNDING_MM) for one in stack if one.to_mm is not None]
-    counts = Counter(places)
+    positions = [round(float(one.to_mm[:3, 3] @ normal) / ROUNDING_MM) for one in stack if one.to_mm is not None]
+    counts = Counter(positions)
     if len(counts) < 2:
         return []
     steps = np.diff(sorted(counts)) * ROUNDING_MM
@@ -78,12 +78,12 @@ def check_stack(stack: Sequence[Instance], name: str, uid_per_file: bool = False
 
 def _odd_spacing(one: Instance, step: float, name: str) -> list[str]:
     """Return a sentence where slices lie farther apart than their tags say."""
-    said, thick = (numbers_of(one.tags, tag, 1) for tag in ("SpacingBetweenSlices", "SliceThickness"))
+    spacing, thick = (numbers_of(one.tags, tag, 1) for tag in ("SpacingBetweenSlices", "SliceThickness"))
     # Some scanners write the gap alone, without the thickness.
-    if not said or not thick or said[0] < (1 - UNEVEN) * thick[0] or step < 1.5 * said[0]:
+    if not spacing or not thick or spacing[0] < (1 - UNEVEN) * thick[0] or step < 1.5 * spacing[0]:
         return []
     return [
-        f"{name} has slices {step:.3g} mm apart, their tag SpacingBetweenSlices says {said[0]:.3g} mm: see "
+        f"{name} has slices {step:.3g} mm apart, their tag SpacingBetweenSlices says {spacing[0]:.3g} mm: see "
         "whether some are missing"
     ]
 
@@ -144,8 +144,8 @@ def _looks_alike(one: Instance, to_voxel: np.ndarray, converted: Any) -> bool:
     if stored.shape != one.size:
         return True
     row, column = np.indices(one.size)
-    place = tuple(axis[0] * row + axis[1] * column + axis[3] for axis in to_voxel[:3])
-    seen = np.asarray(converted.dataobj)[place].reshape(stored.size, -1).T
+    index = tuple(axis[0] * row + axis[1] * column + axis[3] for axis in to_voxel[:3])
+    seen = np.asarray(converted.dataobj)[index].reshape(stored.size, -1).T
     if not stored.std() or not seen.std(axis=1).all():
         return True
     return max(float(np.corrcoef(stored.ravel(), volume)[0, 1]) for volume in seen) >= ALIKE

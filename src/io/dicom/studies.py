@@ -61,11 +61,13 @@ def find_studies(folder: Path) -> dict[str, list[Path]]:
     name = folder.resolve().name
     if len(studies) == 1:
         return dict(zip([name], studies.values(), strict=True))
-    places = {uid: "_".join(common_folder(files).relative_to(folder).parts) or name for uid, files in studies.items()}
-    shared = Counter(places.values())
+    study_names = {
+        uid: "_".join(common_folder(files).relative_to(folder).parts) or name for uid, files in studies.items()
+    }
+    shared = Counter(study_names.values())
     return {
-        place + (f"_{sha256(uid.encode()).hexdigest()[:8]}" if shared[place] > 1 else ""): studies[uid]
-        for uid, place in places.items()
+        study_name + (f"_{sha256(uid.encode()).hexdigest()[:8]}" if shared[study_name] > 1 else ""): studies[uid]
+        for uid, study_name in study_names.items()
     }
 
 
@@ -120,8 +122,8 @@ def _join(names: dict[Path, _Names]) -> dict[str, list[Path]]:
     filed = [(study, path, names[path]) for study, paths in pieces.items() for path in paths if names[path].one_image]
     unite(((one.series, one.person[0]), study) for study, _, one in filed if one.series)
     unite(((path.parent, one.person), study) for study, path, one in filed)
-    named = [(study, one) for study, _, one in filed if one.frame_of_reference and one.person[0]]
-    unite(((one.frame_of_reference, one.person), study) for study, one in named)
+    identified = [(study, one) for study, _, one in filed if one.frame_of_reference and one.person[0]]
+    unite(((one.frame_of_reference, one.person), study) for study, one in identified)
     studies: dict[str, list[Path]] = defaultdict(list)
     for study, paths in members.items():
         studies[find(study)] += paths

@@ -49,11 +49,11 @@ def write_markups(lesions: Sequence[Lesion], path: str | os.PathLike[str]) -> No
 
 
 def _point(lesion: Lesion) -> dict[str, object]:
-    place = "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
+    location = "region unknown" if lesion.region == UNKNOWN else f"{lesion.region}, {lesion.side}"
     return {
         "id": f"{lesion.id}",
         "label": f"{lesion.id}",
-        "description": f"{place}; diameter {size_of(lesion)}; probability {lesion.probability:.2f}",
+        "description": f"{location}; diameter {size_of(lesion)}; probability {lesion.probability:.2f}",
         "position": [round(-lesion.x_mm, ndigits=4), round(-lesion.y_mm, ndigits=4), round(lesion.z_mm, ndigits=4)],
         "selected": True,
         "locked": False,

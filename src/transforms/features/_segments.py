@@ -94,12 +94,12 @@ def elongated(
     """
     # On the CPU: SciPy labels connected voxels, PyTorch does not.
     labels, count = label_components(mask.numpy(force=True))
-    place = torch.from_numpy(labels).nonzero()
-    label = torch.from_numpy(labels)[place.unbind(dim=1)].long() - 1
-    place_mm = place * torch.tensor(spacing, dtype=torch.float64)
+    voxel_index = torch.from_numpy(labels).nonzero()
+    label = torch.from_numpy(labels)[voxel_index.unbind(dim=1)].long() - 1
+    points_mm = voxel_index * torch.tensor(spacing, dtype=torch.float64)
     voxels = torch.bincount(label, minlength=count).double()
-    center = torch.zeros(count, 3, dtype=torch.float64).index_add_(0, label, place_mm) / voxels[:, None]
-    offset = place_mm - center[label]
+    center = torch.zeros(count, 3, dtype=torch.float64).index_add_(0, label, points_mm) / voxels[:, None]
+    offset = points_mm - center[label]
     moment = torch.zeros(count, 3, 3, dtype=torch.float64).index_add_(0, label, offset[:, :, None] * offset[:, None])
     moment = moment / voxels[:, None, None] + torch.diag(torch.tensor(spacing, dtype=torch.float64)) ** 2 / 12
     length = (12 * torch.linalg.eigvalsh(moment)[:, -1]).sqrt()

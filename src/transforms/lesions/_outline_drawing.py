@@ -62,8 +62,8 @@ def _draw(
     sections: list[list[tuple[tuple[slice, slice, int], torch.Tensor]]] = [[] for _ in traced.cores]
     for lesions, slices, section in traced.sections:
         shares, half = covered(section, tracer.spacing[:2])
-        places = zip(lesions.tolist(), slices.tolist(), section.centre.round().long().tolist(), shares, strict=True)
-        for index, slice_, middle, share in places:
+        rows = zip(lesions.tolist(), slices.tolist(), section.centre.round().long().tolist(), shares, strict=True)
+        for index, slice_, middle, share in rows:
             box, part = [], []
             for at, reach, size in zip(middle, half, labels.shape, strict=False):
                 low, high = max(0, at - reach), min(size, at + reach + 1)

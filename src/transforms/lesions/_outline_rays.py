@@ -118,8 +118,8 @@ class Patches:
         return local_level(values, inside, first_mm, level.core).spread
 
     def _sample(self, images: torch.Tensor, centre: torch.Tensor, mode: str) -> torch.Tensor:
-        place = (centre - self.middle)[:, None, None] + (directions() / self.spacing)[:, None] * radii()[:, None]
-        grid = (place / torch.tensor(self.reach)).flip(-1)  # grid_sample takes columns first, from -1 to 1
+        position = (centre - self.middle)[:, None, None] + (directions() / self.spacing)[:, None] * radii()[:, None]
+        grid = (position / torch.tensor(self.reach)).flip(-1)  # grid_sample takes columns first, from -1 to 1
         return grid_sample(images[:, None], grid, mode=mode, padding_mode="border", align_corners=True)[:, 0]
 
     def at(self, centre: torch.Tensor) -> torch.Tensor:
@@ -162,8 +162,8 @@ def local_level(values: torch.Tensor, inside: torch.Tensor, first_mm: torch.Tens
         core: values of the cores, (N,).
     """
     steps = torch.arange(0, round(RING_MM / STEP_MM) + 1, 2)
-    place = ((first_mm / STEP_MM).round().long()[..., None] + steps).clamp(max=values.shape[2] - 1)
-    around = values.gather(2, place).masked_fill(~inside.gather(2, place), torch.nan).flatten(1)
+    position = ((first_mm / STEP_MM).round().long()[..., None] + steps).clamp(max=values.shape[2] - 1)
+    around = values.gather(2, position).masked_fill(~inside.gather(2, position), torch.nan).flatten(1)
     middle = around.nanmedian(dim=1, keepdim=True).values
     for _ in range(2):
         near = around.masked_fill((around - middle).abs() > 0.5 * (core[:, None] - middle).abs(), torch.nan)
@@ -200,8 +200,8 @@ def outline(
     saddle = saddle.where(risen.any(dim=2, keepdim=True), count)
     radius = torch.minimum(radius, (saddle[..., 0] + 1) * STEP_MM)
     radius = torch.minimum(radius, BEYOND * radius.median(dim=1, keepdim=True).values)
-    highest, place = values.masked_fill((number <= saddle) | (number >= end), -torch.inf).flatten(1).max(dim=1)
-    other = directions()[place // count] * ((place % count + 1) * STEP_MM)[:, None]
+    highest, position = values.masked_fill((number <= saddle) | (number >= end), -torch.inf).flatten(1).max(dim=1)
+    other = directions()[position // count] * ((position % count + 1) * STEP_MM)[:, None]
     return radius, other.where(highest.isfinite()[:, None], torch.nan)
 
 

@@ -146,7 +146,7 @@ class Tracer:
         shares, half = covered(section, self.spacing[:2])
         (top, left), (a, b) = patches.reach, half
         inner = patches.values[:, top - a : top + a + 1, left - b : left + b + 1]
-        best, place = inner.masked_fill(shares > 1, -torch.inf).flatten(1).max(dim=1)
-        at = torch.stack([place // inner.shape[2], place % inner.shape[2]], dim=1)
+        best, position = inner.masked_fill(shares > 1, -torch.inf).flatten(1).max(dim=1)
+        at = torch.stack([position // inner.shape[2], position % inner.shape[2]], dim=1)
         centre = (patches.middle + at - torch.tensor(half)).where(best.isfinite()[:, None], patches.middle)
         return centre, best.where(best.isfinite(), patches.at(centre))

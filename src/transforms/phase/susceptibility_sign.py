@@ -166,7 +166,7 @@ class SusceptibilitySignd(MapTransform):
         self.mask_key = mask_key
         self.contrast = contrast
         self.drop_diamagnetic = drop_diamagnetic
-        self.judge = SusceptibilitySign(**kwargs)
+        self.measure = SusceptibilitySign(**kwargs)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Judge the lesions, and filter."""
@@ -181,11 +181,11 @@ class SusceptibilitySignd(MapTransform):
             except InputError as error:
                 if self.drop_diamagnetic:
                     raise
-                said = f"{error} Signs of susceptibility are not given."
-                instances.meta["warnings"] = [*(instances.meta.get("warnings") or []), said]
+                message = f"{error} Signs of susceptibility are not given."
+                instances.meta["warnings"] = [*(instances.meta.get("warnings") or []), message]
                 continue
             mask = out.get(self.mask_key, torch.ones_like(image))
-            found = replace(self.judge(instances, image, mask, instances.affine, kind), file=name)
+            found = replace(self.measure(instances, image, mask, instances.affine, kind), file=name)
             out["susceptibility"] = found
             if self.drop_diamagnetic:
                 wrong = torch.tensor([lesion for lesion, sign in found.sign.items() if sign == SIGNS[1]])

@@ -37,8 +37,8 @@ def series_slices(
     axis = longest if spacing[longest] > THICK * spacing.median() else 2
     darkest = torch.quantile(_some(image), 0.01)
     depth = image.shape[1 + axis]
-    place = torch.linspace(0.5 - share / 2, 0.5 + share / 2, count) * (depth - 1)
-    stack = (image - darkest).clamp(min=0)[0].movedim(axis, 0)[place.round().long()][:, None]
+    positions = torch.linspace(0.5 - share / 2, 0.5 + share / 2, count) * (depth - 1)
+    stack = (image - darkest).clamp(min=0)[0].movedim(axis, 0)[positions.round().long()][:, None]
     in_plane = [float(h) for k, h in enumerate(spacing) if k != axis]
     extent = torch.tensor([n * h for n, h in zip(stack.shape[2:], in_plane, strict=True)])
     line = torch.linspace(-1, 1, size)

@@ -31,7 +31,7 @@ class FoldDisagreementd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         """Return the item with it."""
-        said = torch.stack(
+        probabilities = torch.stack(
             [convert_to_tensor(data[key], track_meta=False) for key in self.key_iterator(data)]
         )  # (K, C)
-        return {**data, self.output_key: said[:, said.mean(dim=0).argmax()].std()}
+        return {**data, self.output_key: probabilities[:, probabilities.mean(dim=0).argmax()].std()}
