@@ -17,6 +17,7 @@ from geometry import planted_scan
 from monai.bundle import ConfigParser
 from monai.transforms import RandomizableTrait
 from trained import BUNDLE, EPOCHS, QUICK, bundle_run, killed, train_in
+from warm import torchrun
 
 from csvd.io import load_datalist
 from csvd.workflows.pack import pack_bundle
@@ -332,11 +333,9 @@ def losses_of(processes, folder, dataset_dir):
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
     size = ("--train#trainer#max_epochs", "8", "--network_def#detector#norm", "instance")  # no statistics of a batch
     batch = ("--train#dataloader#batch_size", str(2 // processes))
-    launch = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m", "monai.bundle", "run")
     arguments = ("train_detector", "--config_file", configs, *folders, *QUICK, *size, *batch)
-    done = subprocess.run(
-        [sys.executable, "-m", *launch, *arguments], cwd=BUNDLE, capture_output=True, text=True, timeout=600
-    )
+    command, environment = torchrun(folder, processes, "monai.bundle", "run", *arguments)
+    done = subprocess.run(command, cwd=BUNDLE, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     losses = defaultdict(list)
     for epoch, loss in re.findall(r"Epoch: (\d)/8.*train_loss: ([\d.]+)", done.stdout + done.stderr):
@@ -367,15 +366,16 @@ def test_packed_bundle_runs_by_itself(small_cohort, tmp_path):
     with zipfile.ZipFile(pack_bundle(BUNDLE, tmp_path / "packed.zip")) as archive:
         archive.extractall(tmp_path)
     folder = tmp_path / BUNDLE.name
-    where = subprocess.run(
-        [sys.executable, "-c", "import csvd; print(csvd.__file__)"], cwd=folder, capture_output=True, text=True
+    code = (
+        "import sys, csvd; from monai.bundle import run; print(csvd.__file__)\n"
+        "for name in ('inference', 'sequence_inference'):\n"
+        "    run('inferring', config_file=f'configs/{name}.json', dataset_dir=sys.argv[1], output_dir=sys.argv[2])"
     )
-    assert where.stdout.startswith(str(folder))
-    arguments = ("--dataset_dir", str(small_cohort / "sub-1_swi.nii.gz"), "--output_dir", str(tmp_path / "out"))
-    run = [sys.executable, "-m", "monai.bundle", "run", "inferring", *arguments, "--config_file"]
-    subprocess.run([*run, "configs/inference.json"], cwd=folder, check=True, capture_output=True)
+    arguments = (str(small_cohort / "sub-1_swi.nii.gz"), str(tmp_path / "out"))
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith(str(folder))
     assert (tmp_path / "out" / "sub-1_swi" / "sub-1_swi_lesions.tsv").exists()
-    subprocess.run([*run, "configs/sequence_inference.json"], cwd=folder, check=True, capture_output=True)
     assert (tmp_path / "out" / "sequences.tsv").exists()
 
 

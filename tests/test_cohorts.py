@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from geometry import planted_scan
+from warm import torchrun
 
 from csvd.bundles import find_bundle
 from csvd.checks import InputError
@@ -162,9 +163,9 @@ def test_two_processes_give_the_results_of_one(scans, alone, tmp_path):
 
 @pytest.mark.slow
 def test_torchrun_gives_the_results_of_one_process(scans, alone, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = ["-m", "csvd.cli", "detect", scans, "--any-sequence", "--json", "--out", tmp_path / "out"]
-    done = subprocess.run([*launch, *map(str, command)], capture_output=True, text=True)
+    detect_all = ("csvd.cli", "detect", scans, "--any-sequence", "--json", "--out", tmp_path / "out")
+    command, environment = torchrun(tmp_path, 2, *detect_all)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     rows = json.loads(done.stdout)  # of the first process, once
     assert done.returncode == 1
     assert [(row["case"], row["status"]) for row in rows] == [
@@ -177,8 +178,8 @@ def test_torchrun_gives_the_results_of_one_process(scans, alone, tmp_path):
 
 @pytest.mark.slow
 def test_torchrun_of_one_scan_ends(scans, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = ["-m", "csvd.cli", "detect", scans / "sub-0_swi.nii.gz", "--any-sequence", "--out", tmp_path / "out"]
-    done = subprocess.run([*launch, *map(str, command)], capture_output=True, text=True, timeout=300)
+    detect_one = ("csvd.cli", "detect", scans / "sub-0_swi.nii.gz", "--any-sequence", "--out", tmp_path / "out")
+    command, environment = torchrun(tmp_path, 2, *detect_one)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("sub-0_swi: ") == 1 + done.stdout.count("sub-0_swi: warning")

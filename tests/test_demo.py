@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
+from warm import python_m
 
 from csvd.cli import app
 from csvd.workflows.demo import compare
@@ -33,7 +33,7 @@ def test_nothing_to_compare_is_fine(truth, found):
 
 @pytest.mark.slow
 def test_demo_finds_most_of_what_it_simulates(tmp_path):
-    command = [sys.executable, "-m", "csvd.cli", "demo", "--out", str(tmp_path / "demo")]
+    command = python_m("csvd.cli", "demo", "--out", tmp_path / "demo")
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
     found, simulated = map(int, re.search(r"(\d+) of (\d+) simulated lesions", done.stdout).groups())
     assert found >= 0.8 * simulated > 0

@@ -27,10 +27,10 @@ from geometry import planted_scan
 from once import filled_once
 from public_sets import save_aibl, save_dou, save_valdo
 from typer.main import get_command
-from warm import python_m
+from warm import python_m, worker
 
 from csvd.cli import app
-from csvd.lesions import COHORT_COLUMNS, COLUMNS
+from csvd.lesions import COHORT_COLUMNS, LESION_COLUMNS
 from csvd.phantom import PROTOCOLS, write_cohort
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def test_documented_config_exists(words):
 
 def test_every_column_is_explained():
     text = (ROOT / "docs" / "outputs.md").read_text()
-    assert [name for name in (*COLUMNS, *COHORT_COLUMNS) if f"| `{name}` |" not in text] == []
+    assert [name for name in (*LESION_COLUMNS, *COHORT_COLUMNS) if f"| `{name}` |" not in text] == []
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +136,7 @@ def run(script, workplace, **environment):
     known = {"SLURM_JOB_NODELIST": "localhost", "SLURM_NNODES": "1", "SLURM_JOB_ID": "1"}
     cluster = known if "SLURM" in script else {}
     path = f"{workplace / 'bin'}:{os.environ['PATH']}"
-    environment = {**os.environ, **cluster, **environment, "PATH": path}
+    environment = {**os.environ, **cluster, **environment, "PATH": path, "PYTHON_EXEC": str(worker(workplace / "bin"))}
     done = subprocess.run(["bash", "-ec", script], cwd=workplace, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 

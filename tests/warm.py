@@ -42,6 +42,24 @@ def python_m(module, *arguments):
     return [sys.executable, __file__, *map(str, (module, *arguments))]
 
 
+def torchrun(folder, processes, module, *arguments):
+    """Return the command that runs a module as ``torchrun --standalone`` does, and its environment.
+
+    The processes are forks, too: ``folder`` gets the program that torchrun takes for Python.
+    """
+    launch = ("--standalone", "--nproc_per_node", processes, "-m", module)
+    return python_m("torch.distributed.run", *launch, *arguments), {**os.environ, "PYTHON_EXEC": str(worker(folder))}
+
+
+def worker(folder):
+    """Write a program that takes ``-u -m MODULE ...`` as Python does, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "worker"
+    path.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} {__file__} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 def load():
     """Load what most programs need: modules, and the template of the brain."""
     for name in LOADED:
