@@ -50,14 +50,14 @@ def simulated(preset: str, index: int, seed: int) -> Iterator[Scan]:
     """Yield SWI, magnitude and QSM of a subject, simulated three times: as scanned, without noise, without lesions."""
     protocol = replace(PROTOCOLS[preset], lesions=15)
     noiseless = replace(protocol, vary=lambda one, rng: replace(protocol.vary(one, rng), snr=1e9))
-    build = csvd.phantom.subject.build_scene
+    build = csvd.phantom.subject.build_head
 
     def without(protocol, grid, warp, veins, blobs, *rest, **more):
         return build(protocol, grid, warp, veins, [b for b in blobs if b.kind != "microbleed"], *rest, **more)
 
     scan = simulate_subject(protocol, seed, index, phenotype="CADASIL")
     clean = simulate_subject(noiseless, seed, index, phenotype="CADASIL")
-    with mock.patch.object(csvd.phantom.subject, "build_scene", without):
+    with mock.patch.object(csvd.phantom.subject, "build_head", without):
         empty = simulate_subject(noiseless, seed, index, phenotype="CADASIL")
     field = f"{scan.protocol.b0_tesla:.1f} T"
     for name, sign in (("swi", -1), ("mag", -1), ("qsm", 1)):

@@ -21,7 +21,7 @@ from scored import add_detector, contrast_of, draw_sheet, read_found, run_detect
 
 from csvd.io import Case, read_sidecar, sequence_of_tags
 from csvd.metrics.exact import exact_rate
-from csvd.sequences import CONTRASTS
+from csvd.sequences import SUITABLE
 from csvd.workflows.gate import find_series
 
 SHOWN = ("T2", "GRE", "EPI", "SWI")
@@ -48,7 +48,7 @@ def find_scans(folder: Path, workdir: Path, subjects: dict[str, str]) -> Iterato
             continue
         tags = sequence_of_tags(read_sidecar(case.image)[0])
         contrast = contrast_of(case.name)
-        if contrast not in SHOWN or (tags is not None and tags not in (*CONTRASTS, "T2")):
+        if contrast not in SHOWN or (tags is not None and tags not in (*SUITABLE, "T2")):
             continue
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", re.sub(r"(\.nii)?(\.gz)?$", "", case.name)).strip("_.")
         ends = ".nii.gz" if case.image.name.endswith(".gz") else ".nii"

@@ -16,5 +16,5 @@ GROUPS: dict[str, str] = {
 }
 """What is told apart with more certainty: groups of sequences that look alike."""
 
-CONTRASTS: dict[str, str] = {"SWI": "dark", "T2*-GRE": "dark", "QSM": "bright"}
+SUITABLE: dict[str, str] = {"SWI": "dark", "T2*-GRE": "dark", "QSM": "bright"}
 """The sequences that the detector takes, and how microbleeds look on them."""

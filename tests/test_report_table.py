@@ -10,7 +10,7 @@ from geometry import CENTRE_MM, STORED, grid_affine, planted_scan, sphere_fracti
 
 from csvd.anatomy.regions import mni_regions
 from csvd.io import write_candidates, write_lesions
-from csvd.lesions import COLUMNS, Lesion, count_lesions, count_mars, lesion_table
+from csvd.lesions import LESION_COLUMNS, Lesion, count_lesions, count_mars, lesion_table
 from csvd.transforms import Outlines
 
 
@@ -102,7 +102,7 @@ def test_table_is_read_back(tmp_path):
     write_lesions([lesion], tmp_path / "lesions.tsv")
     with (tmp_path / "lesions.tsv").open() as file:
         (row,) = csv.DictReader(file, delimiter="\t")
-    assert list(row) == list(COLUMNS)
+    assert list(row) == list(LESION_COLUMNS)
     assert row["x_mm"] == "4.00"
     assert (row["id"], row["k"], row["volume_mm3"], row["probability"]) == ("7", "3", "14.14", "0.9100")
     assert (row["ellipticity"], row["edge_mm"]) == ("0.10", "n/a")
@@ -149,7 +149,7 @@ def test_table_of_candidates_says_which_were_kept(tmp_path):
     write_candidates(candidates, {2}, tmp_path / "candidates.tsv")
     with (tmp_path / "candidates.tsv").open() as file:
         table = list(csv.DictReader(file, delimiter="\t"))
-    assert list(table[0]) == [*COLUMNS, "kept"]
+    assert list(table[0]) == [*LESION_COLUMNS, "kept"]
     assert [(row["id"], row["kept"]) for row in table] == [("1", "0"), ("2", "1")]
 
 
@@ -165,4 +165,4 @@ def test_both_steps_are_in_the_table():
 def test_empty_table_keeps_its_header(tmp_path):
     nothing = torch.zeros(1, 8, 8, 8)
     write_lesions(lesion_table(nothing, nothing, np.eye(4)), tmp_path / "lesions.tsv")
-    assert (tmp_path / "lesions.tsv").read_text() == "\t".join(COLUMNS) + "\n"
+    assert (tmp_path / "lesions.tsv").read_text() == "\t".join(LESION_COLUMNS) + "\n"

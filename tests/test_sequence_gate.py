@@ -14,7 +14,7 @@ from csvd.engines import series_output
 from csvd.handlers import SeriesTable
 from csvd.inferers import SeriesInferer, series_gradcam
 from csvd.io import Case, ReadSequenced, read_sidecar, sequence_of_tags
-from csvd.sequences import CONTRASTS, GROUPS, SEQUENCES
+from csvd.sequences import GROUPS, SEQUENCES, SUITABLE
 from csvd.transforms import NameSequenced
 from csvd.workflows.gate import SequenceGate, SortedSeries, check_sequence, find_series, resolve_sequence, sort_study
 
@@ -154,7 +154,7 @@ def test_heat_is_where_the_network_looked():
 
 def test_groups_and_contrasts_are_of_known_sequences():
     assert set(GROUPS) == set(SEQUENCES)
-    assert set(CONTRASTS) < set(SEQUENCES)
+    assert set(SUITABLE) < set(SEQUENCES)
 
 
 def seen(sequence, suitable=0.0, probability=0.9):
@@ -265,4 +265,4 @@ def test_data_of_the_shipped_config_fit(tmp_path):
 
     config = json.loads((DETECTION / "configs" / "sequence_inference.json").read_text())
     assert tuple(config["sequences"]) == SEQUENCES
-    assert set(config["wanted"]) == set(CONTRASTS)
+    assert set(config["wanted"]) == set(SUITABLE)

@@ -21,7 +21,7 @@ SERIES_COLUMNS = {
     "suitable": "mean probability of the sequences that the detector takes",
 }
 
-COLUMNS = 6
+PANELS = 6
 
 
 class SeriesTable(TableWriter):
@@ -70,8 +70,8 @@ def draw_series(series: torch.Tensor, network: torch.nn.Module, title: str, path
     import matplotlib.pyplot as plt
 
     heat = series_gradcam(series, network)
-    rows = -(-series.shape[-1] // COLUMNS)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(1.6 * COLUMNS, 1.7 * rows), squeeze=False, layout="constrained")
+    rows = -(-series.shape[-1] // PANELS)
+    figure, grid = plt.subplots(rows, PANELS, figsize=(1.6 * PANELS, 1.7 * rows), squeeze=False, layout="constrained")
     for axes in grid.flat:
         axes.axis("off")
     for k, axes in zip(range(series.shape[-1]), grid.flat, strict=False):

@@ -20,7 +20,7 @@ from .datalist import load_datalist
 logger = logging.getLogger(__name__)
 
 SEXES = {"f": 0.0, "female": 0.0, "m": 1.0, "male": 1.0}
-UNKNOWN = ("", "unknown", "n/a", "nan", "none")
+MISSING_VALUES = ("", "unknown", "n/a", "nan", "none")
 AGES = (18, 110)
 
 
@@ -30,7 +30,7 @@ def read_age(value: Any, whose: str) -> float:
     Raises:
         InputError: it is no number, or outside 18 to 110.
     """
-    if value is None or value == 0 or str(value).strip().lower() in UNKNOWN:
+    if value is None or value == 0 or str(value).strip().lower() in MISSING_VALUES:
         return math.nan
     try:
         age = float(value)
@@ -50,7 +50,7 @@ def read_sex(value: Any, whose: str) -> float:
         InputError: it is none of the words that are known.
     """
     word = "" if value is None else str(value).strip().lower()
-    if isinstance(value, list) or word in UNKNOWN:
+    if isinstance(value, list) or word in MISSING_VALUES:
         return math.nan
     if word not in SEXES:
         raise InputError(f"{whose}: sex must be F, M or unknown, it is {value!r}. Correct it or leave it out.")

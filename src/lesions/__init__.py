@@ -8,12 +8,12 @@ from .properties import LesionShapes, lesion_shapes
 from .quality import quality_flags
 from .record import case_record
 from .susceptibility import Susceptibility
-from .table import COLUMNS, Lesion, as_text, count_lesions, count_mars, lesion_table
+from .table import LESION_COLUMNS, Lesion, as_text, count_lesions, count_mars, lesion_table
 
 __all__ = [
     "COHORT_COLUMNS",
-    "COLUMNS",
     "LARGEST_MM",
+    "LESION_COLUMNS",
     "Lesion",
     "LesionShapes",
     "Outlines",

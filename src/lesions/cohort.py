@@ -5,7 +5,7 @@ from typing import Any
 
 from ..anatomy.mars import MARS
 from ..anatomy.regions import REGIONS
-from .burden import UNKNOWN, WORDS
+from .burden import BURDEN_COLUMNS, UNKNOWN
 from .quality import quality_flags
 
 COHORT_COLUMNS: dict[str, str] = {
@@ -19,7 +19,7 @@ COHORT_COLUMNS: dict[str, str] = {
     "n_no_region": "of them without a region, because the scan does not show a whole brain",
     **{f"mars_{name.replace(' ', '_')}": f"of them {name} of the rating scale, approximate" for name in MARS},
     "n_large": "lesions longer than 10 mm, by definition not microbleeds (macrobleed, cavernoma?), in no other count",
-    **WORDS,
+    **BURDEN_COLUMNS,
     "regions": "method of the regions: registration, bounding box (less exact) or none",
     "mask_volume_ml": "volume of the brain mask, ml",
     "median_intensity": "median of the scan in the brain mask, in the unit of the file",

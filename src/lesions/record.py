@@ -16,7 +16,7 @@ from ..names import with_source
 from .burden import burden
 from .outlines import LARGEST_MM
 from .susceptibility import Susceptibility
-from .table import COLUMNS, OF_VOXELS, Lesion, count_lesions, count_mars
+from .table import LESION_COLUMNS, OF_VOXELS, Lesion, count_lesions, count_mars
 
 BRAIN_ML = (700.0, 2200.0)
 """Volumes of a brain mask that raise no warning: adults, brainstem and cerebellum included, with room for bad cuts."""
@@ -63,7 +63,7 @@ def case_record(
         "quality": quality,
         "phase": _phase(item.get("susceptibility")),
         "source_sha256": item.get("source_sha256"),
-        "columns": COLUMNS if "outlines" in item else COLUMNS | OF_VOXELS,
+        "columns": LESION_COLUMNS if "outlines" in item else LESION_COLUMNS | OF_VOXELS,
         "versions": {
             "csvd": __version__,
             **{name: version(name) for name in ("monai", "torch", "numpy", "nibabel")},

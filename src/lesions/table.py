@@ -19,7 +19,7 @@ from .outlines import LARGEST_MM, Outlines
 from .properties import lesion_shapes
 from .susceptibility import Susceptibility
 
-COLUMNS: dict[str, str] = {
+LESION_COLUMNS: dict[str, str] = {
     "id": "value of the lesion in the instance map",
     "x_mm": "centroid in scanner coordinates (RAS+), mm, increases to the right",
     "y_mm": "centroid, mm, increases to anterior",
@@ -61,7 +61,7 @@ KEPT = {"kept": "1: in the instance map and the table of lesions; 0: not, by pro
 
 @dataclass(frozen=True)
 class Lesion:
-    """One row of the table; :data:`COLUMNS` says what the attributes hold."""
+    """One row of the table; :data:`LESION_COLUMNS` says what the attributes hold."""
 
     id: int
     x_mm: float

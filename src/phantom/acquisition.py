@@ -1,4 +1,4 @@
-"""The scanner: from a scene to the images on the box of the acquisition grid."""
+"""The scanner: from a head to the images on the box of the acquisition grid."""
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from scipy import ndimage
 from .anatomy import Warp
 from .fields import air_on_grid, smooth_noise
 from .grid import Grid
+from .head_model import HeadModel
 from .physics import (
     GYROMAGNETIC,
     dipole_field,
@@ -16,7 +17,6 @@ from .physics import (
     zero_filled,
 )
 from .protocols import Protocol
-from .scene import Scene
 from .software import Software
 
 LEAST_MM, MOST_MM = -1.5, 5.0  # how far a brain mask falls short of the brain, or reaches beyond it
@@ -24,18 +24,18 @@ SHOTS = 8  # shifts of a moving head in one scan
 
 
 def acquire(
-    protocol: Protocol, grid: Grid, warp: Warp, scene: Scene, mask: torch.Tensor, rng: np.random.Generator
+    protocol: Protocol, grid: Grid, warp: Warp, head_model: HeadModel, mask: torch.Tensor, rng: np.random.Generator
 ) -> dict[str, torch.Tensor]:
-    """Return ``"swi"``, ``"mag"``, ``"phase"`` and ``"qsm"`` of a scene; QSM is zero outside the mask."""
+    """Return ``"swi"``, ``"mag"``, ``"phase"`` and ``"qsm"`` of a head; QSM is zero outside the mask."""
     software, device = protocol.software, mask.device
-    field = dipole_field(scene.chi, grid.fine_mm, grid.b0_direction)
-    weight = grid.average(scene.signal)
+    field = dipole_field(head_model.chi, grid.fine_mm, grid.b0_direction)
+    weight = grid.average(head_model.signal)
     local = grid.average(field)  # of all tissue alike: a bleed without signal is inferred from around it
     air = protocol.air * air_on_grid(grid, warp, rng, device)
     field += air
     to_phase = GYROMAGNETIC * protocol.b0_tesla * protocol.te_ms * 1e-3
     angle = field.mul_(to_phase)
-    clean = torch.complex(grid.average(scene.signal * angle.cos()), grid.average(scene.signal * angle.sin()))
+    clean = torch.complex(grid.average(head_model.signal * angle.cos()), grid.average(head_model.signal * angle.sin()))
 
     level = float(weight[mask].mean())
     gain = 1000 / level
@@ -53,9 +53,9 @@ def acquire(
     if software.background:
         noisy += software.background * grid.average(air)
     qsm = _susceptibility(noisy * mask, mask, grid, software)
-    if scene.painted.any():
-        magnitude = magnitude * (1 - scene.painted)
-        qsm = qsm + scene.painted * float(rng.uniform(0.1, 0.6))
+    if head_model.painted.any():
+        magnitude = magnitude * (1 - head_model.painted)
+        qsm = qsm + head_model.painted * float(rng.uniform(0.1, 0.6))
     power = protocol.phase_power
     if software.phase_mask == "susceptibility":
         weighted = magnitude * (1 - qsm).clamp(0, 1) ** power  # 1 ppm is black, as in tSWI

@@ -18,7 +18,7 @@ from ..io.files import atomic_folder
 from ..io.splits import check_split, write_datalist
 from ..io.tables import write_table
 from .cohort import prepare_folder, simulate_each, write_nifti
-from .planting_scan import COLUMNS, PlantedScan, plant_scan
+from .planting_scan import PLANTED_COLUMNS, PlantedScan, plant_scan
 
 NO_SCANS = re.compile(r"(mask|label|lesions?|dseg|phase|seg|mimics|vessels)\.nii(\.gz)?$", re.IGNORECASE)
 """Ends of the names of NIfTI files that are no scans to plant into."""
@@ -183,7 +183,7 @@ def save_planted(planted: PlantedScan, mask: torch.Tensor, affine: torch.Tensor,
     for kind, (volume, unit) in volumes.items():
         stored = volume.round().to(torch.int16) if volume.is_floating_point() else volume
         write_nifti(stored, affine, folder / f"{name}_{kind}.nii.gz", unit)
-    write_table(planted.lesions, folder / f"{name}_lesions.tsv", COLUMNS)
+    write_table(planted.lesions, folder / f"{name}_lesions.tsv", PLANTED_COLUMNS)
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:

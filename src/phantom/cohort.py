@@ -22,7 +22,7 @@ from .blobs import MIMICS
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
 
-LESION_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side", "mars")
+TRUTH_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "chi_ppm", "region", "side", "mars")
 Row = TypeVar("Row")
 SCALE = {"swi": 1.0, "mag": 1.0, "phase": 0.001, "qsm": 0.001}  # unit of one stored integer
 
@@ -138,7 +138,7 @@ def save_subject(subject: Subject, folder: Path, name: str) -> None:
         write_nifti(stored, subject.affine, folder / f"{name}_{kind}.nii.gz", SCALE[kind])
     for kind in ("mask", "label", "vessels", "mimics"):
         write_nifti(getattr(subject, kind), subject.affine, folder / f"{name}_{kind}.nii.gz")
-    write_table(subject.lesions, folder / f"{name}_lesions.tsv", LESION_COLUMNS)
+    write_table(subject.lesions, folder / f"{name}_lesions.tsv", TRUTH_COLUMNS)
 
 
 def write_nifti(volume: torch.Tensor, affine: torch.Tensor, path: Path, scale: float = 1.0) -> None:

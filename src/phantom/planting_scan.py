@@ -26,7 +26,7 @@ MIMIC_WEIGHTS = (5, 2, 2, 1)  # how often each is drawn
 RADIUS_MM = (0.5, 4.5)
 SMALL_MM = 1.9
 Range = tuple[float, float]
-COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "place", "region", "side")
+PLANTED_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "place", "region", "side")
 
 
 @dataclass
@@ -37,8 +37,8 @@ class PlantedScan:
         image: float32, in the unit of the scan.
         label: microbleeds 1..n in the order of ``lesions``, int16.
         mimics: codes of :data:`MIMIC_CODES`, uint8.
-        lesions: :data:`COLUMNS` of each microbleed. ``depth`` is by which share of the tissue around it its middle is
-            darker, ``cnr`` that difference over the local standard deviation.
+        lesions: :data:`PLANTED_COLUMNS` of each microbleed. ``depth`` is the contrast of its centre, as a share of the
+            tissue around it, ``cnr`` that difference over the local standard deviation.
         phase: radians, where one was given.
     """
 

@@ -14,8 +14,8 @@ from .cohort import SCALE, prepare_folder, simulate_each, write_nifti
 from .contrasts import RECIPES, Series, simulate_series
 from .fields import coil_shading
 from .grid import SKIN_MM
+from .head_model import SCALP_MM
 from .protocols import PROTOCOLS
-from .scene import SCALP_MM
 from .subject import Subject, simulate_subject
 
 GRADIENT_ECHO = {"swi": "SWI", "mag": "T2*-GRE", "phase": "phase", "qsm": "QSM"}

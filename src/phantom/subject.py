@@ -14,10 +14,10 @@ from .acquisition import acquire, extracted
 from .anatomy import random_warp
 from .blobs import Blob
 from .grid import Grid, make_grid
+from .head_model import build_head
 from .lesions import PHENOTYPES, draw_person, random_microbleeds
 from .mimics import random_mimics
 from .protocols import Protocol
-from .scene import build_scene
 from .vessels import random_veins
 
 VEIN_PPM = 0.06  # mean susceptibility from which a voxel counts as vein: a sixth of it blood
@@ -93,17 +93,19 @@ def simulate_subject(
         lesions = [lesion for lesion in lesions if _is_inside(lesion, grid)]
         mimics = random_mimics(location, protocol, warp, age, lesions, margin_mm)
         mask_mm = protocol.software.mask_mm
-        scene = build_scene(protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0, device)
-        mask = extracted(grid.average(scene.brain) > 0.5, grid.voxel_mm, mask_mm, noise)
-        images = acquire(protocol, grid, warp, scene, mask, noise)
+        head_model = build_head(
+            protocol, grid, warp, veins, [*mimics, *lesions], paint, age, head or mask_mm > 0, device
+        )
+        mask = extracted(grid.average(head_model.brain) > 0.5, grid.voxel_mm, mask_mm, noise)
+        images = acquire(protocol, grid, warp, head_model, mask, noise)
         if not head:
             images = {name: image * mask for name, image in images.items()}
     return Subject(
         images={name: grid.embed(image.float().cpu()) for name, image in images.items()},
         mask=grid.embed(mask.to(torch.uint8).cpu()),
-        label=grid.embed(scene.label.cpu()),
-        vessels=grid.embed(((scene.vessels > VEIN_PPM) & mask).to(torch.uint8).cpu()),
-        mimics=grid.embed(scene.mimics.cpu()),
+        label=grid.embed(head_model.label.cpu()),
+        vessels=grid.embed(((head_model.vessels > VEIN_PPM) & mask).to(torch.uint8).cpu()),
+        mimics=grid.embed(head_model.mimics.cpu()),
         affine=grid.affine.double(),
         lesions=_table(lesions),
         age=age,

@@ -8,13 +8,19 @@ from typing import Any
 
 from ..io.files import write_text
 from ..lesions import COHORT_COLUMNS, cohort_table, quality_flags
-from ..lesions.burden import WORDS as BURDEN
+from ..lesions.burden import BURDEN_COLUMNS
 from ..lesions.quality import RULE, measures
 from .environment import render
 from .histogram import UNITS, histograms
 
 Row = Mapping[str, Any]
-CLASSES = {"case": "word", "subject": "word", "status": "word", "qc": "word wrap", **dict.fromkeys(BURDEN, "word")}
+CLASSES = {
+    "case": "word",
+    "subject": "word",
+    "status": "word",
+    "qc": "word wrap",
+    **dict.fromkeys(BURDEN_COLUMNS, "word"),
+}
 NOT_SHOWN = ("reason", "warnings", "mars_", "regions", "aria_h")
 
 

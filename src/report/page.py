@@ -6,7 +6,7 @@ from typing import Any
 
 from ..anatomy.regions import REGIONS
 from ..io.files import write_text
-from ..lesions.table import COLUMNS, Lesion
+from ..lesions.table import LESION_COLUMNS, Lesion
 from .environment import render
 from .overlays import lesion_pictures, mask_pictures, slab_pictures
 from .page_table import CLASSES, ORDER, TITLES, cell_text
@@ -42,7 +42,7 @@ def page(record: Mapping[str, Any], lesions: Sequence[Lesion], scene: Scene, vie
         **case_context(record, scene, settings),
         regions=REGIONS,
         lesions=lesions,
-        columns=[(name, TITLES.get(name, name), COLUMNS[name], CLASSES.get(name)) for name in ORDER],
+        columns=[(name, TITLES.get(name, name), LESION_COLUMNS[name], CLASSES.get(name)) for name in ORDER],
         cell_text=cell_text,
         viewer=viewer_section(scene, lesions) if viewer else "",
         projection="Maximum" if scene.contrast == "bright" else "Minimum",

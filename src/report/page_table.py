@@ -3,7 +3,7 @@
 from math import isnan
 
 from ..lesions import LARGEST_MM
-from ..lesions.table import COLUMNS, UNKNOWN, Lesion
+from ..lesions.table import LESION_COLUMNS, UNKNOWN, Lesion
 
 TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": "z mm", "volume_mm3": "volume mm³"} | {
     "diameter_mm": "diameter mm",
@@ -16,7 +16,7 @@ TITLES = {"i": "i", "j": "j", "k": "k", "x_mm": "x mm", "y_mm": "y mm", "z_mm": 
     "susceptibility_contrast": "susc. contrast",
 }
 FIRST = ("id", "x_mm", "y_mm", "z_mm", "probability", "region", "side", "mars", "diameter_mm", "longest_mm")
-ORDER = (*FIRST, *(name for name in COLUMNS if name not in FIRST))
+ORDER = (*FIRST, *(name for name in LESION_COLUMNS if name not in FIRST))
 """The columns that readers need most come first. The others are reached by scrolling."""
 CLASSES = dict.fromkeys(("region", "side", "mars", "susceptibility"), "word")
 

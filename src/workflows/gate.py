@@ -17,7 +17,7 @@ from ..io import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_t
 from ..io.dicom.conversion import convert_all
 from ..io.dicom.files import is_dicom
 from ..io.dicom.series import sort_series
-from ..sequences import CONTRASTS, GROUPS
+from ..sequences import GROUPS, SUITABLE
 from ..transforms.slices.name_sequence import UNSURE
 from .single_run import SingleRun
 
@@ -114,9 +114,9 @@ def resolve_sequence(prediction: Mapping[str, Any], tags: str | None, source: st
     else:
         warning = ""
     if tags is not None:
-        contrast = CONTRASTS.get(tags)
+        contrast = SUITABLE.get(tags)
     else:
-        contrast = CONTRASTS.get(pixels, "dark") if prediction["suitable"] > 0.5 else None
+        contrast = SUITABLE.get(pixels, "dark") if prediction["suitable"] > 0.5 else None
     return SeriesSequence(
         sequence, contrast, pixels, float(prediction["probability"]), int(prediction["votes"]), tags, warning, source
     )

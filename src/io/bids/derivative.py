@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from ... import __version__
 from ...checks import InputError
 from ...lesions.limits import LIMITS, RESEARCH_USE
-from ...lesions.table import COLUMNS
+from ...lesions.table import LESION_COLUMNS
 from ...names import shown
 from ..cohort_table import COHORT_COLUMNS, write_cohort_table
 from ..files import atomic_path, check_output, write_text
@@ -212,7 +212,7 @@ def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
 def _write_lesions(path: Path) -> None:
     """Make the table of lesions a table of labels as BIDS has it: ``index`` and ``name`` first."""
     rows = read_table(path)
-    columns = [name for name in COLUMNS if name != "id"]
+    columns = [name for name in LESION_COLUMNS if name != "id"]
     for row in rows:
         kind = "large lesion" if row["large"] == "1" else "microbleed"
         number = row.pop("id")

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from ...checks import InputError
-from ...sequences import CONTRASTS
+from ...sequences import SUITABLE
 from .conversion import Converted, convert_all
 from .files import is_dicom
 from .image_kinds import PARTS
@@ -74,7 +74,7 @@ def choose_scan(scans: Sequence[Converted]) -> tuple[Converted, str]:
 
 def suitability(scan: Converted) -> tuple[float, ...]:
     """Return the key by which :func:`choose_scan` sorts."""
-    fit = 2 if scan.sequence in CONTRASTS else int(scan.sequence is None)
+    fit = 2 if scan.sequence in SUITABLE else int(scan.sequence is None)
     original = scan.kind == "magnitude"
     rank = 2 if original and fit else int(fit == 2)
     usable = scan.echo_ms <= LONGEST_ECHO_MS

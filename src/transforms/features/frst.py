@@ -13,7 +13,7 @@ from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tenso
 from ...checks import InputError, check_one_of, check_positive, describe
 from ..grid._gaussian import gaussian_filter
 
-SIGNS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
+DIRECTIONS = {"bright": (1,), "dark": (-1,), "both": (1, -1)}
 
 
 def find_voters(volumes: torch.Tensor, spacing: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -107,7 +107,7 @@ def fast_radial_symmetry(
     box = (slice(None), *(slice(max(0, first), last) for first, last in zip(start, end, strict=True)))
     result = torch.zeros_like(volumes)
     if result[box].numel() > 0:
-        result[box] = mean_symmetry(volumes[box], reaching, spacing, alpha, SIGNS[polarity])
+        result[box] = mean_symmetry(volumes[box], reaching, spacing, alpha, DIRECTIONS[polarity])
     return result.view(image.shape)
 
 
@@ -150,7 +150,7 @@ def check_parameters(radii: Sequence[float], alpha: float, polarity: str) -> Non
     for radius in radii:
         check_positive("radii", radius)
     check_positive("alpha", alpha)
-    check_one_of("polarity", polarity, SIGNS)
+    check_one_of("polarity", polarity, DIRECTIONS)
 
 
 class FastRadialSymmetry(Transform):

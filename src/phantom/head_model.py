@@ -17,7 +17,7 @@ SKULL_MM, SCALP_MM = 1.5, 7.0  # where skull and scalp begin, outside the brain
 
 
 @dataclass
-class Scene:
+class HeadModel:
     """What the scanner sees, on the fine grid, and the truth about it, on the box of the acquisition grid.
 
     Args:
@@ -39,7 +39,7 @@ class Scene:
     painted: torch.Tensor
 
 
-def build_scene(
+def build_head(
     protocol: Protocol,
     grid: Grid,
     warp: Warp,
@@ -49,7 +49,7 @@ def build_scene(
     age: float,
     head: bool,
     device: torch.device | str = "cpu",
-) -> Scene:
+) -> HeadModel:
     """Paint one brain on the fine grid, with ``head`` also fluid, skull and scalp around it."""
     volumes = [*tissue_template(), iron_template(rng, age), *([distance_outside()] if head else [])]
     sampled = sample_template(torch.stack(volumes).to(device), warp, grid.fine_affine, grid.fine_shape)
@@ -78,7 +78,7 @@ def build_scene(
     signal *= torch.exp(-protocol.te_ms * 1e-3 * RELAXIVITY * protocol.b0_tesla * extra.abs())
     if head:
         _add_shells(signal, sampled[5], brain, weight)
-    return Scene(signal, chi, brain, grid.average(tubes), label, mimics, painted)
+    return HeadModel(signal, chi, brain, grid.average(tubes), label, mimics, painted)
 
 
 def _paint_blobs(
