@@ -13,7 +13,6 @@ from .exact import FEW
 from .froc import FROC, FROCMetric, froc, tpr_at_fps
 from .lesion_metric import LesionMetric
 from .matching import COUNTS, MATCHES, count_lesions
-from .overlaps import LesionOverlaps, lesion_overlaps
 from .points import count_points, pair_points
 from .rates import RATES, pooled_rates, subject_medians
 from .scan_score import RULES, ScanScore, score_masks, score_points
@@ -29,7 +28,6 @@ __all__ = [
     "RULES",
     "FROCMetric",
     "LesionMetric",
-    "LesionOverlaps",
     "Reliability",
     "ScanScore",
     "bootstrap_ci",
@@ -38,7 +36,6 @@ __all__ = [
     "fit_calibration",
     "fit_platt",
     "froc",
-    "lesion_overlaps",
     "operating_threshold",
     "operating_thresholds",
     "pair_points",
