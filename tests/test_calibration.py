@@ -12,7 +12,11 @@ def test_honest_probabilities_have_no_error():
     label = torch.tensor([1, 0, 0, 0, 1, 1, 1, 0])
     result = reliability(probability, label, bins=2)
     assert result.ece == pytest.approx(0)
-    assert (result.said.tolist(), result.so.tolist(), result.count.tolist()) == ([0.25, 0.75], [0.25, 0.75], [4, 4])
+    assert (result.confidence.tolist(), result.observed_frequency.tolist(), result.count.tolist()) == (
+        [0.25, 0.75],
+        [0.25, 0.75],
+        [4, 4],
+    )
 
 
 def test_boasting_is_measured():
@@ -25,8 +29,14 @@ def test_bins_and_error_are_those_of_monai():
     probability = torch.rand(500, generator=draws)
     label = (torch.rand(500, generator=draws) < probability**2).float()
     result = reliability(probability, label, bins=15)
-    said, so, count = (part[0, 0] for part in calibration_binning(probability[None, None], label[None, None], 15))
-    torch.testing.assert_close([result.said, result.so, result.count], [said, so, count], check_dtype=False)
+    confidence, observed_frequency, count = (
+        part[0, 0] for part in calibration_binning(probability[None, None], label[None, None], 15)
+    )
+    torch.testing.assert_close(
+        [result.confidence, result.observed_frequency, result.count],
+        [confidence, observed_frequency, count],
+        check_dtype=False,
+    )
     metric = CalibrationErrorMetric(num_bins=15)
     metric(probability[None, None], label[None, None])
     assert result.ece == pytest.approx(metric.aggregate().item(), abs=1e-6)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from csvd.inferers import CascadeInferer, LabelDetector, find_candidates, infer_slabs, relative_position
-from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier, read_places
+from csvd.networks import CascadeNetwork, ShallowUNet, StudentClassifier, read_location_prior
 from csvd.transforms import gather_patches
 
 
@@ -81,7 +81,7 @@ def test_map_is_read_at_the_place_left_and_right_alike():
     cell = torch.tensor([3 / 9, 2 * 6 / 23 - 1, 2 * 11 / 19 - 1])
     halfway = cell + torch.tensor([0, 1 / 23, 0])
     position = torch.stack([cell, cell * torch.tensor([-1, 1, 1]), cell * torch.tensor([1, -1, 1]), halfway])
-    torch.testing.assert_close(read_places(places, position), torch.tensor([2.0, 2, 0, 1]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(read_location_prior(places, position), torch.tensor([2.0, 2, 0, 1]), atol=1e-4, rtol=0)
 
 
 def test_each_candidate_is_judged_by_its_own_place(scan, network):
@@ -99,7 +99,7 @@ def test_patch_is_judged_in_four_mirrorings():
 
     patch = torch.rand(1, 2, 4, 6, 2)
     corners = patch[:, :, [0, 0, -1, -1], [0, -1, 0, -1], 0]
-    said = CascadeNetwork(BrightIsSuspect(), Corner()).judge(patch, torch.zeros(1, 3))
+    said = CascadeNetwork(BrightIsSuspect(), Corner()).candidate_logits(patch, torch.zeros(1, 3))
     torch.testing.assert_close(said, corners.mean(dim=2))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from csvd.engines import PlaceMap, save_weights
-from csvd.networks import CascadeNetwork, read_places
+from csvd.networks import CascadeNetwork, read_location_prior
 
 PINEAL = torch.tensor([0.0, -0.16, -0.04])
 
@@ -50,7 +50,7 @@ def fitted(folder, candidates, **arguments):
 def test_what_lies_where_microbleeds_never_do_is_unlikely_and_nothing_changes_far_away(tmp_path):
     network, saved = fitted(tmp_path, Candidates())
     elsewhere = torch.tensor([[0.0, -0.16, 0.5], [0.0, 0.4, -0.04], [0.6, -0.16, -0.04]])
-    there, *others = read_places(network.places, torch.cat([PINEAL[None], elsewhere])).tolist()
+    there, *others = read_location_prior(network.places, torch.cat([PINEAL[None], elsewhere])).tolist()
     assert there < -4
     assert max(map(abs, others)) < 1.5
     assert torch.equal(saved, network.places)

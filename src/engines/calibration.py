@@ -37,7 +37,7 @@ from .weights import load_weights, save_weights
 logger = logging.getLogger(__name__)
 
 BINS = 10
-UNKNOWN = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
+UNCALIBRATED = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
 def judge_candidates(
@@ -47,15 +47,15 @@ def judge_candidates(
     network.eval()
     loader = DataLoader(candidates, batch_size=batch_size)
     with torch.inference_mode():
-        said = [
+        outputs = [
             (
-                network.judge(batch["image"].to(device), batch["position"].to(device)).float().cpu(),
+                network.candidate_logits(batch["image"].to(device), batch["position"].to(device)).float().cpu(),
                 batch["detected"],
                 batch["position"],
             )
-            for batch in tqdm(loader, "candidates judged", disable=None)
+            for batch in tqdm(loader, "candidates", disable=None)
         ]
-    logits, detected, position = (torch.cat(part) for part in zip(*said, strict=True))
+    logits, detected, position = (torch.cat(part) for part in zip(*outputs, strict=True))
     return logits, detected, position
 
 
@@ -112,7 +112,7 @@ class Calibration:
         if not is_first() or (points is None and self.points_path.exists()):
             return
         with atomic_path(self.points_path) as temporary:
-            temporary.write_text(json.dumps((points or UNKNOWN) | calibration, indent=4) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps((points or UNCALIBRATED) | calibration, indent=4) + "\n", encoding="utf-8")
         logger.info("saved %s", self.points_path)
 
     def _fit(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Calibration:
 
 def _record(curve: Reliability) -> dict[str, Any]:
     """Return what is written of the reliability of probabilities."""
-    bins = {name: getattr(curve, name).tolist() for name in ("said", "so", "count")}
+    bins = {name: getattr(curve, name).tolist() for name in ("confidence", "observed_frequency", "count")}
     return {"ece": curve.ece, "reliability": bins}
 
 
@@ -218,9 +218,9 @@ class PatchCalibration(Calibration):
         before = float(self.network.temperature), float(self.network.bias)
         self._set(1, 0)
         scans = (self.scans[number] for number in range(len(self.scans)))
-        judged = [self._judge(scan) for scan in tqdm(scans, "scans judged", len(self.scans), disable=None)]
-        self.kinds = [scan.kind for scan in judged]
-        odds, label, weight = _pooled(judged)
+        evaluated = [self._evaluate(scan) for scan in tqdm(scans, "scans", len(self.scans), disable=None)]
+        self.kinds = [scan.kind for scan in evaluated]
+        odds, label, weight = _pooled(evaluated)
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             self._set(*before)
@@ -232,9 +232,9 @@ class PatchCalibration(Calibration):
             odds, label, weight = _pooled(scans)
             return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
 
-        each = {name: [scan for scan in judged if scan.kind == name] for name in sorted(set(self.kinds))}
+        each = {name: [scan for scan in evaluated if scan.kind == name] for name in sorted(set(self.kinds))}
         error = {name: curve(scans).ece for name, scans in each.items()}
-        return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(curve(judged))}
+        return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(curve(evaluated))}
 
     def _points(self, counts: torch.Tensor) -> dict[str, Any]:
         """Return the operating points of all scans, and of each kind that has microbleeds beside another."""
@@ -254,7 +254,7 @@ class PatchCalibration(Calibration):
         self.network.temperature.fill_(temperature)
         self.network.bias.fill_(bias)
 
-    def _judge(self, scan: Mapping[str, Any]) -> Judged:
+    def _evaluate(self, scan: Mapping[str, Any]) -> Judged:
         """Return what the network says of the candidates of a scan, and what they are."""
         found, turn = self.inferer.candidates(scan["image"].to(self.device), self.network)
         label = turn.there(convert_to_tensor(scan["label"], track_meta=False)[0].cpu())

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ..checks import check_positive
 from ..inferers import CandidateDataset
-from ..networks import CascadeNetwork, read_places
+from ..networks import CascadeNetwork, read_location_prior
 from .calibration import judge_candidates
 from .weights import load_weights, save_weights
 
@@ -78,8 +78,8 @@ class PlaceMap:
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()
-            said = weights[0] * odds + weights[1] * suspicion + weights[2] + read_places(places, position)
-            loss = binary_cross_entropy_with_logits(said, label.float(), reduction="sum")
+            log_odds = weights[0] * odds + weights[1] * suspicion + weights[2] + read_location_prior(places, position)
+            loss = binary_cross_entropy_with_logits(log_odds, label.float(), reduction="sum")
             loss = loss + self.ridge * places.square().sum()
             loss.backward()
             return loss

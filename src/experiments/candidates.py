@@ -82,5 +82,7 @@ def likelihood(network: CascadeNetwork, candidates: Candidates) -> np.ndarray:
     device = next(network.parameters()).device
     with torch.inference_mode():
         batches = zip(candidates.patches.split(BATCH), candidates.position.split(BATCH), strict=True)
-        parts = [network.judge(patches.to(device), position.to(device)).cpu() for patches, position in batches]
+        parts = [
+            network.candidate_logits(patches.to(device), position.to(device)).cpu() for patches, position in batches
+        ]
     return torch.cat(parts).softmax(dim=1)[:, 1].numpy()

@@ -146,8 +146,8 @@ def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:
     rows = {row["subject"]: row for row in read_columns(path, "subject")}
     classes, labels = predictions.classes, predictions.labels
     for subject in predictions.subjects:
-        named = [value for name, value in rows.get(subject, {"none": "no row"}).items() if name != "subject"]
-        wrong = [value for value in named if value not in classes]
+        answers = [value for name, value in rows.get(subject, {"none": "no row"}).items() if name != "subject"]
+        wrong = [value for value in answers if value not in classes]
         if wrong:
             raise InputError(
                 f"table '{path}': every reader must name one of {', '.join(classes)} for subject '{subject}', there is "
@@ -222,22 +222,22 @@ def _kinds_rows(column: str, values: dict[str, list[str]]) -> list[dict[str, str
 
 
 def plot_classification(predictions: Predictions, path: Path) -> None:
-    """Draw the confusion matrix, a ROC curve for each class against the rest, and what was said against what is so."""
+    """Draw the confusion matrix, a ROC curve of each class against the rest, and the calibration curve."""
     import matplotlib.pyplot as plt
 
     labels, values, classes = predictions.labels, predictions.probabilities, predictions.classes
-    figure, (confusion, roc, said) = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
+    figure, (confusion, roc, calibration) = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
     counts = confusion_matrix(labels, predictions.chosen, labels=range(len(classes)))
     ConfusionMatrixDisplay(counts, display_labels=classes).plot(ax=confusion, colorbar=False, cmap="Blues")
     for k, name in enumerate(classes):
         if 0 < (labels == k).sum() < len(labels):
             RocCurveDisplay.from_predictions(labels == k, values[:, k], name=name, ax=roc)
-            so, mean = calibration_curve(labels == k, values[:, k], n_bins=5)
-            said.plot(mean, so, marker=".", label=name)
-    for axes in (roc, said):
+            observed, mean = calibration_curve(labels == k, values[:, k], n_bins=5)
+            calibration.plot(mean, observed, marker=".", label=name)
+    for axes in (roc, calibration):
         axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle=":")
-    said.set(xlabel="probability that was said", ylabel="share of subjects of whom it is so", title="calibration")
-    said.legend(fontsize="small")
+    calibration.set(xlabel="predicted probability", ylabel="observed frequency", title="calibration")
+    calibration.legend(fontsize="small")
     roc.set(title="one class against the rest", xlabel="1 - specificity", ylabel="sensitivity")
     confusion.set(title="confusion")
     with atomic_path(path) as temporary:

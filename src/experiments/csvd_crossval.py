@@ -101,8 +101,8 @@ def _subjects(study: Study, count: int, seed: int) -> dict[str, list[Item]]:
 def _shuffled(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
     """Return the subjects with each other's classes."""
     everyone = [item for items in subjects.values() for item in items]
-    given = np.random.default_rng(seed).permutation([item["csvd"] for item in everyone])
-    changed = [{**item, "csvd": str(name)} for item, name in zip(everyone, given, strict=True)]
+    shuffled = np.random.default_rng(seed).permutation([item["csvd"] for item in everyone])
+    changed = [{**item, "csvd": str(name)} for item, name in zip(everyone, shuffled, strict=True)]
     return {name: [item for item in changed if item["csvd"] == name] for name in subjects}
 
 

@@ -43,7 +43,7 @@ def discriminators(
     data = study.data("given", **sections)
     detector = bundle_detector(study)
     found = search(study, data, detector, Variant("candidates"))
-    rows, curves, said, folders = [], {}, {}, {}
+    rows, curves, probabilities, folders = [], {}, {}, {}
     for name, (variant, overlays) in ALL.items():
         stages = CASCADE[1:] if variant is KD else (NO_KD,)
         weights = study.train(data, stages, variant, detector=detector)
@@ -51,7 +51,7 @@ def discriminators(
         network = study.parser(data, weights, variant, ("evaluate_paper", *overlays)).get_parsed_content("network")
         load_weights(network.discriminator, weights / file)
         started = time.perf_counter()
-        said[name] = likelihood(network, found)
+        probabilities[name] = likelihood(network, found)
         seconds = found.seconds + (time.perf_counter() - started) / len(sections["test"])
         index, test = study.chosen(data, weights, Variant(name, variant.overlays), match, overlays=overlays)
         rows.append(
@@ -59,7 +59,7 @@ def discriminators(
                 "discriminator": name,
                 "parameters": sum(p.numel() for p in network.discriminator.parameters()),
                 "seconds per scan": f"{seconds:.1f}",
-                **_patch_rates(found, said[name]),
+                **_patch_rates(found, probabilities[name]),
                 **rates_row(test[:, index], match),
             }
         )
@@ -75,7 +75,7 @@ def discriminators(
     ]
     write_results([*rows, *others], study.out / "discriminators", "Discriminators: patches and whole scans", notes)
     plot_froc({"discriminators": curves}, study.out / "froc.png")
-    plot_confusion(found, said, study.out / "confusion.png")
+    plot_confusion(found, probabilities, study.out / "confusion.png")
     plot_accuracy(folders, study.out / "accuracy.png")
     return study.out
 
@@ -92,12 +92,12 @@ def _patch_rates(found: Candidates, probability: np.ndarray) -> dict[str, str | 
     }
 
 
-def plot_confusion(found: Candidates, said: dict[str, np.ndarray], path: Path) -> None:
+def plot_confusion(found: Candidates, probabilities: dict[str, np.ndarray], path: Path) -> None:
     """Draw the confusion matrix of the patches of each discriminator."""
     import matplotlib.pyplot as plt
 
-    figure, row = plt.subplots(1, len(said), figsize=(2.5 * len(said), 3.4), layout="constrained")
-    for axes, (name, probability) in zip(row, said.items(), strict=True):
+    figure, row = plt.subplots(1, len(probabilities), figsize=(2.5 * len(probabilities), 3.4), layout="constrained")
+    for axes, (name, probability) in zip(row, probabilities.items(), strict=True):
         ConfusionMatrixDisplay.from_predictions(
             found.labels,
             (probability >= 0.5).astype(int),

@@ -151,5 +151,5 @@ def _read_map(folder: Path, name: str) -> torch.Tensor:
 
 
 def _centres(rows: Sequence[Mapping[str, str]]) -> torch.Tensor:
-    places = [[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows]
-    return torch.tensor(places, dtype=torch.float64).reshape(-1, 3)
+    centres = [[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows]
+    return torch.tensor(centres, dtype=torch.float64).reshape(-1, 3)

@@ -69,10 +69,10 @@ def _rates(scores: Sequence[ScanScore], rule: str) -> dict[str, Any] | None:
 def _figures_of(scan: Evaluated) -> dict[str, Any]:
     """Return what is said of a scan."""
     score = scan.score
-    said = {key: scan.row.get(key) for key in ("case", "status", "reason", "contrast", "sequence", "threshold")}
+    columns = {key: scan.row.get(key) for key in ("case", "status", "reason", "contrast", "sequence", "threshold")}
     figures: dict[str, Any] = {"lesions": score.lesions, "detections": score.detections}
     for rule in RULES:
         counts = score.counts.get(rule)
         found, false = (None, None) if counts is None else (int(counts[1]), int(counts[3]))
         figures |= {f"found_{rule}": found, f"false_{rule}": false}
-    return said | figures | {key: getattr(score, key) for key in ("f1", "dice", "volume_mm3", "reported_mm3")}
+    return columns | figures | {key: getattr(score, key) for key in ("f1", "dice", "volume_mm3", "reported_mm3")}

@@ -85,11 +85,11 @@ def rate_rows(cohort: Figures) -> list[dict[str, Any]]:
     threshold = "; ".join(of.values() if len(of) == 1 else (f"{name} {values}" for name, values in of.items()))
     names, rows = {**RATES, "median_f1": "median F1"}, []
     for rule, rates in cohort["rates"].items():
-        told: dict[str, Any] = {"subjects": 0, "lesions": UNKNOWN, **dict.fromkeys(names.values(), UNKNOWN)}
+        columns: dict[str, Any] = {"subjects": 0, "lesions": UNKNOWN, **dict.fromkeys(names.values(), UNKNOWN)}
         if rates is not None:
-            told = {key: rates[key] for key in ("subjects", "lesions")}
-            told |= {name: show_interval(**rates[key]) for key, name in names.items()}
-        rows.append({"cohort": cohort["cohort"], "matching": rule, "threshold": threshold, **told})
+            columns = {key: rates[key] for key in ("subjects", "lesions")}
+            columns |= {name: show_interval(**rates[key]) for key, name in names.items()}
+        rows.append({"cohort": cohort["cohort"], "matching": rule, "threshold": threshold, **columns})
     return rows
 
 

@@ -62,9 +62,9 @@ def write_results(rows: Sequence[Mapping[str, Any]], path: Path, title: str, not
     What a row has no value for stays empty.
     """
     write_table(rows, path.with_suffix(".tsv"), missing="")
-    said = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
+    remarks = "".join(f"- {note}\n" for note in [f"{date.today():%Y-%m-%d}.", *notes])
     with atomic_path(path.with_suffix(".md")) as temporary:
-        temporary.write_text(f"# {title}\n\n{markdown(rows)}\n{said}", encoding="utf-8")
+        temporary.write_text(f"# {title}\n\n{markdown(rows)}\n{remarks}", encoding="utf-8")
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:

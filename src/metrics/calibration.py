@@ -17,17 +17,17 @@ OPERATING_POINTS = ("best_f1", "sensitivity_90", "one_fp")
 
 @dataclass(frozen=True)
 class Reliability:
-    """What a network said and what was so, in bins of equal width of its probability, empty ones left out.
+    """Predicted probability and observed frequency, in bins of equal width of its probability, empty ones left out.
 
-    ``said`` mean probability, ``so`` share of microbleeds, ``count`` candidates, (B,) each; ``ece`` the expected
-    calibration error, the mean of ``|said - so|`` over candidates [1]_.
+    ``confidence`` mean probability, ``observed_frequency`` share of microbleeds, ``count`` candidates, (B,) each;
+    ``ece`` the expected calibration error, the mean of ``|confidence - observed_frequency|`` over candidates [1]_.
 
     References:
         .. [1] Guo et al., On Calibration of Modern Neural Networks, ICML 2017. https://arxiv.org/abs/1706.04599
     """
 
-    said: torch.Tensor
-    so: torch.Tensor
+    confidence: torch.Tensor
+    observed_frequency: torch.Tensor
     count: torch.Tensor
     ece: float
 
@@ -47,13 +47,22 @@ def reliability(
         raise ValueError("cannot judge the calibration of 0 candidates: give at least one.")
     values, truth = probability.double(), label.double()
     share = torch.ones_like(values) if weight is None else weight.double()
-    place = (values * bins).long().clamp(max=bins - 1)
-    count, said, so = (
-        torch.bincount(place, weights=share * x, minlength=bins) for x in (torch.ones_like(values), values, truth)
+    bin_index = (values * bins).long().clamp(max=bins - 1)
+    count, confidence, observed_frequency = (
+        torch.bincount(bin_index, weights=share * x, minlength=bins) for x in (torch.ones_like(values), values, truth)
     )
     filled = count > 0
-    count, said, so = count[filled], (said / count)[filled], (so / count)[filled]
-    return Reliability(said, so, count, float((count * (said - so).abs()).sum() / count.sum()))
+    count, confidence, observed_frequency = (
+        count[filled],
+        (confidence / count)[filled],
+        (observed_frequency / count)[filled],
+    )
+    return Reliability(
+        confidence,
+        observed_frequency,
+        count,
+        float((count * (confidence - observed_frequency).abs()).sum() / count.sum()),
+    )
 
 
 def fit_calibration(logits: torch.Tensor, detected: torch.Tensor, label: torch.Tensor) -> tuple[float, float, float]:
@@ -107,8 +116,8 @@ def _most_likely(
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        said = odds / fitted[0].exp() + others @ fitted[1:-1] + fitted[-1]
-        loss = binary_cross_entropy_with_logits(said, label, weight=weight)
+        confidence = odds / fitted[0].exp() + others @ fitted[1:-1] + fitted[-1]
+        loss = binary_cross_entropy_with_logits(confidence, label, weight=weight)
         loss.backward()
         return loss
 

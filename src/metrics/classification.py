@@ -28,11 +28,11 @@ def class_rates(labels: np.ndarray, chosen: np.ndarray, classes: int) -> dict[st
     """
     # Counted here, because scikit-learn takes milliseconds, a thousand times in a bootstrap.
     counts = np.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
-    right, named, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    right, predicted, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
     values = {
-        "precision": right / named.clip(min=1),
+        "precision": right / predicted.clip(min=1),
         "recall": right / true.clip(min=1),
-        "F1": 2 * right / (named + true).clip(min=1),
+        "F1": 2 * right / (predicted + true).clip(min=1),
     }
     rates = {"accuracy": float(right.sum() / counts.sum())}
     for average, weights in {"weighted": true, "macro": np.ones(classes)}.items():
@@ -141,12 +141,12 @@ def compare_readers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -
         labels: true classes (N,).
         first, second: classes (N,) that each named.
     """
-    right = [named == labels for named in (first, second)]
+    right = [predicted == labels for predicted in (first, second)]
     table = [[int(((right[0] == a) & (right[1] == b)).sum()) for b in (True, False)] for a in (True, False)]
     return float(mcnemar(table, exact=True).pvalue)
 
 
-def fleiss_kappa(named: np.ndarray) -> float:
+def fleiss_kappa(predicted: np.ndarray) -> float:
     """Return Fleiss' kappa of classes (N, R) that R raters named for N subjects; NaN when all named one class."""
-    table, _ = aggregate_raters(named)
+    table, _ = aggregate_raters(predicted)
     return float(kappa_of_table(table)) if table.shape[1] > 1 else float("nan")

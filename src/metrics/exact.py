@@ -24,7 +24,7 @@ class Interval:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+UNDEFINED = Interval(float("nan"), float("nan"), float("nan"))
 
 
 def exact_share(part: float, whole: float) -> Interval:
@@ -36,7 +36,7 @@ def exact_share(part: float, whole: float) -> Interval:
         .. [1] Clopper and Pearson, Biometrika 26:404, 1934. https://doi.org/10.1093/biomet/26.4.404
     """
     if whole == 0:
-        return UNKNOWN
+        return UNDEFINED
     low = float(beta.ppf(0.025, part, whole - part + 1)) if part > 0 else 0.0
     high = float(beta.ppf(0.975, part + 1, whole - part)) if part < whole else 1.0
     return Interval(part / whole, low, high)
@@ -49,7 +49,7 @@ def exact_rate(events: int, scans: int) -> Interval:
         .. [1] Garwood, Biometrika 28:437, 1936. https://doi.org/10.1093/biomet/28.3-4.437
     """
     if scans == 0:
-        return UNKNOWN
+        return UNDEFINED
     low = float(chi2.ppf(0.025, 2 * events)) / 2 if events else 0.0
     return Interval(events / scans, low / scans, float(chi2.ppf(0.975, 2 * events + 2)) / 2 / scans)
 
@@ -72,7 +72,7 @@ def exact_rates(counts: torch.Tensor) -> dict[str, Interval]:
         "tpr": exact_share(found, lesions),
         "fps_per_subject": exact_rate(false_positives, len(counts)),
         "precision": exact_share(detections - false_positives, detections),
-        "f1": Interval(f1, *(2 * share / (1 + share) for share in (shared.low, shared.high))) if lesions else UNKNOWN,
+        "f1": Interval(f1, *(2 * share / (1 + share) for share in (shared.low, shared.high))) if lesions else UNDEFINED,
     }
 
 

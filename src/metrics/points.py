@@ -33,7 +33,7 @@ def count_points(
     probability: torch.Tensor,
     truth_mm: torch.Tensor,
     thresholds: Sequence[float],
-    judged: torch.Tensor | None = None,
+    counted: torch.Tensor | None = None,
     max_distance_mm: float = 5.0,
 ) -> torch.Tensor:
     """Count as :func:`csvd.metrics.count_lesions` does by distance, from points instead of maps.
@@ -50,13 +50,13 @@ def count_points(
     Returns:
         (T, 4), int64, in the order of :data:`csvd.metrics.COUNTS`.
     """
-    judged = torch.ones(len(truth_mm), dtype=torch.bool) if judged is None else judged
+    counted = torch.ones(len(truth_mm), dtype=torch.bool) if counted is None else counted
     rows = []
     for threshold in thresholds:
         kept = found_mm[probability >= threshold]
         pairs = pair_points(kept, truth_mm, max_distance_mm)
-        right = int(judged[pairs[:, 1]].sum())
-        rows.append([int(judged.sum()), right, len(kept) - (len(pairs) - right), len(kept) - len(pairs)])
+        right = int(counted[pairs[:, 1]].sum())
+        rows.append([int(counted.sum()), right, len(kept) - (len(pairs) - right), len(kept) - len(pairs)])
     return torch.tensor(rows, dtype=torch.int64).reshape(-1, 4)
 
 

@@ -1,7 +1,7 @@
 """Networks."""
 
 from .attention_mil import AttentionMIL, AttentionPooling
-from .cascade import CascadeNetwork, calibrated, read_places
+from .cascade import CascadeNetwork, calibrated, read_location_prior
 from .classifier_arm import ClassifierArm
 from .five_block import FiveBlockCNN
 from .mean_of_folds import MeanOfFolds
@@ -32,5 +32,5 @@ __all__ = [
     "StudentClassifier",
     "SubtypeNetwork",
     "calibrated",
-    "read_places",
+    "read_location_prior",
 ]

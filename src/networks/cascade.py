@@ -12,11 +12,11 @@ from .teacher import MultiTaskTeacher
 
 Discriminator = StudentClassifier | MultiTaskTeacher | ResidualPatchClassifier | FiveBlockCNN | MeanOfFolds
 
-PLACES = (10, 24, 20)
+PRIOR_SHAPE = (10, 24, 20)
 """Cells of a map over the brain, left and right alike: aside, from back to front, from bottom to top."""
 
 
-def read_places(places: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+def read_location_prior(places: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """Return what a map (A, B, C) of half a brain says at positions (N, 3), between its cells by trilinear weights.
 
     Args:
@@ -54,8 +54,8 @@ class CascadeNetwork(nn.Module):
 
     Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Three buffers
     calibrate it, see :func:`calibrated`: ``temperature``, ``detector_weight`` and ``bias``, 1, 0 and 0 until they are
-    fitted on validation data. A fourth, ``places``, holds log-odds by the place in the brain, 0 until fitted, see
-    :func:`read_places`: calcifications of pineal gland and choroid plexus look like microbleeds, but for their place.
+    fitted on validation data. A fourth, ``places``, is a location prior: log-odds by the location in the brain, 0 until
+    fitted, see :func:`read_location_prior`. Calcifications of pineal gland and choroid plexus look like microbleeds.
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
@@ -77,13 +77,13 @@ class CascadeNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("detector_weight", torch.zeros(()))
         self.register_buffer("bias", torch.zeros(()))
-        self.register_buffer("places", torch.zeros(PLACES))
+        self.register_buffer("places", torch.zeros(PRIOR_SHAPE))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
 
-    def judge(self, patches: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    def candidate_logits(self, patches: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Return logits (N, 2): the discriminator's, their mean over four mirrorings, with those of the place.
 
         Args:
@@ -92,7 +92,7 @@ class CascadeNetwork(nn.Module):
         """
         mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
         logits = torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
-        odds = read_places(self.places, position)
+        odds = read_location_prior(self.places, position)
         return logits + torch.stack([torch.zeros_like(odds), odds], dim=1)
 
     def discriminate(self, patches: torch.Tensor, detected: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
@@ -101,6 +101,8 @@ class CascadeNetwork(nn.Module):
         Args:
             patches: around candidates.
             detected: highest probability (N,) of the detector in them.
-            position: as for :meth:`judge`.
+            position: as for :meth:`candidate_logits`.
         """
-        return calibrated(self.judge(patches, position), detected, self.temperature, self.detector_weight, self.bias)
+        return calibrated(
+            self.candidate_logits(patches, position), detected, self.temperature, self.detector_weight, self.bias
+        )

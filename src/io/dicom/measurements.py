@@ -126,9 +126,12 @@ def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -
 
 def _measurements(row: Row) -> list[Any]:
     """Return what is measured of a lesion."""
-    told = {name: code for name, code in MEASURED.items() if row.get(name, UNKNOWN) != UNKNOWN}
+    measured = {name: code for name, code in MEASURED.items() if row.get(name, UNKNOWN) != UNKNOWN}
     volume = sr.Measurement(
-        codes.SCT.Volume, float(row["volume_mm3"]), codes.UCUM.CubicMillimeter, method=VOLUME_METHOD if told else None
+        codes.SCT.Volume,
+        float(row["volume_mm3"]),
+        codes.UCUM.CubicMillimeter,
+        method=VOLUME_METHOD if measured else None,
     )
     diameter = sr.Measurement(
         codes.SCT.Diameter, float(row["diameter_mm"]), codes.UCUM.Millimeter, method=DIAMETER_METHOD
@@ -136,7 +139,7 @@ def _measurements(row: Row) -> list[Any]:
     return [
         volume,
         diameter,
-        *(sr.Measurement(code, float(row[name]), unit) for name, (code, unit) in told.items()),
+        *(sr.Measurement(code, float(row[name]), unit) for name, (code, unit) in measured.items()),
         sr.Measurement(codes.DCM.Probability, float(row["probability"]), codes.UCUM.NoUnits),
     ]
 

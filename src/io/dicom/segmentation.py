@@ -110,11 +110,11 @@ def _slice_axis(plane: Plane, affine: np.ndarray) -> int:
 
 def _reference_planes(result: Dataset, planes: Sequence[Plane]) -> None:
     """Make each frame reference the image that its plane came from, frame by frame, and of a mosaic the whole."""
-    places = np.stack([plane.to_mm[:3, 3] for plane in planes])
+    origins = np.stack([plane.to_mm[:3, 3] for plane in planes])
     shared = result.SharedFunctionalGroupsSequence[0]
     for groups in result.PerFrameFunctionalGroupsSequence:
         position = (groups if "PlanePositionSequence" in groups else shared).PlanePositionSequence[0]
-        distance = np.linalg.norm(places - np.array(position.ImagePositionPatient, dtype=float), axis=1)
+        distance = np.linalg.norm(origins - np.array(position.ImagePositionPatient, dtype=float), axis=1)
         plane = planes[int(distance.argmin())]
         image = Dataset()
         image.ReferencedSOPClassUID = plane.header.SOPClassUID

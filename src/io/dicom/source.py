@@ -119,21 +119,22 @@ def find_source(scan: Path, files: Sequence[Path]) -> Source:
     sidecar = json.loads(scan.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
     image: Any = nib.load(scan)
     volumes = image.shape[3] if len(image.shape) > 3 else 1
-    places: dict[tuple[int, ...], list[Plane]] = defaultdict(list)
+    positions: dict[tuple[int, ...], list[Plane]] = defaultdict(list)
     for plane in _planes(files, sidecar, image):
         voxels = plane.voxels(image.affine, image.shape)
         if voxels is not None:
-            places[tuple(int(axis[0, 0] + axis[-1, -1]) for axis in voxels)].append(plane)
-    counts = {len(planes) for planes in places.values()}
-    pixels = sum(int(np.prod(planes[0].size)) for planes in places.values())
+            positions[tuple(int(axis[0, 0] + axis[-1, -1]) for axis in voxels)].append(plane)
+    counts = {len(planes) for planes in positions.values()}
+    pixels = sum(int(np.prod(planes[0].size)) for planes in positions.values())
     folder = common_folder(files)
     name = f"results of DICOM folder '{folder}' cannot be written as DICOM:"
     if counts != {volumes} or pixels != np.prod(image.shape[:3]):
         raise InputError(
-            f"{name} each of its {image.shape[2]} slices must have {volumes} DICOM images on its grid, {len(places)} "
-            f"have {sorted(counts)}. Are slices missing, or unevenly spaced? Leave out --dicom, or export them again."
+            f"{name} each of its {image.shape[2]} slices must have {volumes} DICOM images on its grid, "
+            f"{len(positions)} have {sorted(counts)}. Are slices missing, or unevenly spaced? Leave out --dicom, or export "
+            "them again."
         )
-    ordered = [sorted(planes, key=lambda plane: plane.order) for planes in places.values()]
+    ordered = [sorted(planes, key=lambda plane: plane.order) for planes in positions.values()]
     source = Source(scan, folder, tuple(zip(*ordered, strict=True)))
     _check_identifiers(source, name)
     _check_pixels(source, image, name)
