@@ -11,7 +11,7 @@ import pytest
 from dicom_study import oblique, write_classic
 
 from csvd.checks import InputError
-from csvd.io import Converted, choose_scan, convert_dicom, find_cases, find_items, is_dicom_folder
+from csvd.io import Converted, choose_scan, convert_dicom, find_cases, find_items
 
 SERIES = "siemens-mefmri-t2star-dicom/4_me_fMRI"
 
@@ -89,11 +89,6 @@ def test_truncated_slice_is_refused(real_scans, tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(InputError, match=r"series' cannot be .* says: 'Warning: .*0010_e2\.dcm; Error: Converted 36"):
         convert_dicom(tmp_path / "series", tmp_path)
-
-
-def test_subfolders_are_not_mixed_in(real_scans):
-    assert is_dicom_folder(real_scans / SERIES)
-    assert not is_dicom_folder((real_scans / SERIES).parent)
 
 
 def test_missing_program_is_named_with_its_package(monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from dicom_study import pixels, seen, take_start, write_series
 from PIL import Image
 
-from csvd.io import convert_dicom, find_cases, is_dicom_folder
+from csvd.io import convert_dicom, find_cases
 from csvd.io.dicom.files import is_dicom, numbers_of, read_dicom, read_tags, values_of
 
 STARTS = ("implicit", "explicit", "big", "group 2", "mark")
@@ -72,7 +72,6 @@ OTHERS = {
 def test_what_is_no_dicom_is_not_taken_for_it(tmp_path, name):
     OTHERS[name](tmp_path / name)
     assert not is_dicom(tmp_path / name)
-    assert not is_dicom_folder(tmp_path)
 
 
 def test_only_the_start_of_a_file_is_looked_at(tmp_path):

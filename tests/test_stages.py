@@ -20,7 +20,7 @@ class Validation:
         self.validated = validated
 
 
-def make_stage(folder, name, save_best=None, given=None):
+def make_stage(folder, name, save_best=None, weights=None):
     network = torch.nn.Linear(1, 1)
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
@@ -31,7 +31,7 @@ def make_stage(folder, name, save_best=None, given=None):
         loss_function=torch.nn.functional.mse_loss,
     )
     Resume(str(folder / f"resume_{name}.pt"), {"network": network}).attach(trainer)
-    return Stage(network, trainer, str(folder / f"{name}.pt"), given, save_best)
+    return Stage(network, trainer, str(folder / f"{name}.pt"), weights, save_best)
 
 
 def saved(path):
@@ -61,7 +61,7 @@ def test_training_stops_when_its_loss_is_no_number(tmp_path):
 
 def test_given_weights_are_taken_and_nothing_is_trained(tmp_path):
     torch.save({"weight": torch.tensor([[7.0]]), "bias": torch.zeros(1)}, tmp_path / "given.pt")
-    stage = make_stage(tmp_path, "detector", given=str(tmp_path / "given.pt"))
+    stage = make_stage(tmp_path, "detector", weights=str(tmp_path / "given.pt"))
     stage.run()
     assert stage.trainer.state.epoch == 0
     assert saved(tmp_path / "detector.pt") == stage.network.weight.item() == 7
@@ -71,7 +71,7 @@ def test_given_weights_are_taken_and_nothing_is_trained(tmp_path):
 def test_what_a_stage_builds_on_is_loaded_first(tmp_path, given):
     earlier = torch.nn.Linear(1, 1)
     torch.save({"weight": torch.tensor([[7.0]]), "bias": torch.zeros(1)}, tmp_path / "detector.pt")
-    stage = make_stage(tmp_path, "student", given=str(tmp_path / "detector.pt") if given else None)
+    stage = make_stage(tmp_path, "student", weights=str(tmp_path / "detector.pt") if given else None)
     stage.builds_on = [(earlier, str(tmp_path / "detector.pt"))]
     stage.run()
     assert earlier.weight.item() == 7
@@ -79,7 +79,7 @@ def test_what_a_stage_builds_on_is_loaded_first(tmp_path, given):
 
 def test_given_weights_must_exist(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pt"):
-        make_stage(tmp_path, "detector", given=str(tmp_path / "nowhere.pt")).run()
+        make_stage(tmp_path, "detector", weights=str(tmp_path / "nowhere.pt")).run()
     with pytest.raises(FileNotFoundError):
         load_weights(torch.nn.Linear(1, 1), tmp_path / "nowhere.pt")
 

@@ -34,7 +34,7 @@ class Stage:
         network: what is trained.
         trainer: trains it; its ``Resume`` handler, if it has one, goes on where a killed training was.
         path: file that gets the bare state dict.
-        given: finished weights to take instead: nothing is trained.
+        weights: finished weights to take instead: nothing is trained.
         save_best: the validation's handler, which writes to ``path`` as well. Its best weights are taken; without one,
             or if no epoch was validated, the last.
         builds_on: pairs of a network and the file of its finished weights, loaded first: those of earlier stages.
@@ -45,14 +45,14 @@ class Stage:
         network: torch.nn.Module,
         trainer: Trainer,
         path: str,
-        given: str | None = None,
+        weights: str | None = None,
         save_best: SaveBest | None = None,
         builds_on: Sequence[tuple[torch.nn.Module, str]] = (),
     ) -> None:
         self.network = network
         self.trainer = trainer
         self.path = Path(path)
-        self.given = given
+        self.weights = weights
         self.save_best = save_best
         self.builds_on = builds_on
         trainer.add_event_handler(Events.ITERATION_COMPLETED, check_loss)
@@ -61,15 +61,15 @@ class Stage:
         """Train, or take the weights that are given.
 
         Raises:
-            FileNotFoundError: there is no file ``given``, or one that the stage builds on.
+            FileNotFoundError: there is no file ``weights``, or one that the stage builds on.
             RuntimeError: the loss is no number any more.
         """
         for network, weights in self.builds_on:
             load_weights(network, weights)
-        if self.given is not None:
-            load_weights(self.network, self.given)
+        if self.weights is not None:
+            load_weights(self.network, self.weights)
             save_weights(self.network, self.path)
-            logger.info("took %s for %s: not trained", self.given, self.path.name)
+            logger.info("took %s for %s: not trained", self.weights, self.path.name)
             return
         self.trainer.run()
         if self.save_best is not None and self.save_best.validated:

@@ -16,7 +16,7 @@ from .cases import Case, find_cases, find_items
 from .cohort_table import read_rows, write_cohort_table
 from .content import digest, item_digest, settings_digest
 from .datalist import load_datalist, select_fold
-from .dicom import Converted, choose_scan, convert_dicom, is_dicom_folder
+from .dicom import Converted, choose_scan, convert_dicom
 from .disk_cache import DiskCacheDataset
 from .files import check_output
 from .layouts import LAYOUTS, read_layout
@@ -54,7 +54,6 @@ __all__ = [
     "find_items",
     "find_phase",
     "is_bids",
-    "is_dicom_folder",
     "item_digest",
     "load_datalist",
     "load_subjects",

@@ -20,11 +20,6 @@ LONGEST_ECHO_MS = 50.0
 AFFINE_TOLERANCE_MM = 1e-2
 
 
-def is_dicom_folder(folder: Path) -> bool:
-    """Return whether a file right inside ``folder`` is DICOM."""
-    return any(is_dicom(path) for path in sorted(folder.iterdir()) if path.is_file())
-
-
 def convert_dicom(folder: Path, workdir: Path) -> list[Converted]:
     """Convert the DICOM files right inside a folder to NIfTI files in new folders inside ``workdir``.
 

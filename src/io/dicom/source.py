@@ -131,8 +131,8 @@ def find_source(scan: Path, files: Sequence[Path]) -> Source:
     if counts != {volumes} or pixels != np.prod(image.shape[:3]):
         raise InputError(
             f"{name} each of its {image.shape[2]} slices must have {volumes} DICOM images on its grid, "
-            f"{len(positions)} have {sorted(counts)}. Are slices missing, or unevenly spaced? Leave out --dicom, or export "
-            "them again."
+            f"{len(positions)} have {sorted(counts)}. Are slices missing, or unevenly spaced? Leave out --dicom, or "
+            "export them again."
         )
     ordered = [sorted(planes, key=lambda plane: plane.order) for planes in positions.values()]
     source = Source(scan, folder, tuple(zip(*ordered, strict=True)))
