@@ -5,7 +5,7 @@ from .calibration import CascadeCalibration, PatchCalibration
 from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
 from .distributed import local_device, share, start, stop
 from .handler_groups import EvaluatorHandlers, ScanMetric, TrainerHandlers
-from .place_map import PlaceMap
+from .location_prior import LocationPrior
 from .planted_patches import PlantedPatches, ReplayHardFoci, SeedSampler
 from .resume import Resume
 from .sequence import series_output
@@ -25,8 +25,8 @@ __all__ = [
     "EvaluatorHandlers",
     "HalfPrecision",
     "HardNegativeReplay",
+    "LocationPrior",
     "PatchCalibration",
-    "PlaceMap",
     "PlantedPatches",
     "PredictionWriter",
     "ReplayHardFoci",

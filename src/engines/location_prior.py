@@ -17,11 +17,11 @@ from .weights import load_weights, save_weights
 logger = logging.getLogger(__name__)
 
 
-class PlaceMap:
-    """Fit the map of log-odds by place of a cascade whose networks are trained, and save it with them.
+class LocationPrior:
+    """Fit the location prior of a cascade whose networks are trained, and save it with them.
 
     Logistic regression of the candidates' labels on what discriminator and detector say and on the map, whose cells are
-    held near 0, so that where there were few candidates the place says nothing. Calibrate afterwards.
+    held near 0, so that where there were few candidates the prior changes nothing. Calibrate afterwards.
 
     Args:
         network: its ``places`` are set.

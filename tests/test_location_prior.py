@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from csvd.engines import PlaceMap, save_weights
+from csvd.engines import LocationPrior, save_weights
 from csvd.networks import CascadeNetwork, read_location_prior
 
 PINEAL = torch.tensor([0.0, -0.16, -0.04])
@@ -43,7 +43,7 @@ def fitted(folder, candidates, **arguments):
     network = CascadeNetwork(torch.nn.Identity(), FirstVoxel())
     network.places.fill_(5)  # of an earlier fit, which must not count
     save_weights(network, folder / "model.pt")
-    PlaceMap(network, candidates, str(folder / "model.pt"), **arguments).run()
+    LocationPrior(network, candidates, str(folder / "model.pt"), **arguments).run()
     return network, torch.load(folder / "model.pt", weights_only=True)["places"]
 
 
