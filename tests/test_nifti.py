@@ -1,15 +1,18 @@
 """Headers that NiBabel refuses or misreads, and that ITK reads."""
 
 import gzip
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from small_bundle import write_scan
 
 from csvd.checks import InputError
 from csvd.io import check_scan
-from csvd.io.nifti import axes_onto, load_nifti
+from csvd.io.nifti import axes_onto, load_nifti, read_once
+from csvd.workflows.detection import detect
 
 SHAPE = (12, 13, 14)
 AFFINE = np.array([[0.8, 0, 0, -10], [0, 0.8, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1]])
@@ -193,3 +196,57 @@ def test_other_grid_does_not_fit(affine, shape, message):
 
 def test_rounding_of_an_affine_fits():
     axes_onto("label 'l'", AFFINE @ np.diag([1.0005, 1, 1, 1]), SHAPE, "scan 's'", AFFINE, SHAPE)
+
+
+def compressed(path):
+    nib.save(nib.Nifti1Image(VOXELS, AFFINE), path)
+    return path
+
+
+def count_openings(monkeypatch, path):
+    opened = []
+
+    def counted(file, *args, **kwargs):
+        opened.append(Path(file) == path)
+        return open_gzip(file, *args, **kwargs)
+
+    open_gzip = gzip.open
+    monkeypatch.setattr("csvd.io.nifti.gzip.open", counted)
+    return opened
+
+
+def test_file_is_decompressed_once_for_all_who_read_it(tmp_path, monkeypatch):
+    path = compressed(tmp_path / "scan.nii.gz")
+    opened = count_openings(monkeypatch, path)
+    with read_once():
+        check_scan(path)
+        images = [load_nifti(path), load_nifti(str(path), in_mm=False)]
+        voxels = [np.asanyarray(image.dataobj) for image in images for _ in range(2)]
+    assert opened == [True]
+    for one in voxels:
+        np.testing.assert_array_equal(one, VOXELS)
+    check_scan(path)
+    assert opened == [True, True]  # nothing is kept
+
+
+def test_long_file_is_not_kept_in_memory(tmp_path, monkeypatch):
+    path = compressed(tmp_path / "scan.nii.gz")
+    monkeypatch.setattr("csvd.io.nifti.MOST_BYTES", 100)
+    with read_once():
+        check_scan(path)
+        np.testing.assert_array_equal(np.asanyarray(load_nifti(path).dataobj), VOXELS)
+
+
+def test_damaged_file_read_once_is_named(tmp_path):
+    path = compressed(tmp_path / "scan.nii.gz")
+    path.write_bytes(path.read_bytes()[:-100])
+    with read_once(), pytest.raises(InputError, match=r"scan\.nii\.gz' is truncated or damaged"):
+        check_scan(path)
+
+
+def test_detection_decompresses_a_scan_once(tmp_path, monkeypatch, bundle):
+    scan = tmp_path / "sub-01_swi.nii.gz"
+    write_scan(scan, 0)
+    opened = count_openings(monkeypatch, scan)
+    [row] = detect(scan, tmp_path / "out", bundle)
+    assert (row["status"], opened) == ("ok", [True])

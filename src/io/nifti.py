@@ -8,13 +8,15 @@ lengths are in mm.
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import nibabel as nib
 import numpy as np
@@ -27,6 +29,11 @@ TO_MM = {1: 1000.0, 3: 0.001}
 
 LONGEST_QUATERNION = 1.01
 """Length of a quaternion (b, c, d) that rounding explains, as text of a few digits does; longer ones are an error."""
+
+MOST_BYTES = 2**29
+"""Decompressed content that :func:`read_once` keeps in memory; of longer files each reader decompresses its own."""
+
+_read: ContextVar[dict[Path, bytes] | None] = ContextVar("read", default=None)
 
 POINTER_BYTES = 32768  # git-annex takes no longer file for a pointer
 
@@ -50,7 +57,19 @@ def load_nifti(path: str | os.PathLike[str], what: str = "file", in_mm: bool = T
         to_mm(header)
     affine = read_affine(header, name)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    return kind(kind.ImageArrayProxy(str(path), header), affine, header, file_map=kind.filespec_to_file_map(path))
+    content = (_read.get() or {}).get(path)
+    voxels = io.BytesIO(content) if content else str(path)
+    return kind(kind.ImageArrayProxy(voxels, header), affine, header, file_map=kind.filespec_to_file_map(path))
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Decompress each ``.nii.gz`` file once that is opened in the block, for all who read it there."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 @contextmanager
@@ -59,8 +78,19 @@ def open_nifti(path: Path, name: str) -> Iterator[IO[bytes]]:
     _check_present(path, name)
     if not path.is_file() or not path.name.lower().endswith((".nii", ".nii.gz")):
         raise InputError(f"{name} is not a .nii or .nii.gz file: convert it to NIfTI.")
-    with readable(name), gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        yield file  # type: ignore[misc]
+    with readable(name), _open_gzip(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        yield file
+
+
+def _open_gzip(path: Path) -> IO[bytes]:
+    """Open a compressed file, or what :func:`read_once` has of it."""
+    contents = _read.get()
+    if contents is not None and path not in contents:
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        contents[path] = content if len(content) <= MOST_BYTES else b""
+    content = (contents or {}).get(path, b"")
+    return io.BytesIO(content) if content else cast(IO[bytes], gzip.open(path))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ..bundles import CONFIG, find_overlay
 from ..checks import InputError, cause_of, is_foreseen
 from ..io import Case, check_scan, derivative_path, write_derivative
 from ..io.files import sha256
+from ..io.nifti import read_once
 from ..names import with_source
 from .gate import SequenceGate, check_sequence
 from .results import Result
@@ -72,7 +73,7 @@ class BundleRunner:
             InputError: the scan cannot be converted from DICOM, breaks a rule of :func:`csvd.io.check_scan`, the gate
                 refuses its sequence, or DICOM objects cannot be written for it.
         """
-        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir, read_once():
             try:
                 return self._run(case.converted(Path(workdir)), case, workdir)
             except Exception as error:
