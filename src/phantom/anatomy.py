@@ -141,7 +141,7 @@ def sample_template(volumes: torch.Tensor, warp: Warp, affine: torch.Tensor, sha
         shape: size of the wanted grid.
 
     Returns:
-        (C, *shape), on the device of the volumes. The warp is computed on every fourth millimetre and interpolated,
+        ``(C, *shape)``, on the device of the volumes. The warp is computed on every fourth millimetre and interpolated,
         which moves nothing by more than a tenth of a millimetre.
     """
     spacing = affine[:3, :3].norm(dim=0)
