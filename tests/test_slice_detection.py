@@ -85,11 +85,11 @@ def test_groups_of_items_are_one_batch():
 @pytest.mark.slow
 def test_it_learns_to_find_a_square():
     torch.manual_seed(0)
-    network = SliceMaskRCNN(backbone="resnet18", **SMALL)
+    network = SliceMaskRCNN(backbone="resnet18", out_channels=32, **SMALL)
     loader = torch.utils.data.DataLoader(items(40), batch_size=2, collate_fn=no_collation)
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     trainer = DetectionTrainer(
-        device=torch.device("cpu"), max_epochs=4, train_data_loader=loader, network=network, optimizer=optimizer
+        device=torch.device("cpu"), max_epochs=3, train_data_loader=loader, network=network, optimizer=optimizer
     )
     trainer.run()
     network.eval()
