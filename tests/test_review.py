@@ -19,6 +19,7 @@ from csvd.transforms import LesionLabeld
 BUNDLE = Path(__file__).parents[1] / "bundles" / "cmb_detection"
 LPS = np.array([-1, -1, 1])
 FOUND_MM = 5.0
+COARSE = Path(__file__).with_name("coarse.py")
 
 
 def run(*arguments, cwd):
@@ -50,7 +51,7 @@ def read_truth(cohort, subject):
 def test_corrected_points_train_new_weights(tmp_path):
     cohort, results, tuned = tmp_path / "cohort", tmp_path / "results", tmp_path / "tuned"
     few = ("--subjects", 2, "--phenotype", "CAA", "--seed", 5, "--split", 0, 0, 1, "--jobs", 1)
-    run("csvd.cli", "phantom", "--preset", "oxvasc", *few, "--out", cohort, cwd=tmp_path)
+    run(COARSE, "csvd.cli", "phantom", "--preset", "oxvasc", *few, "--out", cohort, cwd=tmp_path)
     low = ("--threshold", 0.2, "--any-sequence")  # with the shipped weights, some points are false and one is missing
     run("csvd.cli", "detect", cohort / "datalist.json", "--out", results, *low, cwd=tmp_path)
     truth = {name: read_truth(cohort, name) for name in ("sub-001", "sub-002")}
