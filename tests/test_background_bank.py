@@ -7,7 +7,7 @@ import torch
 from monai.data import MetaTensor
 from planted import ball
 
-from csvd.engines.background_bank import fill_bank, read_background, write_background
+from csvd.engines.background_bank import fill_bank, read_banked, write_background
 from csvd.phantom import plant_scan
 from csvd.transforms import DarkContrastd
 from csvd.transforms.intensity.dark_contrast import dark_contrast
@@ -23,7 +23,7 @@ def bank(tmp_path_factory):
     scan = plant_scan(image, mask, affine, lesions=3, seed=3, radius_mm=(1.5, 2), depth=(0.8, 0.9))
     for name, volume, label in (("empty", image, None), ("full", scan.image, scan.label)):
         write_background(folder, name, dark_contrast(volume, mask), mask, SPACING, label, inside=500)
-    return [read_background(folder / name) for name in ("empty", "full")]
+    return [read_banked(folder / name) for name in ("empty", "full")]
 
 
 def test_the_middle_of_a_cut_patch_is_its_point(bank):

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from csvd import experiments
 from csvd.bundles import find_bundle
 from csvd.experiments import Size
-from csvd.experiments.candidates import Candidates
+from csvd.experiments.candidates import CandidateTable
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import CASCADE, THRESHOLDS
 from csvd.experiments.transfer import BOTH, SEVEN, STRATEGIES, THREE, TUNED
@@ -175,7 +175,7 @@ def candidates():
     """Candidates of two subjects, of each one microbleed and three others."""
     patches = torch.rand(8, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     labels, subjects = np.array([1, 0, 0, 0] * 2), np.repeat([0, 1], 4)
-    return Candidates(patches, torch.zeros(8, 3), labels, subjects, seconds=1.0)
+    return CandidateTable(patches, torch.zeros(8, 3), labels, subjects, seconds=1.0)
 
 
 def test_transfer_compares_four_strategies_on_three_scanners(study, candidates, monkeypatch):

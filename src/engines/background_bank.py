@@ -32,7 +32,7 @@ DARKEST = 0.25
 
 
 @dataclass
-class Background:
+class BankedScan:
     """One scan of the bank; points are (row, column, slice) of the fine grid.
 
     Args:
@@ -141,19 +141,19 @@ def _lesion_points(image: np.ndarray, label: np.ndarray, tissue: float) -> np.nd
     return np.array(rows, np.int32).reshape(-1, 4)
 
 
-def read_background(folder: Path) -> Background:
+def read_banked(folder: Path) -> BankedScan:
     """Return a scan of the bank, its slices mapped into memory."""
     points = np.load(folder / "points.npz")
     spacing = json.loads((folder / "scan.json").read_text())["spacing_mm"]
     slices, brain = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("slices", "brain"))
-    return Background(
+    return BankedScan(
         folder.name, slices, brain, float(spacing[2]), points["foci"], points["inside"], points["lesions"]
     )
 
 
 def fill_bank(
     folder: str | os.PathLike[str], items: Sequence[Mapping[str, Any]], transform: Callable[[Any], Any]
-) -> list[Background]:
+) -> list[BankedScan]:
     """Write scans into a bank, those that are not in it already, and return them.
 
     Args:
@@ -170,7 +170,7 @@ def fill_bank(
         name = f"{stem}-{hashlib.sha256(item_digest(content) + settings).hexdigest()[:12]}"
         if not (Path(folder) / name / "scan.json").exists():
             _write(Path(folder), name, transform(item))
-        scans.append(read_background(Path(folder) / name))
+        scans.append(read_banked(Path(folder) / name))
     return scans
 
 

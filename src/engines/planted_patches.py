@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from ..checks import check_between, check_positive
 from ..planting.draws import Draws
 from ..planting.patches import Kind, plant_patches
-from .background_bank import REACH, Background, fill_bank
+from .background_bank import REACH, BankedScan, fill_bank
 
 SHARES = {Kind.NOTHING: 0.40, Kind.MICROBLEED: 0.38, Kind.VESSEL: 0.09, Kind.FLOW_VOID: 0.07, Kind.NUCLEUS: 0.06}
 HARDEST_OF = 8
@@ -80,10 +80,10 @@ class PlantedPatches(Dataset):
         check_between("thinned", thinned, 0, 1)
         self.data, self.transform, self.bank_dir = data, transform, bank_dir
         self.batch_size, self.own, self.thinned = batch_size, own, thinned
-        self._scans: list[Background] | None = None
+        self._scans: list[BankedScan] | None = None
 
     @property
-    def scans(self) -> list[Background]:
+    def scans(self) -> list[BankedScan]:
         """Scans of the bank, which is filled when they are first asked for."""
         if self._scans is None:
             if not self.data:
@@ -155,14 +155,14 @@ class PlantedPatches(Dataset):
                 self.hardness[start : start + len(scan.foci)] = state[scan.name]
 
 
-def _own_microbleed(scan: Background, rng: np.random.Generator) -> np.ndarray:
+def _own_microbleed(scan: BankedScan, rng: np.random.Generator) -> np.ndarray:
     """Return a point near the middle of a microbleed that is marked in a scan."""
     lesion = rng.choice(np.unique(scan.lesions[:, 3]))
     point = rng.permutation(scan.lesions[scan.lesions[:, 3] == lesion])[0, :3]
     return point + np.r_[rng.normal(0, 0.8, 2).round(), 0].astype(int)
 
 
-def _inside(scan: Background, kind: Kind, rng: np.random.Generator) -> np.ndarray:
+def _inside(scan: BankedScan, kind: Kind, rng: np.random.Generator) -> np.ndarray:
     """Return a point in the brain; for a flow void the brightest of some."""
     points = scan.inside[rng.integers(len(scan.inside), size=BRIGHTEST_OF)]
     if kind != Kind.FLOW_VOID:

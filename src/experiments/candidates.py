@@ -18,7 +18,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateTable:
     """Candidates of the test subjects of a protocol.
 
     Attributes:
@@ -45,7 +45,7 @@ def bundle_detector(study: Study) -> Path:
     return folder
 
 
-def search(study: Study, data: Path, detector: Path, variant: Variant) -> Candidates:
+def search(study: Study, data: Path, detector: Path, variant: Variant) -> CandidateTable:
     """Return the candidates of the subjects under "test" of a data list.
 
     Args:
@@ -67,7 +67,7 @@ def search(study: Study, data: Path, detector: Path, variant: Variant) -> Candid
         found.append(CandidateDataset([scan], network.detector, threshold, size, device=device))
         found[-1].labels  # noqa: B018, the search itself
         seconds += time.perf_counter() - started
-    return Candidates(
+    return CandidateTable(
         torch.stack([one[k]["image"] for one in found for k in range(len(one))]),
         torch.stack([one[k]["position"] for one in found for k in range(len(one))]),
         np.concatenate([one.labels.numpy() for one in found]),
@@ -76,7 +76,7 @@ def search(study: Study, data: Path, detector: Path, variant: Variant) -> Candid
     )
 
 
-def likelihood(network: CascadeNetwork, candidates: Candidates) -> np.ndarray:
+def likelihood(network: CascadeNetwork, candidates: CandidateTable) -> np.ndarray:
     """Return the probability (N,) that each candidate is a microbleed, as the discriminator says, not calibrated."""
     network.eval()
     device = next(network.parameters()).device

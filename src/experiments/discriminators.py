@@ -14,7 +14,7 @@ from ..engines import load_weights
 from ..io.files import atomic_path
 from ..metrics import froc
 from ..metrics.classification import auc_interval
-from .candidates import Candidates, bundle_detector, likelihood, search
+from .candidates import CandidateTable, bundle_detector, likelihood, search
 from .components import NO_KD
 from .study import CASCADE, THRESHOLDS, Item, Study, Variant
 from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_results
@@ -80,7 +80,7 @@ def discriminators(
     return study.out
 
 
-def _patch_rates(found: Candidates, probability: np.ndarray) -> dict[str, str | float]:
+def _patch_rates(found: CandidateTable, probability: np.ndarray) -> dict[str, str | float]:
     """Return accuracy, precision, recall and AUC of the patches."""
     (tn, fp), (fn, tp) = confusion_matrix(found.labels, probability >= 0.5, labels=[0, 1])
     area = auc_interval(found.labels == 1, probability)
@@ -92,7 +92,7 @@ def _patch_rates(found: Candidates, probability: np.ndarray) -> dict[str, str | 
     }
 
 
-def plot_confusion(found: Candidates, probabilities: dict[str, np.ndarray], path: Path) -> None:
+def plot_confusion(found: CandidateTable, probabilities: dict[str, np.ndarray], path: Path) -> None:
     """Draw the confusion matrix of the patches of each discriminator."""
     import matplotlib.pyplot as plt
 

@@ -15,7 +15,7 @@ from ..engines import load_weights
 from ..io.files import atomic_path
 from ..io.tables import write_table
 from ..metrics.classification import auc_interval
-from .candidates import Candidates, bundle_detector, likelihood, search
+from .candidates import CandidateTable, bundle_detector, likelihood, search
 from .sizes import Size
 from .study import Study, Variant
 from .tables import INTERVAL, METHOD, rates_row, write_results
@@ -55,12 +55,12 @@ class Transfer:
         variant = Variant(f"fold_{fold}", (*RESIDUAL, "train_fold"), settings)
         return self.study.train(data, ["train_fold"], variant, self.detector) / "student.pt"
 
-    def candidates(self, preset: str) -> Candidates:
+    def candidates(self, preset: str) -> CandidateTable:
         """Search the test subjects of a protocol."""
         data = self.study.data(preset, test=self.study.cohort(preset, self.size.test, 2))
         return search(self.study, data, self.detector, Variant(preset, RESIDUAL))
 
-    def likelihood(self, strategy: str, preset: str, candidates: Candidates) -> np.ndarray:
+    def likelihood(self, strategy: str, preset: str, candidates: CandidateTable) -> np.ndarray:
         """Return the mean over the folds of the probability that each candidate is a microbleed, (N,)."""
         network = self.study.parser(self.detector, self.detector, Variant(preset, RESIDUAL)).get_parsed_content(
             "network"
@@ -98,7 +98,7 @@ def transfer(study: Study, size: Size) -> Path:
     return study.out
 
 
-def _rates(found: Candidates, likelihood: np.ndarray) -> dict[str, str | int]:
+def _rates(found: CandidateTable, likelihood: np.ndarray) -> dict[str, str | int]:
     kept = likelihood >= THRESHOLD
     of = [found.subjects == subject for subject in np.unique(found.subjects)]
     parts = (found.labels == 1, kept & (found.labels == 1), kept, kept & (found.labels == 0))
@@ -114,13 +114,13 @@ def _rates(found: Candidates, likelihood: np.ndarray) -> dict[str, str | int]:
     }
 
 
-def _save(found: Candidates, likelihoods: dict[str, np.ndarray], path: Path) -> None:
+def _save(found: CandidateTable, likelihoods: dict[str, np.ndarray], path: Path) -> None:
     columns = {"subject": found.subjects, "label": found.labels, **likelihoods}
     values = zip(*(one.tolist() for one in columns.values()), strict=True)
     write_table([dict(zip(columns, row, strict=True)) for row in values], path, columns)
 
 
-def plot_roc(tested: dict[str, Candidates], likelihoods: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+def plot_roc(tested: dict[str, CandidateTable], likelihoods: dict[str, dict[str, np.ndarray]], path: Path) -> None:
     """Draw the ROC curves of the strategies, a panel a test set."""
     import matplotlib.pyplot as plt
 
@@ -135,7 +135,7 @@ def plot_roc(tested: dict[str, Candidates], likelihoods: dict[str, dict[str, np.
     plt.close(figure)
 
 
-def plot_removed(found: Candidates, likelihoods: dict[str, np.ndarray], path: Path) -> None:
+def plot_removed(found: CandidateTable, likelihoods: dict[str, np.ndarray], path: Path) -> None:
     """Draw false positives of the 7T networks that fine-tuning removed, the clearest first: middle slices of each."""
     import matplotlib.pyplot as plt
 

@@ -14,7 +14,7 @@ from ... import __version__
 from ...lesions.outlines import LARGEST_MM
 from ...lesions.table import UNKNOWN
 from .segmentation import ALGORITHM, LARGE, NAME, Row, headers, is_large
-from .source import LPS, Plane
+from .source import LPS, SlicePlane
 
 SCHEME = "99CSVD"
 SUSPECTED = sr.CodedConcept("suspected-cmb", SCHEME, "Suspected cerebral microbleed")
@@ -42,7 +42,7 @@ DISCLAIMER = "Research use only: not a medical device. Suspected microbleeds, fo
 
 
 def make_report(
-    planes: Sequence[Plane],
+    planes: Sequence[SlicePlane],
     segmentation: Dataset | None,
     rows: Sequence[Row],
     equipment: Mapping[str, Any],
@@ -144,7 +144,7 @@ def _measurements(row: Row) -> list[Any]:
     ]
 
 
-def _count(planes: Sequence[Plane], lesions: int, finding: Any, identifier: str) -> Any:
+def _count(planes: Sequence[SlicePlane], lesions: int, finding: Any, identifier: str) -> Any:
     """Return the measurement group of the scan (TID 1501): a number of lesions, and the images it was seen in."""
     frames = {
         header.SOPInstanceUID: [plane.frame for plane in planes if plane.header is header and plane.frame is not None]

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from ...lesions.outlines import LARGEST_MM
-from .source import Plane
+from .source import SlicePlane
 
 Row = Mapping[str, str]
 ALGORITHM = "csvd cmb_detection"
@@ -18,7 +18,7 @@ NAME, LARGE = "suspected microbleed", f"lesion larger than {LARGEST_MM:g} mm"
 
 
 def make_segmentation(
-    planes: Sequence[Plane],
+    planes: Sequence[SlicePlane],
     instances: np.ndarray,
     affine: np.ndarray,
     rows: Sequence[Row],
@@ -97,18 +97,18 @@ def name_of(row: Row) -> str:
     return f"{LARGE if is_large(row) else NAME} {row['id']}"
 
 
-def headers(planes: Sequence[Plane]) -> list[Dataset]:
+def headers(planes: Sequence[SlicePlane]) -> list[Dataset]:
     """Return the instances of planes, each once."""
     return list({plane.header.SOPInstanceUID: plane.header for plane in planes}.values())
 
 
-def _slice_axis(plane: Plane, affine: np.ndarray) -> int:
+def _slice_axis(plane: SlicePlane, affine: np.ndarray) -> int:
     """Return the axis of the grid that is normal to the plane."""
     normal = np.cross(plane.to_mm[:3, 0], plane.to_mm[:3, 1]) * (-1, -1, 1)
     return int(np.abs(normal @ affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)).argmax())
 
 
-def _reference_planes(result: Dataset, planes: Sequence[Plane]) -> None:
+def _reference_planes(result: Dataset, planes: Sequence[SlicePlane]) -> None:
     """Make each frame reference the image that its plane came from, frame by frame, and of a mosaic the whole."""
     origins = np.stack([plane.to_mm[:3, 3] for plane in planes])
     shared = result.SharedFunctionalGroupsSequence[0]

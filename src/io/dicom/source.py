@@ -26,7 +26,7 @@ ONE_OF_ALL = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 
 
 @dataclass(frozen=True)
-class Plane:
+class SlicePlane:
     """One slice of a scan as DICOM stores it.
 
     Attributes:
@@ -94,7 +94,7 @@ class Source:
 
     scan: Path
     folder: Path
-    volumes: tuple[tuple[Plane, ...], ...]
+    volumes: tuple[tuple[SlicePlane, ...], ...]
 
     @cached_property
     def grid(self) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -119,7 +119,7 @@ def find_source(scan: Path, files: Sequence[Path]) -> Source:
     sidecar = json.loads(scan.with_suffix(".json").read_text(encoding="utf-8", errors="replace"))
     image: Any = nib.load(scan)
     volumes = image.shape[3] if len(image.shape) > 3 else 1
-    positions: dict[tuple[int, ...], list[Plane]] = defaultdict(list)
+    positions: dict[tuple[int, ...], list[SlicePlane]] = defaultdict(list)
     for plane in _planes(files, sidecar, image):
         voxels = plane.voxels(image.affine, image.shape)
         if voxels is not None:
@@ -174,7 +174,7 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
         )
 
 
-def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Iterator[Plane]:
+def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Iterator[SlicePlane]:
     """Yield the planes of the sidecar's echo and kind."""
     echo_ms = 1000 * float(sidecar.get("EchoTime", 0))
     part = image_kind(sidecar.get("ImageType", [])) in PARTS
@@ -186,7 +186,7 @@ def _planes(files: Sequence[Path], sidecar: dict[str, Any], image: Any) -> Itera
                 yield plane
 
 
-def _image(header: Dataset, image: Any) -> Iterator[Plane]:
+def _image(header: Dataset, image: Any) -> Iterator[SlicePlane]:
     """Yield the plane of a classic image, or those of a mosaic, which lie as the scan says; none where tags lack."""
     one = Instance(Path(header.filename), header)
     order = (
@@ -196,13 +196,13 @@ def _image(header: Dataset, image: Any) -> Iterator[Plane]:
     )
     known: dict[str, Any] = {"header": header, "frame": None, "echo_ms": one.echo_ms, "kind": one.kind, "order": order}
     if one.to_mm is not None:
-        yield Plane(**known, to_mm=one.to_mm, size=one.size, tile=None)
+        yield SlicePlane(**known, to_mm=one.to_mm, size=one.size, tile=None)
     if "MOSAIC" not in one.types:
         return
     across = ceil(sqrt(image.shape[2]))
     size = (header.Rows // across, header.Columns // across)
     for number, to_mm in enumerate(_mosaic_affines(header, image)):
-        yield Plane(**known, to_mm=to_mm, size=size, tile=number)
+        yield SlicePlane(**known, to_mm=to_mm, size=size, tile=number)
 
 
 def _mosaic_affines(header: Dataset, image: Any) -> Iterator[np.ndarray]:
@@ -219,7 +219,7 @@ def _mosaic_affines(header: Dataset, image: Any) -> Iterator[np.ndarray]:
         yield plane_affine((axes @ first)[:3], orientation, header.PixelSpacing)
 
 
-def _frames(header: Dataset, image: Any) -> Iterator[Plane]:
+def _frames(header: Dataset, image: Any) -> Iterator[SlicePlane]:
     """Yield the planes of an enhanced multi-frame object."""
     shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     for number, own in enumerate(header.PerFrameFunctionalGroupsSequence, start=1):
@@ -242,7 +242,7 @@ def _frames(header: Dataset, image: Any) -> Iterator[Plane]:
             float(number),
         )
         size = (header.Rows, header.Columns)
-        yield Plane(header, number, to_mm, size, None, echo[0] if echo else None, image_kind(types), order)
+        yield SlicePlane(header, number, to_mm, size, None, echo[0] if echo else None, image_kind(types), order)
 
 
 def _number(header: Dataset, tag: str) -> float:

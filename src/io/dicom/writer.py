@@ -16,7 +16,7 @@ from ..records import DICOM_ENDS
 from ..tables import read_table
 from .measurements import make_report
 from .segmentation import headers, make_segmentation
-from .source import Plane, Source
+from .source import SlicePlane, Source
 
 SEXES = ("M", "F", "O", "")
 BLANK = (
@@ -81,7 +81,7 @@ def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
     return [*paths]
 
 
-def _complete(planes: Sequence[Plane]) -> Sequence[Plane]:
+def _complete(planes: Sequence[SlicePlane]) -> Sequence[SlicePlane]:
     """Give the headers what DICOM demands of a study, empty, where they lack it, and what highdicom looks for."""
     for header in headers(planes):
         for name in BLANK:
