@@ -30,7 +30,7 @@ from csvd.phantom import PROTOCOLS
 from csvd.workflows.runner import read_config
 from csvd.workflows.single_run import SingleRun
 
-OUTLINE = "post_transforms#outline"  # the outline stage of inference.json
+OUTLINE = "result_transforms#outline"  # the outline stage of inference.json
 TRAINED = ("Mask R-CNN", "teacher in the student's place", "teacher alone")
 MEDIANS = ("Dice, seen", "Dice, label", "volume ratio", "diameter error, mm")
 COLUMNS = ("network", "outline", "lesions found", "others per scan", *MEDIANS)

@@ -23,7 +23,7 @@ from csvd.io import load_datalist
 from csvd.workflows.pack import pack_bundle
 
 SHARED_BLOCKS = ("network_def", "network", "transforms", "image_transforms", "contrast", "volume", "device")
-ONLY_DEFAULT = ("_desc_", "validate#dataset#data#section", "transforms#scan#_disabled_", "+validate#post_transforms")
+ONLY_DEFAULT = ("_desc_", "validate#dataset#data#section", "transforms#scan#_disabled_", "+validate#result_transforms")
 """What `evaluate.json` says of the default alone: it draws outlines."""
 DETECTORS = {"default": ("inference",), "paper": ("inference", "paper")}
 PAPER = BUNDLE / "models" / "paper"
@@ -80,7 +80,7 @@ def test_default_and_paper_are_evaluated_alike():
 
 @pytest.mark.parametrize(("names", "first"), [(("inference",), "outlines"), (("inference", "paper"), "clean-up")])
 def test_clean_up_of_the_default_looks_at_outlines_and_the_papers_at_its_first_step(names, first):
-    steps = str(list(parser_of(*names)["post_transforms"].values()))
+    steps = str(list(parser_of(*names)["result_transforms"].values()))
     assert steps.count("@clean_up") == 1
     assert (steps.index("@clean_up") < steps.index("LesionOutlined")) == (first == "clean-up")
 

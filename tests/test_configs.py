@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from monai.bundle import ConfigWorkflow
@@ -129,3 +130,10 @@ def test_monai_finds_its_properties(tmp_path, bundle, names):
     )
     workflow.initialize()
     assert workflow.check_properties() == []
+
+
+@pytest.mark.parametrize("name", ["cmb_detection", "csvd_classification"])
+def test_inference_has_no_key_that_monai_label_takes_for_a_list_of_transforms(name):
+    """Its server reads ``pre_transforms`` and ``post_transforms`` after ``preprocessing`` and ``postprocessing``."""
+    config = json.loads((Path(__file__).parents[1] / "bundles" / name / "configs" / "inference.json").read_text())
+    assert not {"pre_transforms", "post_transforms"} & set(config)
