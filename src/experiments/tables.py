@@ -12,6 +12,7 @@ import torch
 
 from ..io.files import atomic_path
 from ..io.tables import write_table
+from ..lesions.burden import UNKNOWN
 from ..metrics import FEW, FROC, operating_thresholds, pooled_rates, summarize_cohort
 
 METHOD = (
@@ -24,7 +25,6 @@ NOTE = (
     "Seed {seeds}. Research use only."
 )
 INTERVAL = "{value:.3f} [{low:.3f}, {high:.3f}]"
-UNKNOWN = "n/a"
 RATES = {"tpr": "TPR", "fps_per_subject": "FPs per subject", "precision": "precision", "f1": "F1"}
 
 

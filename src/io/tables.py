@@ -6,17 +6,16 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..lesions.burden import UNKNOWN
 from ..names import storable
 from .files import atomic_path
-
-MISSING = "n/a"
 
 
 def write_table(
     rows: Iterable[Mapping[str, Any]],
     path: str | os.PathLike[str],
     columns: Collection[str] | None = None,
-    missing: str = MISSING,
+    missing: str = UNKNOWN,
 ) -> None:
     """Write rows as a table, whole or not at all; folders above it are made.
 

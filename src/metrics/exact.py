@@ -65,7 +65,7 @@ def exact_rates(counts: torch.Tensor) -> dict[str, Interval]:
         counts: (S, 4) from :func:`csvd.metrics.count_lesions`.
     """
     lesions, found, detections, false_positives = counts.sum(dim=0).tolist()
-    f1 = round(float(pooled_rates(counts)["f1"]), ndigits=12)  # without the last bits, which a table would round up
+    f1 = float(pooled_rates(counts)["f1"])
     marked = lesions + false_positives
     shared = exact_share(f1 / (2 - f1) * marked, marked)
     return {
