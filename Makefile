@@ -15,13 +15,13 @@ demo: $(INSTALLED)  ## simulate a scan, find its microbleeds and compare with th
 	$(BIN)/csvd demo --out demo --overwrite
 
 test: $(INSTALLED)  ## run the tests that every change must pass, and print their coverage
-	$(PYTEST) -m "not whole" --cov --cov-report term:skip-covered --durations 20
+	$(PYTEST) -m "not whole and not integration" --cov --cov-report term:skip-covered --durations 20
 
-test-all: $(INSTALLED)  ## run all tests: also installations and whole experiments
+test-all: $(INSTALLED)  ## run all tests: also installations, whole experiments, programs of others
 	$(PYTEST) --durations 20
 
 test-fast: $(INSTALLED)  ## run the tests that take seconds
-	$(PYTEST) -m "not slow and not whole"
+	$(PYTEST) -m "not slow and not whole and not integration"
 
 lint: $(INSTALLED)  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -64,7 +64,7 @@ def test_training_and_inference_share(block):
 
 @pytest.mark.parametrize("block", [*SHARED_BLOCKS, "patch_size", "candidate_threshold"])
 def test_training_and_inference_of_the_paper_share(block):
-    assert config("train_paper")[block] == without_copy(parser_of("inference", "paper")[block])
+    assert parser_of("train", "train_paper")[block] == without_copy(parser_of("inference", "paper")[block])
 
 
 def test_training_and_inference_of_the_paper_clean_up_alike():
@@ -131,7 +131,7 @@ def test_one_file_of_weights_alone_lies_where_monai_label_looks():
 
 def training(dataset_dir, folder, **settings):
     """Return a parser of train_paper.json for a quick training on this cohort, and its trainer."""
-    parser = parser_of("train_paper")
+    parser = parser_of("train", "train_paper")
     size = {"patch_size": [24, 24, 8], "margin_size": [30, 30, 10], "student#sampler#num_samples": 32}
     features = {"network_def#detector#features": 2, "network_def#discriminator#features": 2}
     quick = {**size, **features, "train#trainer#max_epochs": 1, "val_interval": 1}
@@ -226,7 +226,7 @@ def test_given_weights_are_not_trained(small_cohort, trained, tmp_path):
 
 @pytest.mark.slow
 def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
-    overlays = ("--config_file", "['configs/train_paper.json','configs/cache_on_disk.json']")
+    overlays = ("--config_file", "['configs/train.json','configs/train_paper.json','configs/cache_on_disk.json']")
     train_in(tmp_path, small_cohort, *overlays, run="train_detector")
     scans = list((tmp_path / "scans").glob("*.pt"))
     lists = [load_datalist(small_cohort / "datalist.json", section) for section in ("training", "validation")]
@@ -237,7 +237,9 @@ def test_preprocessed_scans_are_kept_on_disk(small_cohort, tmp_path):
 @pytest.mark.slow
 def test_student_trains_without_its_teacher(small_cohort, trained, tmp_path):
     with_weights(trained, tmp_path, "detector")
-    names = "['configs/train_paper.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
+    names = (
+        "['configs/train.json','configs/train_paper.json','configs/train_student_no_kd.json','configs/bfloat16.json']"
+    )
     overlays = ("--config_file", names)
     output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
@@ -252,7 +254,7 @@ def test_student_trains_without_its_teacher(small_cohort, trained, tmp_path):
 @pytest.mark.parametrize("configs", [("residual", "train_residual"), ("five_block",)])
 def test_another_discriminator_trains(configs, small_cohort, trained, tmp_path):
     with_weights(trained, tmp_path, "detector")
-    names = [f"configs/{name}.json" for name in ("train_paper", "train_student_no_kd", *configs)]
+    names = [f"configs/{name}.json" for name in ("train", "train_paper", "train_student_no_kd", *configs)]
     patches = ("--patch_size", "[32,32,8]", "--student#dataset#patch_size", "[34,34,10]")
     overlays = ("--config_file", str(names))
     output = train_in(tmp_path, small_cohort, *overlays, *patches, run="train_student_no_kd")
@@ -262,7 +264,7 @@ def test_another_discriminator_trains(configs, small_cohort, trained, tmp_path):
 
 @pytest.mark.slow
 def test_fine_tuning_starts_from_the_bundle_and_keeps_what_is_frozen(small_cohort, tmp_path):
-    names = "['configs/train_paper.json','configs/fine_tune_paper.json']"
+    names = "['configs/train.json','configs/train_paper.json','configs/fine_tune_paper.json']"
     folders = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
     size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "64", "--val_interval", "1")
     before = torch.load(PAPER / "model.pt", weights_only=True)
@@ -310,18 +312,23 @@ def test_folds_are_trained_joined_and_used(small_cohort, trained, tmp_path):
     (tmp_path / "datalist.json").write_text(json.dumps({"training": training, "test": training[1:2]}))
     with_weights(trained, tmp_path / "detector", "detector")
     folders = ("--dataset_dir", str(tmp_path), "--ckpt_dir", str(tmp_path / "detector"), *DETECTOR)
-    names = ("train_paper", "train_student_no_kd", "residual", "train_residual", "train_fold")
+    names = ("train", "train_paper", "train_student_no_kd", "residual", "train_residual", "train_fold")
     configs = ("--config_file", str([f"configs/{name}.json" for name in names]))
     size = ("--train#trainer#max_epochs", "1", "--student#sampler#num_samples", "16", "--val_interval", "1")
     for fold in "01":
         bundle_run("train_fold", *configs, *folders, *size, "--fold", fold, cwd=BUNDLE)
-    joined = ("--config_file", "['configs/train_paper.json','configs/residual_folds.json']", "--folds", "2")
+    joined = (
+        "--config_file",
+        "['configs/train.json','configs/train_paper.json','configs/residual_folds.json']",
+        "--folds",
+        "2",
+    )
     bundle_run("join_folds", *joined, *folders, cwd=BUNDLE)
     state = torch.load(tmp_path / "detector" / "model.pt", weights_only=True)
     for fold in "01":
         of_fold = torch.load(tmp_path / "detector" / f"fold_{fold}" / "student.pt", weights_only=True)
         assert all(torch.equal(state[f"discriminator.folds.{fold}.{name}"], of_fold[name]) for name in of_fold)
-    names = ("train_paper", "evaluate_paper", "residual_folds")
+    names = ("train", "train_paper", "evaluate_paper", "residual_folds")
     used = ("--config_file", str([f"configs/{name}.json" for name in names]))
     output = ("--folds", "2", "--output_dir", str(tmp_path / "eval"))
     assert "fps_per_subject" in bundle_run("evaluating", *used, *folders, *output, cwd=BUNDLE)
@@ -329,7 +336,7 @@ def test_folds_are_trained_joined_and_used(small_cohort, trained, tmp_path):
 
 def losses_of(processes, folder, dataset_dir):
     """Return the loss of each epoch, the mean over processes, of a global batch of two."""
-    configs = "['configs/train_paper.json','configs/multi_gpu_paper.json']"
+    configs = "['configs/train.json','configs/train_paper.json','configs/multi_gpu_paper.json']"
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
     size = ("--train#trainer#max_epochs", "8", "--network_def#detector#norm", "instance")  # no statistics of a batch
     batch = ("--train#dataloader#batch_size", str(2 // processes))
@@ -352,7 +359,7 @@ def test_two_processes_train_like_one(small_cohort, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [("train", "evaluate"), ("train_paper", "evaluate_paper")])
+@pytest.mark.parametrize("names", [("train", "evaluate"), ("train", "train_paper", "evaluate_paper")])
 def test_evaluation_prints_the_rates(names, small_cohort, tmp_path):
     configs = str([f"configs/{name}.json" for name in names])
     arguments = ("--dataset_dir", str(small_cohort), "--output_dir", str(tmp_path))
@@ -443,7 +450,12 @@ def test_cascade_gives_the_same_on_cuda(small_cohort, record_property, monkeypat
 
 @pytest.mark.slow
 def test_training_from_the_bundle_folder_and_from_elsewhere(small_cohort, trained, tmp_path):
-    elsewhere = ("--bundle_root", str(BUNDLE), "--config_file", str(BUNDLE / "configs" / "train_paper.json"))
+    elsewhere = (
+        "--bundle_root",
+        str(BUNDLE),
+        "--config_file",
+        str([str(BUNDLE / "configs" / f"{name}.json") for name in ("train", "train_paper")]),
+    )
     here = tmp_path / "here"
     folders = ("--ckpt_dir", str(here), "--output_dir", str(here))
     bundle_run("training", *elsewhere, "--dataset_dir", str(small_cohort), *QUICK, *folders, cwd=tmp_path)

@@ -25,7 +25,7 @@ def test_default_recipe_is_short():
 
 TRAININGS = {
     "train": (DETECTION, "train", "optimizer#lr", "train#dataset#batch_size"),
-    "paper": (DETECTION, "train_paper", "optimizer#lr", "train#dataloader#batch_size"),
+    "paper": (DETECTION, "train train_paper", "optimizer#lr", "train#dataloader#batch_size"),
     "gate": (DETECTION, "sequence_inference train_sequence", "train#optimizer#lr", "train#dataloader#batch_size"),
     "classification": (CLASSIFICATION, "train", "optimizer#lr", "train#dataloader#batch_size"),
 }
@@ -55,7 +55,7 @@ HANDLERS = [
         {"network", "average", "optimizer", "lr_scheduler", "hard_foci"},
     ),
     (
-        (DETECTION, "train_paper"),
+        (DETECTION, "train train_paper"),
         {
             "train": VALIDATED,
             "validate": [*LOGS, "SaveBest"],
@@ -109,7 +109,7 @@ def test_defaults_are_those_that_trained_the_released_weights(tmp_path):
     [
         (DETECTION, "train"),
         (DETECTION, "train evaluate"),
-        (DETECTION, "train_paper"),
+        (DETECTION, "train train_paper"),
         (DETECTION, "inference"),
         (DETECTION, "inference paper"),
         (CLASSIFICATION, "train"),

@@ -19,7 +19,10 @@ SMALL = {
     },
     "csvd_classification": {**small.CLASSIFIER, "val_interval": 1000},
 }
-CONFIGS = {"cmb_detection": "configs/train_paper.json", "csvd_classification": "configs/train.json"}
+CONFIGS = {
+    "cmb_detection": ["configs/train.json", "configs/train_paper.json"],
+    "csvd_classification": ["configs/train.json"],
+}
 METRICS = {"cmb_detection": "froc", "csvd_classification": "loss"}
 
 

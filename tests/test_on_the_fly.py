@@ -53,7 +53,7 @@ def test_no_subject_is_seen_twice():
 @pytest.mark.slow
 def test_a_detector_learns_from_subjects_without_files(tmp_path):
     parser = ConfigParser()
-    parser.read_config([str(DETECTION / "configs" / f"{name}.json") for name in ("train_paper", "on_the_fly")])
+    parser.read_config([str(DETECTION / "configs" / f"{name}.json") for name in ("train", "train_paper", "on_the_fly")])
     folders = {"bundle_root": str(DETECTION), "output_dir": str(tmp_path), "ckpt_dir": str(tmp_path)}
     small = {"preset": "tiny", "subjects": 2, "train#trainer#max_epochs": 2, "val_interval": 2}
     parser.update({**folders, **small, "validate#dataset#data#subjects": 1, "train#dataloader#batch_size": 1})

@@ -67,14 +67,17 @@ OVERLAYS = [
             ]
         },
     ),
-    ("train_paper train_student_no_kd", {"student#trainer#loss_function": "CrossEntropyLoss"}),
-    ("train_paper bfloat16", {"train#inferer": "AutocastInferer"}),
-    ("train_paper cache_on_disk", {"train#dataset": "DiskCacheDataset", "validate#dataset": "DiskCacheDataset"}),
-    ("train_paper fine_tune_paper", {"student#optimizer#lr": 0.0001, "stages#steps": ["Stage", "CascadeCalibration"]}),
-    ("train_paper evaluate_paper", {"validate#inferer": "CascadeInferer"}),
-    ("train_paper evaluate_paper evaluate_detector", {"validate#inferer": "SimpleInferer", "threshold": 0.2}),
+    ("train train_paper train_student_no_kd", {"student#trainer#loss_function": "CrossEntropyLoss"}),
+    ("train train_paper bfloat16", {"train#inferer": "AutocastInferer"}),
+    ("train train_paper cache_on_disk", {"train#dataset": "DiskCacheDataset", "validate#dataset": "DiskCacheDataset"}),
     (
-        "train_paper evaluate_paper evaluate_teacher",
+        "train train_paper fine_tune_paper",
+        {"student#optimizer#lr": 0.0001, "stages#steps": ["Stage", "CascadeCalibration"]},
+    ),
+    ("train train_paper evaluate_paper", {"validate#inferer": "CascadeInferer"}),
+    ("train train_paper evaluate_paper evaluate_detector", {"validate#inferer": "SimpleInferer", "threshold": 0.2}),
+    (
+        "train train_paper evaluate_paper evaluate_teacher",
         {"validate#handlers": ["CheckpointLoader", "CheckpointLoader", "StatsHandler"]},
     ),
 ]
@@ -112,7 +115,7 @@ def test_overlay_changes_these_objects(tmp_path, names, changed):
     assert {name: shown(parser.get_parsed_content(name)) for name in changed} == changed
 
 
-@pytest.mark.parametrize("base", ["train_paper", "inference paper"])
+@pytest.mark.parametrize("base", ["train train_paper", "inference paper"])
 @pytest.mark.parametrize(("name", "changed"), OF_CASCADE)
 def test_overlay_of_the_cascade_fits_training_and_inference(tmp_path, base, name, changed):
     parser = parsed(tmp_path, DETECTION, f"{base} {name}")
@@ -125,7 +128,7 @@ def test_overlay_of_the_cascade_fits_training_and_inference(tmp_path, base, name
 
 
 def test_what_inpainting_adds_is_deleted(tmp_path):
-    last = parsed(tmp_path, DETECTION, "train_paper inpaint_vessels").get_parsed_content("transforms#tidy")
+    last = parsed(tmp_path, DETECTION, "train train_paper inpaint_vessels").get_parsed_content("transforms#tidy")
     assert last.keys == ("frst", "vessels")
 
 
@@ -138,8 +141,8 @@ def test_copy_for_outlines_is_the_same_in_training_and_inference(tmp_path):
     ("names", "file", "network"),
     [
         ("train evaluate", "models/model.pt", "network"),
-        ("train_paper evaluate_paper", "models/paper/model.pt", "network"),
-        ("train_paper evaluate_paper evaluate_detector", "models/paper/detector.pt", "detector"),
+        ("train train_paper evaluate_paper", "models/paper/model.pt", "network"),
+        ("train train_paper evaluate_paper evaluate_detector", "models/paper/detector.pt", "detector"),
     ],
 )
 def test_evaluation_loads_what_it_measures(tmp_path, names, file, network):
@@ -165,14 +168,14 @@ def test_fine_tuning_starts_network_and_average_from_the_released_weights(tmp_pa
 
 
 def test_subjects_on_the_fly_are_simulated_by_every_reader_and_moved_on(tmp_path):
-    parser = parsed(tmp_path, DETECTION, "train_paper on_the_fly")
+    parser = parsed(tmp_path, DETECTION, "train train_paper on_the_fly")
     readers = [parser.get_parsed_content(f"transforms#{name}#reader") for name in ("load", "mask", "label")]
     assert shown(readers) == ["SimulationReader"] * 3
     assert shown(parser.get_parsed_content("train#handlers")) == [*VALIDATED, "FreshSubjects"]
 
 
 def test_residual_network_waits_for_the_loss_of_an_epoch(tmp_path):
-    parser = parsed(tmp_path, DETECTION, "train_paper train_student_no_kd residual train_residual")
+    parser = parsed(tmp_path, DETECTION, "train train_paper train_student_no_kd residual train_residual")
     schedule = parser.get_parsed_content("student#handlers")[1].handlers[0]
     trainer = parser.get_parsed_content("student#trainer")
     assert type(schedule.lr_scheduler).__name__ == "ReduceLROnPlateau"
@@ -182,7 +185,7 @@ def test_residual_network_waits_for_the_loss_of_an_epoch(tmp_path):
 
 
 def test_fold_is_left_out_of_its_training(tmp_path):
-    parser = parsed(tmp_path, DETECTION, "train_paper train_student_no_kd train_fold", fold=1)
+    parser = parsed(tmp_path, DETECTION, "train train_paper train_student_no_kd train_fold", fold=1)
     learnt, held_out = (parser.get_parsed_content(name) for name in ("student#scans#data", "validate#dataset#data"))
     assert [item["fold"] for item in learnt] == [0, 2]
     assert [item["fold"] for item in held_out] == [1]
@@ -190,7 +193,7 @@ def test_fold_is_left_out_of_its_training(tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "shared"),
-    [("train multi_gpu_train", ["train"]), ("train_paper multi_gpu_paper", ["train", "teacher", "student"])],
+    [("train multi_gpu_train", ["train"]), ("train train_paper multi_gpu_paper", ["train", "teacher", "student"])],
 )
 def test_processes_share_each_network_that_is_trained(tmp_path, names, shared):
     parser = parsed(tmp_path, DETECTION, names)

@@ -27,6 +27,7 @@ QUICK = (
     "--candidate_threshold",
     "0.1",
 )
+PAPER = "['configs/train.json','configs/train_paper.json']"
 EPOCHS = ("--train#trainer#max_epochs", "4")
 """Of the shared training."""
 
@@ -42,7 +43,7 @@ def bundle_run(*arguments, cwd):
 def arguments_of(folder, dataset_dir, *more, run="training"):
     """Return the arguments of a quick training that writes to ``folder``."""
     folders = ("--dataset_dir", str(dataset_dir), "--ckpt_dir", str(folder), "--output_dir", str(folder))
-    return run, "--config_file", "configs/train_paper.json", *folders, *QUICK, *more
+    return run, "--config_file", PAPER, *folders, *QUICK, *more
 
 
 def train_in(folder, dataset_dir, *more, run="training"):

@@ -144,7 +144,7 @@ class Study:
     def parser(self, data: Path, weights: Path, variant: Variant, overlays: Sequence[str] = ()) -> ConfigParser:
         """Return the configs of a variant; preprocessed scans are kept on disk for the next that needs the same."""
         parser = ConfigParser()
-        names = ("train_paper", *overlays, *variant.overlays)
+        names = ("train", "train_paper", *overlays, *variant.overlays)
         parser.read_config([str(self.bundle / "configs" / f"{name}.json") for name in names])
         folders = {"dataset_dir": str(data), "ckpt_dir": str(weights), "output_dir": str(weights)}
         for name, value in {"bundle_root": str(self.bundle), **folders, **self.settings, **variant.settings}.items():
