@@ -39,7 +39,7 @@ class Rule:
 
     Attributes:
         clean: must give the lesions of the clean scan; else a refusal by name is right too.
-        read: must be read; how many lesions are found is not judged.
+        read: must be read; how many lesions are found is not checked.
         refused: must be refused.
         warned: must have a warning, by name of the input, with a word of it.
         quiet: must have no warning that the clean scan has not.
@@ -155,7 +155,7 @@ class Cases:
         change = np.abs(volumes / self.volumes[nearest] - 1).max()
         return "" if change <= WITHIN_VOLUME else f"a volume differs by {change:.0%}"
 
-    def judge(self, name: str, row: dict, out: Path, rule: Rule, turned: np.ndarray | None = None) -> tuple[bool, str]:
+    def check(self, name: str, row: dict, out: Path, rule: Rule, turned: np.ndarray | None = None) -> tuple[bool, str]:
         """Return whether the row of an input is right, and what it says."""
         if row["status"] == "failed":
             reason = row["reason"]
@@ -176,7 +176,7 @@ def folder_of_scans(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]
     rows, out = cases.detect(number, folder, any_sequence=number in ("03", "09", "11"))
     for row in rows:
         name = row["case"].removesuffix("_swi").removesuffix("_SWI") if row["case"] != "UPPER_SWI" else row["case"]
-        yield name, *cases.judge(name, row, out, FOLDERS[number], _matrix(folder / f"{name}.txt"))
+        yield name, *cases.check(name, row, out, FOLDERS[number], _matrix(folder / f"{name}.txt"))
 
 
 def _matrix(path: Path) -> np.ndarray | None:
@@ -190,7 +190,7 @@ def folder_of_studies(cases: Cases, number: str) -> Iterator[tuple[str, bool, st
         rows, out = cases.detect(number, study, study.name, jobs=1, any_sequence=True)
         turned = _matrix(study.with_name(f"{study.name}.txt"))
         for row in rows:
-            right, told = cases.judge(study.name, row, out, STUDIES[number], turned)
+            right, told = cases.check(study.name, row, out, STUDIES[number], turned)
             yield study.name, right and len(rows) == 1, told
 
 
@@ -201,14 +201,14 @@ def neighbours(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
         cases.detect(number, folder / "before", "R")
         rows, out = cases.detect(number, folder / "after", "R")
         for row in rows:
-            yield row["case"], *cases.judge(row["case"], row, out, Rule(clean=(row["case"],)))
+            yield row["case"], *cases.check(row["case"], row, out, Rule(clean=(row["case"],)))
         return
     for name in "ab":
         rows, out = cases.detect(number, folder / name, name)
         for row in rows:
             t2 = Rule(read=("3_x",), warned={"3_x": "looks like T2"})
             rule = t2 if row["case"] == "3_x" else Rule(clean=(row["case"],))
-            yield f"{name}/{row['case']}", *cases.judge(row["case"], row, out, rule)
+            yield f"{name}/{row['case']}", *cases.check(row["case"], row, out, rule)
 
 
 def phases(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
@@ -272,7 +272,7 @@ def bids(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:
             fine = (row["status"] == "failed") == failed and "internal" not in row.get("reason", "")
             yield row["case"], fine, row.get("reason") or "; ".join(row["warnings"])
         else:
-            yield row["case"], *cases.judge(row["case"], row, out, rule)
+            yield row["case"], *cases.check(row["case"], row, out, rule)
 
 
 def corrections(cases: Cases, number: str) -> Iterator[tuple[str, bool, str]]:

@@ -81,7 +81,7 @@ def contrast_to_noise(image: np.ndarray, label: np.ndarray, lesion: int) -> floa
     return 2 * float(np.median(np.abs(values[inside] - middle))) / max(float(high - low), 1e-6)
 
 
-def judge(
+def score(
     item: dict, result: Path, found: Found, proposed: set[int]
 ) -> tuple[dict[str, torch.Tensor], Counter[tuple[str, str, str]], Counter[str]]:
     """Return the lesion counts (4,) of a subject by each rule, its lesions by kind and fate, and its FPs by mimic.
@@ -156,7 +156,7 @@ def main() -> None:
         for item, case in zip(load_datalist(cohort, "test"), cases, strict=True):
             found = read_found(results / case["case"])
             lesions = lesion_at(found, np.asarray(nib.load(item["label"]).dataobj))
-            counts, of_kinds, of_mimics = judge(item, results / case["case"], found, set(lesions))
+            counts, of_kinds, of_mimics = score(item, results / case["case"], found, set(lesions))
             contrast = CONTRASTS[Path(item["image"]).name.split(".")[0][-3:]]
             rows.setdefault((preset, contrast, phenotype), []).append(counts)
             kinds += of_kinds

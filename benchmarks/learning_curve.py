@@ -105,7 +105,7 @@ def leave_one_out(arguments: argparse.Namespace) -> dict[str, list[valdo.Scored]
                 settings = learn(arguments, step, *split, Path(folder) / step) if step in STEPS else {}
                 listed = valdo.write_list([item], Path(folder) / "datalist.json")
                 [row] = run_detector(arguments, listed, Path(folder) / "results", settings=settings)
-                scored.setdefault(step, []).append(valdo.judge(item, Path(folder) / "results" / row["case"]))
+                scored.setdefault(step, []).append(valdo.score(item, Path(folder) / "results" / row["case"]))
     return scored
 
 

@@ -31,7 +31,7 @@ from csvd.workflows.runner import read_config
 from csvd.workflows.single_run import SingleRun
 
 OUTLINE = "result_transforms#outline"  # the outline stage of inference.json
-TRAINED = ("Mask R-CNN", "teacher in the student's place", "teacher alone")
+TRAINED = ("Mask R-CNN", "teacher as discriminator", "teacher alone")
 MEDIANS = ("Dice, seen", "Dice, label", "volume ratio", "diameter error, mm")
 COLUMNS = ("network", "outline", "lesions found", "others per scan", *MEDIANS)
 
@@ -138,13 +138,13 @@ def pipelines(mask_rcnn: Path, teacher: Path) -> dict[str, Pipeline]:
     theirs = overlay_of("csvd_classification", "mask_rcnn")
     in_place = {"network_def": theirs["network_def#cascade"], "inferer": theirs["bag#cascade"]}
     in_place |= {"clean_up#min_volume_mm3": None, "threshold": 0.5}
-    judge = {teachers: overlay_of("cmb_detection", "evaluate_teacher")[teachers], "threshold": 0.5}
+    overlay = {teachers: overlay_of("cmb_detection", "evaluate_teacher")[teachers], "threshold": 0.5}
     shipped = models / "paper" / "model.pt"
-    first, judging = {"detector": (shipped, "detector.")}, {"discriminator": (teacher, "")}
+    first, discriminator = {"detector": (shipped, "detector.")}, {"discriminator": (teacher, "")}
     return {
         "Mask R-CNN": Pipeline({"": (mask_rcnn, "")}, ["paper"], in_place),
-        "teacher in the student's place": Pipeline(first | judging, ["paper"], judge),
-        "teacher alone": Pipeline({"detector": (teacher, "segmentor.")} | judging, ["paper"], judge),
+        "teacher as discriminator": Pipeline(first | discriminator, ["paper"], overlay),
+        "teacher alone": Pipeline({"detector": (teacher, "segmentor.")} | discriminator, ["paper"], overlay),
         "cascade": Pipeline({"": (shipped, "")}, ["paper"]),
         "default detector": Pipeline({"": (models / "model.pt", "")}),
     }

@@ -42,7 +42,7 @@ def mimic_at(item: dict, voxel: torch.Tensor) -> str:
 
 def row_of(name: str, scans: list[Scan]) -> list[object]:
     """Return the row of a group of scans."""
-    return [name, len(scans), int(sum(scan.judged.sum() for scan in scans)), *rate_columns(scans)]
+    return [name, len(scans), int(sum(scan.counted.sum() for scan in scans)), *rate_columns(scans)]
 
 
 def kinds_of(lesion: dict[str, str]) -> list[str]:
@@ -71,8 +71,8 @@ def print_tables(scans: list[Scan], seed: int, least_cnr: float) -> None:
     print(table(columns, [row_of(name, group) for name, group in groups_of(scans).items()]))
     lesions, found = Counter(), Counter()
     for scan in scans:
-        for lesion, judged, hit in zip(scan.lesions, scan.judged.tolist(), scan.found.tolist(), strict=True):
-            for kind in kinds_of(lesion) if judged else ():
+        for lesion, counted, hit in zip(scan.lesions, scan.counted.tolist(), scan.found.tolist(), strict=True):
+            for kind in kinds_of(lesion) if counted else ():
                 lesions[kind] += 1
                 found[kind] += hit
     order = [*(name for ranges in RANGES.values() for name in ranges), *REGIONS]
@@ -89,7 +89,7 @@ def draw(scans: list[Scan], folder: Path) -> None:
         if len(scan.false):
             titles = [f"{value:.2f} {mimic_at(scan.item, v)}" for v, value in zip(scan.false, scan.said, strict=True)]
             draw_sheet(Path(scan.item["image"]), scan.false, titles, folder / f"{name}_false.png")
-        missed = [row for row, hit, judged in zip(scan.lesions, scan.found, scan.judged, strict=True) if judged > hit]
+        missed = [row for row, missed in zip(scan.lesions, scan.counted > scan.found, strict=True) if missed]
         if missed:
             inverse = np.linalg.inv(nib.load(scan.item["image"]).affine)
             points = [[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in missed]

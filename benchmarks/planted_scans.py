@@ -26,7 +26,7 @@ class Scan:
     Attributes:
         item: of the data list.
         lesions: rows of the table of what was planted.
-        judged: whether each counts, (M,) bool.
+        counted: whether each counts, (M,) bool.
         found: whether each was found at the default threshold, (M,) bool.
         counts: at the default threshold, (4,).
         curve: at :data:`THRESHOLDS`, (T, 4).
@@ -35,7 +35,7 @@ class Scan:
 
     item: dict
     lesions: list[dict[str, str]]
-    judged: torch.Tensor
+    counted: torch.Tensor
     found: torch.Tensor
     counts: torch.Tensor
     curve: torch.Tensor
@@ -66,7 +66,7 @@ def score(item: dict, result: Path, least_cnr: float) -> Scan:
     with Path(item["label"].replace("_label.nii.gz", "_lesions.tsv")).open(newline="") as file:
         lesions = list(csv.DictReader(file, delimiter="\t"))
     truth = torch.tensor([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in lesions]).reshape(-1, 3)
-    judged = torch.tensor([float(row["cnr"]) >= least_cnr for row in lesions], dtype=torch.bool)
+    counted = torch.tensor([float(row["cnr"]) >= least_cnr for row in lesions], dtype=torch.bool)
     found = read_found(result)
     points, voxels, said = found.points_mm[found.kept], found.voxels[found.kept], found.probability[found.kept]
     pairs = pair_points(points, truth)
@@ -74,14 +74,14 @@ def score(item: dict, result: Path, least_cnr: float) -> Scan:
     hit[pairs[:, 1]] = True
     wrong = torch.ones(len(points), dtype=torch.bool)
     wrong[pairs[:, 0]] = False
-    counts = count_points(points, said, truth, (0.0,), judged)[0]
-    curve = count_points(found.points_mm, found.probability, truth, THRESHOLDS, judged)
-    return Scan(item, lesions, judged, hit, counts, curve, voxels[wrong], said[wrong])
+    counts = count_points(points, said, truth, (0.0,), counted)[0]
+    curve = count_points(found.points_mm, found.probability, truth, THRESHOLDS, counted)
+    return Scan(item, lesions, counted, hit, counts, curve, voxels[wrong], said[wrong])
 
 
 def rate_columns(scans: list[Scan]) -> list[str]:
     """Return TPR, false positives per scan, F1, and the best TPR at no more than 1 false positive a scan."""
     rates = exact_rates(torch.stack([scan.counts for scan in scans]))
     curve = froc(torch.stack([scan.curve for scan in scans]), THRESHOLDS, match="distance")
-    at_one = f"{tpr_at_fps(curve, 1.0):.2f}" if any(scan.judged.any() for scan in scans) else ""
+    at_one = f"{tpr_at_fps(curve, 1.0):.2f}" if any(scan.counted.any() for scan in scans) else ""
     return [*(shown(rates[name]) for name in ("tpr", "fps_per_subject", "f1")), at_one]

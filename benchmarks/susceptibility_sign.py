@@ -1,6 +1,6 @@
 """How many calcifications the sign of their susceptibility tells from microbleeds, on simulated subjects.
 
-Judged are the true masks of 2.5 mm3 or more, the least that the clean-up keeps, and, where ``benchmarks/held_out.py``
+Measured are the true masks of 2.5 mm3 or more, the least that the clean-up keeps, and, where ``benchmarks/held_out.py``
 has left results beside a cohort, the detector's candidates that share a voxel with them, of which "detected" are those
 of its instance map.
 
@@ -65,7 +65,7 @@ def candidates(item: dict, folder: Path, truth: np.ndarray, kinds: dict[int, str
     return found, {candidate: kinds[lesion] for candidate, lesion in reversed(pairs)}, what
 
 
-def judge(item: dict, cohort: Path) -> Iterator[tuple]:
+def score(item: dict, cohort: Path) -> Iterator[tuple]:
     """Yield a row of :data:`COLUMNS` for each lesion of a subject."""
     affine = torch.as_tensor(nib.load(item["label"].replace("_label.", "_phase.")).affine)
     phase, mask, qsm = (torch.from_numpy(read(item, kind).astype(np.float32)) for kind in ("phase", "mask", "qsm"))
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="to write a row a lesion to (.tsv)")
     arguments = parser.parse_args()
     work = [(item, folder) for folder in arguments.cohorts for item in items_of(folder)]
-    rows = [dict(zip(COLUMNS, row, strict=True)) for one in tqdm(work, disable=None) for row in judge(*one)]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for one in tqdm(work, disable=None) for row in score(*one)]
     if arguments.table:
         with arguments.table.open("w", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, delimiter="\t")

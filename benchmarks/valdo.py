@@ -63,7 +63,7 @@ def write_list(items: list[dict[str, Any]], path: Path, section: str = "test") -
     return path
 
 
-def judge(item: dict[str, Any], result: Path) -> Scored:
+def score(item: dict[str, Any], result: Path) -> Scored:
     """Compare the results in a folder, which is missing where the scan was refused, with the mask of a scan."""
     label = read_truth(item)
     detected = torch.zeros_like(label)
@@ -113,7 +113,7 @@ def main() -> None:
     items = find_scans(arguments.root)
     rows = run_detector(arguments, write_list(items, arguments.out / "datalist.json"), arguments.out / "results")
     print(
-        table_of([judge(item, arguments.out / "results" / row["case"]) for item, row in zip(items, rows, strict=True)])
+        table_of([score(item, arguments.out / "results" / row["case"]) for item, row in zip(items, rows, strict=True)])
     )
 
 

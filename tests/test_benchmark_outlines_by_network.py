@@ -88,7 +88,7 @@ def test_networks_are_those_of_the_configs_with_the_weights_that_are_given(bench
         torch.save(network.state_dict(), tmp_path / f"{name}.pt")
     pipelines = benchmark.pipelines(tmp_path / "slices.pt", tmp_path / "teacher.pt")
     networks = {name: one.parser.get_parsed_content("network") for name, one in pipelines.items()}
-    beside, alone = networks["teacher in the student's place"], networks["teacher alone"]
+    beside, alone = networks["teacher as discriminator"], networks["teacher alone"]
     for mine, theirs in (
         (networks["Mask R-CNN"], slices),
         (beside.detector, networks["cascade"].detector),

@@ -181,7 +181,7 @@ def test_held_out_counts_by_centres_and_by_overlap(planted_item, tmp_path):
     save(Path(item["label"]), label, affine, np.int16)
     save(result / f"{result.name}_cmb.nii.gz", detected, affine, np.int16)
     found = scored.read_found(result)
-    counts, kinds, taken = held_out.judge(item, result, found, {1, 2})
+    counts, kinds, taken = held_out.score(item, result, found, {1, 2})
     assert counts["distance"].tolist() == [3, 2, 3, 1]
     assert counts["overlap"].tolist() == [3, 1, 3, 2]
     assert [kinds["region", "deep", what] for what in ("lesions", "found", "proposed")] == [1, 0, 1]

@@ -244,10 +244,10 @@ def test_student_trains_without_its_teacher(small_cohort, trained, tmp_path):
     output = train_in(tmp_path, small_cohort, *overlays, run="train_student_no_kd")
     assert "student_loss" in output
     before = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert not before["places"].any()
+    assert not before["location_prior"].any()
     train_in(tmp_path, small_cohort, *overlays, run="fit_location_prior")
     after = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert {name for name in before if not torch.equal(before[name], after[name])} == {"places"}
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"location_prior"}
 
 
 @pytest.mark.slow

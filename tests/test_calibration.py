@@ -98,6 +98,6 @@ def test_operating_points_that_cannot_be_had_come_closest():
         (lambda: operating_thresholds(torch.zeros(2, 3, 4), torch.rand(3)), "subjects without lesions"),
     ],
 )
-def test_what_cannot_be_judged_is_named(call, message):
+def test_error_names_what_has_no_calibration(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -75,24 +75,24 @@ def test_positions_run_from_minus_one_to_one_in_any_volume():
     assert relative_position(corners[:1], (1, 1, 1)).tolist() == [[-1, -1, -1]]
 
 
-def test_map_is_read_at_the_place_left_and_right_alike():
-    places = torch.zeros(10, 24, 20)
-    places[3, 6, 11] = 2
+def test_prior_is_read_at_the_position_left_and_right_alike():
+    prior = torch.zeros(10, 24, 20)
+    prior[3, 6, 11] = 2
     cell = torch.tensor([3 / 9, 2 * 6 / 23 - 1, 2 * 11 / 19 - 1])
     halfway = cell + torch.tensor([0, 1 / 23, 0])
     position = torch.stack([cell, cell * torch.tensor([-1, 1, 1]), cell * torch.tensor([1, -1, 1]), halfway])
-    torch.testing.assert_close(read_location_prior(places, position), torch.tensor([2.0, 2, 0, 1]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(read_location_prior(prior, position), torch.tensor([2.0, 2, 0, 1]), atol=1e-4, rtol=0)
 
 
-def test_each_candidate_is_judged_by_its_own_place(scan, network):
+def test_each_candidate_has_the_prior_of_its_own_position(scan, network):
     before = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3))(scan, network)[0, 1]
-    network.places[5:] = -3  # the first candidate lies aside, the second in the middle
+    network.location_prior[5:] = -3  # the first candidate lies aside, the second in the middle
     after = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=1)(scan, network)[0, 1]
     torch.testing.assert_close(after[11, 8, 6], before[11, 8, 6])
     torch.testing.assert_close(after[3, 3, 3].logit(), before[3, 3, 3].logit() - 3)
 
 
-def test_patch_is_judged_in_four_mirrorings():
+def test_patch_is_classified_in_four_mirrorings():
     class Corner(torch.nn.Module):
         def classify(self, patches):
             return patches[:, :2, 0, 0, 0]

@@ -10,7 +10,7 @@ from dicom_study import ECHOES_MS, SIZE, change, oblique, pixels, seen, write_cl
 from csvd.checks import InputError
 from csvd.io import find_cases
 from csvd.io.dicom.series import sort_series
-from csvd.io.dicom.stacks import check_places
+from csvd.io.dicom.stacks import check_positions
 from csvd.io.dicom.studies import convert_study, find_studies
 
 MAGNITUDE = {"description": "Mag", "types": ("ORIGINAL", "PRIMARY", "M", "ND")}
@@ -125,8 +125,8 @@ def test_slices_that_a_conversion_would_misplace_are_refused(tmp_path):
         header.set_qform(None, code=0)
         nib.save(nib.Nifti1Image(array, None, header), tmp_path / "other.nii")
         with pytest.raises(InputError, match=said):
-            check_places(tmp_path / "other.nii", series.instances, "series")
-    check_places(scan.image, series.instances, "series")
+            check_positions(tmp_path / "other.nii", series.instances, "series")
+    check_positions(scan.image, series.instances, "series")
 
 
 def test_sheared_stack_is_refused(tmp_path):

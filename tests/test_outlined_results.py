@@ -47,7 +47,7 @@ class DarkEnough(Darkness):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """The detection bundle but for the network that judges candidates."""
+    """The detection bundle but for the network that classifies candidates."""
     folder = tmp_path_factory.mktemp("bundle") / "cmb_detection"
     shutil.copytree(BUNDLES / "cmb_detection", folder)
     config = json.loads((folder / "configs" / "inference.json").read_text())

@@ -9,7 +9,7 @@ from planted import ball
 
 from csvd.phantom.planting_phase import dipole_phase, wrapped
 from csvd.phantom.planting_scan import MIMIC_CODES, plant_scan
-from csvd.phantom.planting_sites import PLACES, draw_sites, usable_voxels
+from csvd.phantom.planting_sites import LOCATIONS, draw_sites, usable_voxels
 from csvd.planting.draws import Draws
 from csvd.planting.patches import Kind, plant_patches, slices_mm, visibility
 from csvd.planting.shapes import (
@@ -218,13 +218,13 @@ def test_a_scan_without_phase_has_no_calcification():
 
 def test_places_are_drawn_by_the_shares_of_real_patients():
     places = (
-        torch.arange(1, len(PLACES) + 1, dtype=torch.uint8).repeat_interleave(100)[:, None, None].expand(-1, 60, 60)
+        torch.arange(1, len(LOCATIONS) + 1, dtype=torch.uint8).repeat_interleave(100)[:, None, None].expand(-1, 60, 60)
     )
     usable = torch.ones(places.shape, dtype=torch.bool)
     found = draw_sites(places, usable, (1.0, 1.0, 1.0), 600, np.random.default_rng(0), clustered=0)
-    total = sum(PLACES.values())
-    for name, share in PLACES.items():
-        here = sum(place == name for _, place in found) / len(found)
+    total = sum(LOCATIONS.values())
+    for name, share in LOCATIONS.items():
+        here = sum(location == name for _, location in found) / len(found)
         assert here == pytest.approx(share / total, abs=0.05)
 
 

@@ -38,10 +38,10 @@ def test_counts_fall_with_the_threshold():
     assert counts.tolist() == [[3, 2, 3, 1], [3, 2, 2, 0], [3, 1, 1, 0], [3, 0, 0, 0]]
 
 
-def test_lesion_that_is_not_judged_is_neither_missed_nor_false():
+def test_lesion_that_is_not_counted_is_neither_missed_nor_false():
     found, probability = torch.tensor([[0.0, 0, 0], [20, 1, 0], [90, 0, 0]]), torch.full((3,), 0.9)
-    judged = torch.tensor([True, False, False])
-    assert count_points(found, probability, TRUTH, (0.5,), judged).tolist() == [[1, 1, 2, 1]]
+    counted = torch.tensor([True, False, False])
+    assert count_points(found, probability, TRUTH, (0.5,), counted).tolist() == [[1, 1, 2, 1]]
 
 
 def test_interval_of_a_share_is_that_of_clopper_and_pearson():

@@ -40,7 +40,7 @@ BINS = 10
 UNCALIBRATED = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
-def judge_candidates(
+def classify_candidates(
     network: CascadeNetwork, candidates: CandidateDataset, device: torch.device, batch_size: int = 64
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the network's logits (N, 2), the detector's probabilities (N,) and the positions (N, 3) of candidates."""
@@ -158,7 +158,7 @@ def _record(curve: Reliability) -> dict[str, Any]:
     return {"ece": curve.ece, "reliability": bins}
 
 
-class Judged(NamedTuple):
+class ScoredScan(NamedTuple):
     """Candidates of a scan: ``odds``, ``label`` and ``weight`` (N,), and its ``kind``.
 
     The kind is the item's ``sequence``, else its ``contrast``, else empty.
@@ -170,7 +170,7 @@ class Judged(NamedTuple):
     kind: str
 
 
-def _pooled(scans: Sequence[Judged]) -> tuple[torch.Tensor, ...]:
+def _pooled(scans: Sequence[ScoredScan]) -> tuple[torch.Tensor, ...]:
     """Return odds, labels and weights of the candidates of all scans."""
     return tuple(torch.cat(part) for part in list(zip(*scans, strict=True))[:3])
 
@@ -228,7 +228,7 @@ class PatchCalibration(Calibration):
         temperature, bias = fit_platt(odds, label, weight)
         self._set(temperature, bias)
 
-        def curve(scans: Sequence[Judged]) -> Reliability:
+        def curve(scans: Sequence[ScoredScan]) -> Reliability:
             odds, label, weight = _pooled(scans)
             return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
 
@@ -254,7 +254,7 @@ class PatchCalibration(Calibration):
         self.network.temperature.fill_(temperature)
         self.network.bias.fill_(bias)
 
-    def _evaluate(self, scan: Mapping[str, Any]) -> Judged:
+    def _evaluate(self, scan: Mapping[str, Any]) -> ScoredScan:
         """Return what the network says of the candidates of a scan, and what they are."""
         found, turn = self.inferer.candidates(scan["image"].to(self.device), self.network)
         label = turn.there(convert_to_tensor(scan["label"], track_meta=False)[0].cpu())
@@ -263,7 +263,7 @@ class PatchCalibration(Calibration):
         true = find_surest(found.points * mm, lesions)
         weight = self._weight(torch.tensor(float(len(lesions))))
         odds = found.probability.double().logit(eps=1e-6)
-        return Judged(
+        return ScoredScan(
             odds,
             true.long(),
             torch.where(true, weight, torch.ones(())),
@@ -306,7 +306,7 @@ class CascadeCalibration(Calibration):
         if labels.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             return {}
-        logits, detected, _ = judge_candidates(self.network, self.candidates, self.device, self.batch_size)
+        logits, detected, _ = classify_candidates(self.network, self.candidates, self.device, self.batch_size)
         names = ("temperature", "detector_weight", "bias")
         fitted = dict(zip(names, fit_calibration(logits, detected, labels), strict=True))
         for name, value in fitted.items():

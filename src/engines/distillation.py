@@ -53,7 +53,7 @@ def epoch_loss(engine: Engine) -> float:
 
 
 class HardNegativeReplay:
-    """Tell the sampler after each iteration how the discriminator judged the candidates that it was shown.
+    """Tell the sampler after each iteration which logits the discriminator gave the candidates of the batch.
 
     Batches hold ``index``, the outputs ``pred``, the logits (2,) of a candidate.
 

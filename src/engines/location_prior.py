@@ -1,4 +1,4 @@
-"""Step of a training: where in the brain what looks like a microbleed is none."""
+"""Location prior of the cascade: where in the brain candidates are rarely microbleeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ..checks import check_positive
 from ..inferers import CandidateDataset
 from ..networks import CascadeNetwork, read_location_prior
-from .calibration import judge_candidates
+from .calibration import classify_candidates
 from .weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 class LocationPrior:
     """Fit the location prior of a cascade whose networks are trained, and save it with them.
 
-    Logistic regression of the candidates' labels on what discriminator and detector say and on the map, whose cells are
-    held near 0, so that where there were few candidates the prior changes nothing. Calibrate afterwards.
+    Logistic regression of the candidates' labels on the logits of discriminator and detector and on the prior, whose
+    cells are held near 0, so that where there were few candidates the prior changes nothing. Calibrate afterwards.
 
     Args:
-        network: its ``places`` are set.
+        network: its ``location_prior`` are set.
         candidates: of scans that the discriminator did not learn from, or it is surer of them than of others; with
             many microbleeds and mimics. Patches of the size that it takes.
         path: file of the weights, read and written.
@@ -58,12 +58,14 @@ class LocationPrior:
             ValueError: there is no candidate of one of the classes.
         """
         load_weights(self.network, self.path)
-        self.network.places.zero_()
+        self.network.location_prior.zero_()
         label = self.candidates.labels
         if label.unique().tolist() != [0, 1]:
-            raise ValueError(f"cannot fit places on candidates of the classes {label.unique().tolist()}: needs both.")
-        logits, detected, position = judge_candidates(self.network, self.candidates, self.device)
-        self.network.places.copy_(self._fit(logits, detected, position, label))
+            raise ValueError(
+                f"cannot fit a location prior on candidates of the classes {label.unique().tolist()}: needs both."
+            )
+        logits, detected, position = classify_candidates(self.network, self.candidates, self.device)
+        self.network.location_prior.copy_(self._fit(logits, detected, position, label))
         save_weights(self.network, self.path)
         logger.info("saved %s", self.path)
 
@@ -72,17 +74,17 @@ class LocationPrior:
     ) -> torch.Tensor:
         odds = logits[:, 1] - logits[:, 0]
         suspicion = detected.logit(eps=1e-6)
-        places = torch.zeros(self.network.places.shape, requires_grad=True)
+        prior = torch.zeros(self.network.location_prior.shape, requires_grad=True)
         weights = torch.tensor([1.0, 0.0, 0.0], requires_grad=True)
-        optimizer = torch.optim.LBFGS([places, weights], max_iter=200, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([prior, weights], max_iter=200, line_search_fn="strong_wolfe")
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()
-            log_odds = weights[0] * odds + weights[1] * suspicion + weights[2] + read_location_prior(places, position)
+            log_odds = weights[0] * odds + weights[1] * suspicion + weights[2] + read_location_prior(prior, position)
             loss = binary_cross_entropy_with_logits(log_odds, label.float(), reduction="sum")
-            loss = loss + self.ridge * places.square().sum()
+            loss = loss + self.ridge * prior.square().sum()
             loss.backward()
             return loss
 
         optimizer.step(closure)  # type: ignore[no-untyped-call]
-        return places.detach() / weights[0].detach()  # beside the discriminator's log-odds
+        return prior.detach() / weights[0].detach()  # beside the discriminator's log-odds

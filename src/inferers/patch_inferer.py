@@ -28,7 +28,7 @@ class PatchInferer(Inferer):
     :class:`csvd.transforms.LesionOutlined` finds what belongs to each.
 
     Args:
-        detector: finds and judges candidates; :class:`PatchDetector` by default.
+        detector: finds and classifies candidates; :class:`PatchDetector` by default.
         lowest: probability from which a candidate is drawn.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From the slices of a series to what each of them looks like."""
+"""Sequence of each slice of a series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SeriesInferer(Inferer):
 
 
 def series_gradcam(series: torch.Tensor, network: torch.nn.Module, layer: str = "backbone.layer4") -> torch.Tensor:
-    """Return how much each place of the slices spoke for their likeliest sequence, (1, H, W, N), 0 to 1 in each slice.
+    """Return the evidence of each pixel for the most likely sequence of its slice, (1, H, W, N), 0 to 1 in each slice.
 
     Args:
         series: (1, H, W, N).

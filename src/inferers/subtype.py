@@ -21,7 +21,7 @@ from ..networks.attention_mil import real_slices
 
 
 class SliceBag:
-    """Slices of one size, each with its microbleeds: what the classifier looks at.
+    """Slices of one size, each with its microbleeds: the input of the classifier.
 
     The scan is averaged down to the size, of microbleeds the maximum is taken, so that none is lost. A scan that has
     no microbleed mask, but NaN in its place, gets that of the cascade.
@@ -156,7 +156,7 @@ class _Slices(torch.nn.Module):
 
 
 def gradcam(slices: torch.Tensor, classifier: AttentionMIL, covariates: torch.Tensor | None = None) -> torch.Tensor:
-    """Return how much each place of the slices spoke for the likeliest class, (1, 1, H, W, D), 0 to 1.
+    """Return the evidence of each pixel for the most likely class, (1, 1, H, W, D), 0 to 1.
 
     By Grad-CAM++ [1]_, which is made for several small objects, on the first stage of the backbone, whose maps are
     finest: on simulated scans the heat of plain Grad-CAM, or of later stages, lies less often on microbleeds.

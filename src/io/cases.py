@@ -99,7 +99,7 @@ def find_cases(
     known: Mapping[str, Any] | None = None,
     phase: str | os.PathLike[str] | None = None,
 ) -> list[Case]:
-    """Return the scans that a path names. None is read here: :func:`check_scan` judges each in its turn.
+    """Return the scans that a path names. None is read here: :func:`check_scan` checks each in its turn.
 
     A scan gets the phase image that lies beside it, see :func:`csvd.io.find_phase`, unless it has another.
 

@@ -13,7 +13,7 @@ from ..checks import check_one_channel, check_same_shape
 
 @dataclass(frozen=True)
 class LesionShapes:
-    """What the clean-up looks at, (N,) float64 each, in the order of ``ids``, the values in the instance map.
+    """Input of the clean-up, (N,) float64 each, in the order of ``ids``, the values in the instance map.
 
     ``volume_mm3``; ``ellipticity``, 1 - shortest / longest axis of the ellipsoid with the same second moments, voxels
     being boxes, so 0 for a ball and towards 1 for a thread or a plate; ``edge_mm``, from the centroid's voxel to the

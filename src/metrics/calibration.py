@@ -44,7 +44,7 @@ def reliability(
     """
     check_positive("bins", bins)
     if len(probability) == 0:
-        raise ValueError("cannot judge the calibration of 0 candidates: give at least one.")
+        raise ValueError("cannot measure the calibration of 0 candidates: give at least one.")
     values, truth = probability.double(), label.double()
     share = torch.ones_like(values) if weight is None else weight.double()
     bin_index = (values * bins).long().clamp(max=bins - 1)

@@ -43,7 +43,7 @@ def count_points(
         probability: (N,) of each.
         truth_mm: (M, 3) in mm.
         thresholds: T probabilities.
-        judged: (M,) bool, all true by default. The others may be found or not: they count neither as lesions nor, when
+        counted: (M,) bool, all true by default. The others may be found or not: they count neither as lesions nor, when
             found, as false positives.
         max_distance_mm: see :func:`pair_points`.
 

@@ -1,5 +1,7 @@
 """The networks of the cascade as one, so that one file holds the weights of both."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import grid_sample
@@ -16,16 +18,16 @@ PRIOR_SHAPE = (10, 24, 20)
 """Cells of a map over the brain, left and right alike: aside, from back to front, from bottom to top."""
 
 
-def read_location_prior(places: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+def read_location_prior(location_prior: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
     """Return what a map (A, B, C) of half a brain says at positions (N, 3), between its cells by trilinear weights.
 
     Args:
-        places: first axis from the middle to either side, second from back to front, third from bottom to top.
+        location_prior: first axis from the middle to either side, second from back to front, third from bottom to top.
         position: from -1 to 1 along the axes of a scan in RAS, see :func:`csvd.inferers.relative_position`.
     """
-    point = torch.cat([2 * position[:, :1].abs() - 1, position[:, 1:]], dim=1).to(places)
+    point = torch.cat([2 * position[:, :1].abs() - 1, position[:, 1:]], dim=1).to(location_prior)
     grid = point.flip(1)[None, None, None]  # its last axis first
-    return grid_sample(places[None, None], grid, padding_mode="border", align_corners=True).flatten()
+    return grid_sample(location_prior[None, None], grid, padding_mode="border", align_corners=True).flatten()
 
 
 def calibrated(
@@ -54,7 +56,7 @@ class CascadeNetwork(nn.Module):
 
     Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Three buffers
     calibrate it, see :func:`calibrated`: ``temperature``, ``detector_weight`` and ``bias``, 1, 0 and 0 until they are
-    fitted on validation data. A fourth, ``places``, is a location prior: log-odds by the location in the brain, 0 until
+    fitted on validation data. A fourth, ``location_prior``, holds log-odds by the location in the brain, 0 until
     fitted, see :func:`read_location_prior`. Calcifications of pineal gland and choroid plexus look like microbleeds.
 
     Args:
@@ -68,7 +70,7 @@ class CascadeNetwork(nn.Module):
     temperature: torch.Tensor
     detector_weight: torch.Tensor
     bias: torch.Tensor
-    places: torch.Tensor
+    location_prior: torch.Tensor
 
     def __init__(self, detector: nn.Module, discriminator: Discriminator) -> None:
         super().__init__()
@@ -77,14 +79,20 @@ class CascadeNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("detector_weight", torch.zeros(()))
         self.register_buffer("bias", torch.zeros(()))
-        self.register_buffer("places", torch.zeros(PRIOR_SHAPE))
+        self.register_buffer("location_prior", torch.zeros(PRIOR_SHAPE))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *how: Any) -> None:
+        """Load weights; those of version 0.1.0 have ``places`` for ``location_prior``."""
+        if f"{prefix}places" in state_dict:
+            state_dict[f"{prefix}location_prior"] = state_dict.pop(f"{prefix}places")
+        super()._load_from_state_dict(state_dict, prefix, *how)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
         return self.detector(image)
 
     def candidate_logits(self, patches: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """Return logits (N, 2): the discriminator's, their mean over four mirrorings, with those of the place.
+        """Return logits (N, 2): the discriminator's, their mean over four mirrorings, with the location prior added.
 
         Args:
             patches: around candidates, (N, C, h, w, d).
@@ -92,7 +100,7 @@ class CascadeNetwork(nn.Module):
         """
         mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
         logits = torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
-        odds = read_location_prior(self.places, position)
+        odds = read_location_prior(self.location_prior, position)
         return logits + torch.stack([torch.zeros_like(odds), odds], dim=1)
 
     def discriminate(self, patches: torch.Tensor, detected: torch.Tensor, position: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ NEIGHBOURS = 1
 class FiveBlockCNN(nn.Module):
     """Five blocks of two or three convolutions with batch normalisation, then pooling; one hidden dense layer [1]_.
 
-    The blocks are those of VGG-16. It looks at the middle slice of a patch with its two neighbours, as three channels,
+    The blocks are those of VGG-16. The input is the middle slice of a patch with its two neighbours, as three channels,
     so that weights trained on RGB images fit.
 
     Args:

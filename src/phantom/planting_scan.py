@@ -15,7 +15,7 @@ from ..planes import slice_axis
 from ..planting.draws import Draws
 from ..planting.shapes import Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
 from .planting_phase import dipole_phase, wrapped
-from .planting_sites import draw_sites, find_places, usable_voxels
+from .planting_sites import draw_sites, find_locations, usable_voxels
 
 FINE_MM = 0.3
 """Largest sample at which a shape is drawn before it is averaged over a voxel."""
@@ -26,7 +26,7 @@ MIMIC_WEIGHTS = (5, 2, 2, 1)  # how often each is drawn
 RADIUS_MM = (0.5, 4.5)
 SMALL_MM = 1.9
 Range = tuple[float, float]
-PLANTED_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "place", "region", "side")
+PLANTED_COLUMNS = ("id", "x_mm", "y_mm", "z_mm", "radius_mm", "depth", "cnr", "location", "region", "side")
 
 
 @dataclass
@@ -101,7 +101,7 @@ class _Planter:
         self.spacing = tuple(float(mm) for mm in affine[:3, :3].norm(dim=0))
         self.rng, self.draws = np.random.default_rng(seed), Draws(seed)
         self.median = float(image[mask].median())
-        self.places, self.to_mni = find_places(image, mask, affine)
+        self.locations, self.to_mni = find_locations(image, mask, affine)
         self.usable = usable_voxels(image, mask, self.spacing)  # type: ignore[arg-type]
         empty = torch.zeros(image.shape, dtype=torch.int16)
         self.scan = PlantedScan(
@@ -111,15 +111,15 @@ class _Planter:
 
     def plant_lesions(self, count: int, radius_mm: Range | None, depth: Range | None) -> None:
         """Plant up to ``count`` microbleeds."""
-        for voxel, place in draw_sites(self.places, self.usable, self.spacing, count, self.rng):  # type: ignore[arg-type]
+        for voxel, location in draw_sites(self.locations, self.usable, self.spacing, count, self.rng):  # type: ignore[arg-type]
             small = radius_mm is None and self.rng.random() < 0.55
             low, high = radius_mm or (RADIUS_MM[0], SMALL_MM if small else RADIUS_MM[1])
             radius = math.exp(self.rng.uniform(math.log(low), math.log(high)))
             shallow = depth is None and self.rng.random() < 0.25
             dark = self.rng.uniform(*(depth or ((0.3, 1.0) if shallow else (0.6, 1.0))))
-            self._plant_lesion(voxel + self.rng.uniform(-0.5, 0.5, 3), voxel, radius, dark, place)
+            self._plant_lesion(voxel + self.rng.uniform(-0.5, 0.5, 3), voxel, radius, dark, location)
 
-    def _plant_lesion(self, centre: np.ndarray, voxel: np.ndarray, radius: float, dark: float, place: str) -> None:
+    def _plant_lesion(self, centre: np.ndarray, voxel: np.ndarray, radius: float, dark: float, location: str) -> None:
         box, raster, factor, origin = self._window(voxel, 2 * radius + 2)
         offset = torch.tensor((centre - voxel) * np.array(self.spacing), dtype=torch.float32)
         dots = draw_dots(self.draws, offset[None], torch.tensor([radius]))
@@ -143,9 +143,9 @@ class _Planter:
         if not (label == number).any():
             label[tuple(np.subtract(voxel, [side.start for side in box]))] = number
         self._add_dipole(box, centre, radius, self.rng.uniform(0.5, 3))
-        self._note(number, centre, voxel, radius, place)
+        self._note(number, centre, voxel, radius, location)
 
-    def _note(self, number: int, centre: np.ndarray, voxel: np.ndarray, radius: float, place: str) -> None:
+    def _note(self, number: int, centre: np.ndarray, voxel: np.ndarray, radius: float, location: str) -> None:
         """Add the row of a microbleed: what is seen of it in the slice of its middle."""
         depth, cnr = self._visibility(voxel, centre, radius)
         point = (self.affine @ torch.tensor([*centre, 1.0], dtype=torch.float64))[:3]
@@ -160,7 +160,7 @@ class _Planter:
                 "radius_mm": round(radius, 2),
                 "depth": round(depth, 2),
                 "cnr": round(cnr, 1),
-                "place": place,
+                "location": location,
                 "region": region,
                 "side": side,
             }

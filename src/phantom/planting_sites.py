@@ -1,4 +1,4 @@
-"""Where microbleeds are planted: on tissue, in places of the brain by the shares of patients, apart or in clusters."""
+"""Where microbleeds are planted: on tissue, in locations by the shares of patients, apart or in clusters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..anatomy.mni import mni_tissue
 from ..anatomy.regions import nearest_voxels
 from ..anatomy.registration import align_to_mni
 
-PLACES: dict[str, float] = {
+LOCATIONS: dict[str, float] = {
     "white matter": 0.40,
     "cortex": 0.33,
     "cerebellum": 0.08,
@@ -20,7 +20,7 @@ PLACES: dict[str, float] = {
     "thalamus": 0.05,
     "brainstem": 0.04,
 }
-"""Share of microbleeds in each place, of real patients; they do not sum to 1, and are taken relative to their sum."""
+"""Share of microbleeds in each location, of real patients, relative to their sum, which is not 1."""
 DEEP = ("internal capsule", "external capsule")
 """Regions of MARS that count as basal ganglia here."""
 EDGE_MM = 1.5
@@ -31,10 +31,10 @@ APART_MM = 6.0
 CLUSTER_MM = (3.5, 9.0)
 
 
-def find_places(
+def find_locations(
     image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the number of the place in :data:`PLACES`, from 1, of each voxel of the brain, (H, W, D) uint8.
+    """Return the number of the location in :data:`LOCATIONS`, from 1, of each voxel of the brain, (H, W, D) uint8.
 
     The second result maps RAS mm of the scan to MNI152, (4, 4). A scan that shows no whole brain has none, and is
     "white matter" everywhere.
@@ -51,13 +51,13 @@ def find_places(
     voxels = mask.nonzero()
     here = nearest_voxels(apply_affine(matrix, apply_affine(affine.double(), voxels)))
     _, grey, white, _ = (torch.from_numpy(np.asarray(part)) for part in mni_tissue())
-    names, places = list(MARS), list(PLACES)
-    tissue = torch.where(white[here] >= grey[here], places.index("white matter"), places.index("cortex")) + 1
+    names, locations = list(MARS), list(LOCATIONS)
+    tissue = torch.where(white[here] >= grey[here], locations.index("white matter"), locations.index("cortex")) + 1
     mars = mni_mars()[here].long()
-    for place in places[2:]:
-        regions = (place, *DEEP) if place == "basal ganglia" else (place,)
+    for location in locations[2:]:
+        regions = (location, *DEEP) if location == "basal ganglia" else (location,)
         for region in regions:
-            tissue[mars == names.index(region) + 1] = places.index(place) + 1
+            tissue[mars == names.index(region) + 1] = locations.index(location) + 1
     codes[tuple(voxels.T)] = tissue.to(torch.uint8)
     return codes, matrix
 
@@ -73,26 +73,26 @@ def usable_voxels(image: torch.Tensor, mask: torch.Tensor, spacing_mm: tuple[flo
 
 
 def draw_sites(
-    places: torch.Tensor,
+    locations: torch.Tensor,
     usable: torch.Tensor,
     spacing_mm: tuple[float, float, float],
     count: int,
     rng: np.random.Generator,
     clustered: float = 0.2,
 ) -> list[tuple[np.ndarray, str]]:
-    """Return voxel (3,) and place of up to ``count`` microbleeds; some lie in a cluster with the one before.
+    """Return voxel (3,) and location of up to ``count`` microbleeds; some lie in a cluster with the one before.
 
     Args:
-        places: from :func:`find_places`.
+        locations: from :func:`find_locations`.
         usable: from :func:`usable_voxels`.
         spacing_mm: of the voxels.
         count: how many; fewer where there is no room.
         rng: source of all randomness.
         clustered: share that lies 3.5 to 9 mm from the one before.
     """
-    candidates = {name: np.argwhere(((places == code) & usable).numpy()) for code, name in enumerate(PLACES, 1)}
-    names = [name for name in PLACES if len(candidates[name])]
-    shares = np.array([PLACES[name] for name in names])
+    candidates = {name: np.argwhere(((locations == code) & usable).numpy()) for code, name in enumerate(LOCATIONS, 1)}
+    names = [name for name in LOCATIONS if len(candidates[name])]
+    shares = np.array([LOCATIONS[name] for name in names])
     spacing = np.array(spacing_mm)
     found: list[tuple[np.ndarray, str]] = []
     for _ in range(count):

@@ -7,8 +7,8 @@ from enum import IntEnum
 
 import torch
 
+from .augmentation import DRAWN, PIXEL_MM, degrade, recolour, shade, strip, turn
 from .draws import Draws
-from .looks import DRAWN, PIXEL_MM, degrade, recolour, shade, strip, turn
 from .shapes import LOWEST, Dots, Raster, dot_coverage, draw_dots, draw_vessels, soft_coverage, vessel_coverage
 
 PATCH = 48
@@ -86,7 +86,7 @@ def plant_patches(
     share = torch.where(thin[:, None], (raster.thickness_mm[:, MIDDLE, None] / raster.thickness_mm).sqrt(), 1.0)
     first = (DRAWN - PATCH) // 2
     patches = degrade(image, draws, share.clamp(max=1))[..., first : first + PATCH, first : first + PATCH].contiguous()
-    label, weight = _judge(patches[:, MIDDLE], kinds, centre_mm, radius_mm, *tissue)
+    label, weight = _targets(patches[:, MIDDLE], kinds, centre_mm, radius_mm, *tissue)
     return Planted(_lose_slices(patches, draws), label, weight)
 
 
@@ -181,7 +181,7 @@ def _around(middle: torch.Tensor, axis_mm: torch.Tensor) -> tuple[torch.Tensor, 
     return (middle * wide).sum((1, 2)) / wide.sum(), (middle * near).sum((1, 2)) / near.sum()
 
 
-def _judge(
+def _targets(
     middle: torch.Tensor,
     kinds: torch.Tensor,
     centre_mm: torch.Tensor,

@@ -14,7 +14,7 @@ from .dcm2niix import about_geometry, run_dcm2niix
 from .files import numbers_of, values_of
 from .image_kinds import derivation, image_kind, is_swi
 from .series import TEXTS, Instance, Series
-from .stacks import ECHO_TOLERANCE_MS, check_places, check_stack, find_stacks, overlaps
+from .stacks import ECHO_TOLERANCE_MS, check_positions, check_stack, find_stacks, overlaps
 
 SECONDS = ("EchoTime", "RepetitionTime", "InversionTime")
 
@@ -113,7 +113,7 @@ def _convert(
     for image in images:
         scan = _from_sidecar(image, _from_tags(series, members), series.first)
         own = [one for one in members if not one.echo_ms or abs(one.echo_ms - scan.echo_ms) < ECHO_TOLERANCE_MS]
-        check_places(image, own, name)
+        check_positions(image, own, name)
         notes = tuple(f"dcm2niix: {line}" for line in messages if not about_geometry(line))
         scans.append(replace(scan, notes=notes, warnings=(*warnings, *geometry), overlapping=overlaps(own)))
     return scans

@@ -91,7 +91,7 @@ def read_dicom(path: Path, tags: Sequence[str | int] | None = None, pixels: bool
     missing = missing_start(path)
     source = BytesIO(missing + path.read_bytes()) if missing else path
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values that break the standard: they are judged where they are used
+        warnings.simplefilter("ignore")  # of values that break the standard: they are checked where they are used
         header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
     header.filename = str(path)
     return header

@@ -98,7 +98,7 @@ def overlaps(stack: Sequence[Instance]) -> bool:
     return float(np.median(distances)) <= 0.55 * thick[0]
 
 
-def check_places(image: Path, instances: Sequence[Instance], name: str) -> None:
+def check_positions(image: Path, instances: Sequence[Instance], name: str) -> None:
     """Raise an InputError unless the slices of a converted image lie, and look, as their DICOM files say.
 
     Args:

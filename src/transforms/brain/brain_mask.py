@@ -69,7 +69,7 @@ def brain_mask(image: torch.Tensor, method: str = "auto") -> tuple[torch.Tensor,
 
 
 def _is_brain(stripped: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> bool:
-    """Return whether what is not air is a stripped brain, judged by its volume and what the extraction finds in it."""
+    """Return whether what is not air is a stripped brain, by its volume and what the extraction finds in it."""
     volume_mm3 = stripped.sum() * abs(np.linalg.det(affine[:3, :3]))
     return bool(volume_mm3 <= MAX_BRAIN and not OF_HEAD[0] < brain[stripped].mean() < OF_HEAD[1])
 

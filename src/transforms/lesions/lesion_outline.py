@@ -100,8 +100,8 @@ class LesionOutlined(MapTransform):
     """Replace the lesions of an instance map by their outlines, see :func:`outline_lesions`.
 
     The point of a lesion is its darkest (brightest) voxel. Numbers stay, a lesion that is one with an earlier one goes,
-    and one that hung together with another is added with a number of its own, where the detector cannot have judged it:
-    in the same voxels, or within 4 mm. Adds ``outlines``, an :class:`Outlines`.
+    and one that hung together with another is added with a number of its own, where the detector gave it no probability
+    of its own: in the same voxels, or within 4 mm. Adds ``outlines``, an :class:`Outlines`.
 
     Args:
         keys: instance map, (1, H, W, D) meta tensor, the surest lesion first.

@@ -88,7 +88,7 @@ class SusceptibilitySign(Transform):
     def __call__(  # type: ignore[override]
         self, instances: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, affine: torch.Tensor, kind: str
     ) -> Susceptibility:
-        """Judge the lesions of an instance map.
+        """Return the susceptibility sign of each lesion of an instance map.
 
         Args:
             instances: (1, H, W, D) whole numbers, 0 outside lesions.
@@ -169,7 +169,7 @@ class SusceptibilitySignd(MapTransform):
         self.measure = SusceptibilitySign(**kwargs)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Judge the lesions, and filter."""
+        """Measure the lesions, and filter."""
         out = dict(data)
         for key in self.key_iterator(out):
             instances = out[key]

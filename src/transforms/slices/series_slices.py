@@ -1,4 +1,4 @@
-"""Slices of a series as the sequence gate looks at them."""
+"""Slices of a series, as input of the sequence gate."""
 
 from __future__ import annotations
 
