@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -16,10 +17,11 @@ from ..names import storable
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well, and is removed when not.
 
-    The temporary name is hidden and ends like ``path``, because NiBabel and others choose the format by suffix.
+    The temporary name is hidden and ends like ``path``, because NiBabel and others choose the format by suffix. It is
+    random: processes of two containers or machines that write to one folder may have the same number.
     """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)
@@ -52,7 +54,8 @@ def atomic_folder(
     if path.exists() and not overwrite and not _is_empty_folder(path):
         raise FileExistsError(f"output '{path}' exists already: choose to overwrite it, or another output folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (path.with_name(f".{os.getpid()}-{word}-{path.name}") for word in ("new", "old"))
+    token = secrets.token_hex(4)
+    temporary, old = (path.with_name(f".{token}-{word}-{path.name}") for word in ("new", "old"))
     temporary.mkdir()
     try:
         yield temporary
