@@ -13,6 +13,7 @@ from typing import Any
 from ..checks import InputError
 from ..names import folder_name
 from .bids.folders import BIDS_SUFFIXES, bids_scans, is_bids
+from .bids.labels import Labels
 from .bids.sidecars import bids_name
 from .datalist import load_datalist
 from .dicom.studies import convert_study, find_studies
@@ -98,6 +99,7 @@ def find_cases(
     section: str = "test",
     known: Mapping[str, Any] | None = None,
     phase: str | os.PathLike[str] | None = None,
+    labels: Labels | None = None,
 ) -> list[Case]:
     """Return the scans that a path names. None is read here: :func:`check_scan` checks each in its turn.
 
@@ -111,6 +113,7 @@ def find_cases(
         section: section of a data list.
         known: what a data list would say of it, such as "age", for a single scan.
         phase: phase image or QSM, for a single scan.
+        labels: participants and sessions of a BIDS folder; all when not given.
 
     Raises:
         InputError: nothing is there, no file is a scan, two scans have the same name, or ``mask``, ``phase`` or
@@ -120,7 +123,7 @@ def find_cases(
     if not os.path.lexists(path):  # a link to nothing is a scan that has its reason to fail
         raise InputError(f"input '{path}' does not exist: check the path.")
     if path.is_dir() and is_bids(path):
-        cases = _cases_of_bids(path)
+        cases = _cases_of_bids(path, labels or Labels())
     elif path.is_dir():
         cases = _cases_of_folder(path)
     elif path.suffix.lower() == ".json":
@@ -172,13 +175,14 @@ def _cases_of_folder(folder: Path) -> list[Case]:
     )
 
 
-def _cases_of_bids(root: Path) -> list[Case]:
-    scans = bids_scans(root, missing=True)
+def _cases_of_bids(root: Path, labels: Labels) -> list[Case]:
+    scans = bids_scans(root, missing=True, labels=labels)
     if not scans:
-        found = sorted({bids_name(path)[1] for path in root.glob("sub-*/**/*.nii*")})
+        found = sorted({bids_name(path)[1] for pattern in labels.patterns() for path in root.glob(f"{pattern}.nii*")})
+        chosen = "" if labels == Labels() else " for these labels"
         raise InputError(
             f"BIDS folder '{root}' must hold scans named {', '.join(BIDS_SUFFIXES)} in sub-*/[ses-*/]anat, it holds "
-            f"{_listed(found) or 'no image'}. Name the scans so, or give their folder."
+            f"{_listed(found) or 'no image'}{chosen}. Name the scans so, or give their folder."
         )
     return [
         Case(

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..dicom.choice import Converted, choose_scan
 from ..dicom.image_kinds import derivation
+from .labels import Labels
 from .participants import read_participants
 from .sidecars import DATATYPES, bids_name, echo_ms, read_sidecar
 
@@ -56,7 +57,7 @@ def is_bids(folder: Path) -> bool:
     return described or any(next(folder.glob(f"sub-*/{name}"), None) for name in ("anat", "ses-*"))
 
 
-def bids_scans(root: Path, missing: bool = False) -> list[BidsScan]:
+def bids_scans(root: Path, missing: bool = False, labels: Labels | None = None) -> list[BidsScan]:
     """Return the susceptibility scans of a BIDS folder, one for each suffix and set of entities, by name.
 
     Suffixes are those of :data:`BIDS_SUFFIXES`. Of several echoes the one that :func:`csvd.io.choose_scan` takes: the
@@ -70,10 +71,11 @@ def bids_scans(root: Path, missing: bool = False) -> list[BidsScan]:
         root: the folder.
         missing: give sessions too of whose scans there is no more than phase, or the real and imaginary part, with the
             path where the magnitude would be.
+        labels: participants and sessions; the folders of others are not looked into. All when not given.
     """
     people, warnings = read_participants(root / "participants.tsv")
     groups: dict[tuple, list[_File]] = defaultdict(list)
-    for path in _images(root):
+    for path in _images(root, labels or Labels()):
         entities, suffix = bids_name(path)
         if suffix not in BIDS_SUFFIXES:
             continue
@@ -97,8 +99,8 @@ def bids_scans(root: Path, missing: bool = False) -> list[BidsScan]:
     return sorted(scans, key=lambda scan: scan.name)
 
 
-def _images(root: Path) -> Iterator[Path]:
-    for pattern in ("sub-*/*/sub-*", "sub-*/ses-*/*/sub-*"):
+def _images(root: Path, labels: Labels) -> Iterator[Path]:
+    for pattern in labels.patterns():
         for path in sorted(root.glob(pattern)):
             if path.parent.name in DATATYPES and path.name.lower().endswith((".nii", ".nii.gz")):
                 yield path
