@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..checks import reason
@@ -15,8 +16,8 @@ from . import data, measure  # noqa: F401
 from .app import app
 
 
-def main() -> None:
-    """Run the command line; exit code 2 when the command cannot run, after one line on standard error."""
+def main(command: Callable[[], None] = app) -> None:
+    """Run a command line, by default ``csvd``; exit code 2 when it cannot run, after one line on standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with suppress(OSError):  # of a file that cannot be told where it is
@@ -24,7 +25,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # lifted by --log and --debug
     try:
-        app()
+        command()
     except Exception as error:
         logging.getLogger(__name__).error("csvd cannot go on", exc_info=error)
         print(f"csvd: {shown(reason(error))}", file=sys.stderr)
