@@ -79,8 +79,17 @@ class FailingWriter(CaseWriter):
     """Fail in the middle of writing, for the scans of that stage."""
 
     def write(self, item):
-        self.also_write = lambda folder, case: fail_on("writer", case)
-        return super().write(item)
+        also_write = self.also_write
+
+        def fail_or_write(folder, case):
+            fail_on("writer", case)
+            also_write(folder, case)
+
+        self.also_write = fail_or_write
+        try:
+            return super().write(item)
+        finally:
+            self.also_write = also_write
 
 
 class Subtypes(Inferer):
