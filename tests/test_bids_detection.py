@@ -43,7 +43,7 @@ def derivative(root):
 def test_results_are_in_their_places_and_nowhere_else(derivative):
     records = sorted(path.name for path in derivative.rglob("*_record.json"))
     assert records == ["sub-1_desc-cmb_record.json", "sub-2_acq-x_desc-cmbT2starw_record.json"]
-    assert sorted(path.name for path in derivative.iterdir() if path.is_dir()) == ["sub-1", "sub-2"]
+    assert sorted(path.name for path in derivative.iterdir() if path.is_dir()) == ["logs", "sub-1", "sub-2"]
 
 
 def test_bad_scans_have_their_reasons(derivative):
