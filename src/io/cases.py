@@ -17,6 +17,7 @@ from .bids.labels import Labels
 from .bids.sidecars import bids_name
 from .datalist import load_datalist
 from .dicom.studies import convert_study, find_studies
+from .files import sha256
 from .phase import phase_beside
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
@@ -54,10 +55,24 @@ class Case:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def source(self) -> str:
+        """What messages and results call it."""
+        return str(self.image)
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether it is a DICOM study."""
+        return bool(self.dicom)
+
+    @property
     def is_swi(self) -> bool:
         """Whether it is known to be SWI: by its sequence, or where none is known by the last word of its name."""
         last = _name(self.image).upper().rpartition("_")[2]
         return self.contrast != "bright" and (self.sequence or last) == "SWI"
+
+    def digests(self) -> Sequence[str | None]:
+        """Return the SHA-256 of each file of the scan, None for one that is not there."""
+        return [sha256(file) if file.is_file() else None for file in self.dicom or (self.image,)]
 
     def converted(self, workdir: Path) -> Case:
         """Return the case with the scan of its DICOM study as NIfTI, in ``workdir``; itself where it has no study.

@@ -10,6 +10,11 @@ from .files import sha256, write_text
 
 DICOM_ENDS = ("seg", "sr")
 """Ends of the names of the DICOM objects that :mod:`csvd.io.dicom` may add to a case, ``<case>_<end>.dcm``."""
+OWN_SERIES = {
+    "SEG": "csvd: suspected microbleeds. Research use only.",
+    "SR": "csvd: microbleed report. Research use only.",
+}
+"""Descriptions of the series of these objects, by modality: by them a server's results are known for those of csvd."""
 
 
 def write_record(record: Mapping[str, Any], path: Path) -> dict[str, Any]:

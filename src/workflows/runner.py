@@ -78,7 +78,7 @@ class BundleRunner:
                 return self._run(case.converted(Path(workdir)), case, workdir)
             except Exception as error:
                 if is_foreseen(error):
-                    raise InputError(with_source(str(cause_of(error)), workdir, str(case.image))) from error
+                    raise InputError(with_source(str(cause_of(error)), workdir, case.source)) from error
                 raise
 
     def single_run(self, contrast: str, sequence: str | None) -> SingleRun:
@@ -97,7 +97,7 @@ class BundleRunner:
         scan = replace(scan, notes=[*scan.notes, *info.notes], warnings=[*scan.warnings, *info.warnings])
         if self.gate is not None:
             scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
-        known = {"source": str(case.image), "source_sha256": fingerprint(case, self.also), "temporary": workdir}
+        known = {"source": case.source, "source_sha256": fingerprint(case, self.also), "temporary": workdir}
         item = {**scan.item(self.also), **known, **({"sequence": "SWI"} if scan.is_swi else {})}
         single_run = self.single_run(item.get("contrast") or self.contrast or "dark", item.get("sequence"))
         evaluator = single_run(item)
@@ -127,9 +127,9 @@ def fingerprint(case: Case, also: Collection[str]) -> str:
         also: see :meth:`Case.item`.
     """
     item = replace(case, notes=[], warnings=[]).item(also)
-    files = [*(case.dicom or [case.image]), *(Path(item[key]) for key in OTHER_FILES if key in item)]
+    others = [Path(item[key]) for key in OTHER_FILES if key in item]
     known = sorted((key, str(value)) for key, value in item.items() if key not in ("image", *OTHER_FILES))
-    digests = [sha256(file) if file.is_file() else None for file in files]  # a phase that is not here is warned of
+    digests = [*case.digests(), *(sha256(file) if file.is_file() else None for file in others)]  # no phase: a warning
     return hashlib.sha256(json.dumps([known, digests]).encode()).hexdigest()
 
 

@@ -13,6 +13,7 @@ from pydicom.sr.codedict import codes
 from ... import __version__
 from ...lesions.outlines import LARGEST_MM
 from ...lesions.table import UNKNOWN
+from ..records import OWN_SERIES
 from .segmentation import ALGORITHM, LARGE, NAME, Row, headers, is_large
 from .source import LPS, SlicePlane
 
@@ -87,7 +88,7 @@ def make_report(
         sop_instance_uid=hd.UID(),
         instance_number=1,
         is_complete=True,
-        series_description="csvd: microbleed report. Research use only.",
+        series_description=OWN_SERIES["SR"],
         coding_schemes=[_scheme()],
         **equipment,
     )

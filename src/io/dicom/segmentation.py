@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from ...lesions.outlines import LARGEST_MM
+from ..records import OWN_SERIES
 from .source import SlicePlane
 
 Row = Mapping[str, str]
@@ -80,7 +81,7 @@ def make_segmentation(
         plane_positions=[hd.PlanePositionSequence("PATIENT", plane.to_mm[:3, 3].tolist()) for plane in planes],
         content_label="MICROBLEEDS",
         content_description="Suspected microbleeds. Research use only.",
-        series_description="csvd: suspected microbleeds. Research use only.",
+        series_description=OWN_SERIES["SEG"],
         **equipment,
     )
     _reference_planes(result, planes)
