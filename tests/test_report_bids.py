@@ -17,14 +17,8 @@ from monai.data import MetaTensor
 from csvd.checks import InputError
 from csvd.handlers import CaseWriter
 from csvd.io import find_cases
-from csvd.io.bids.derivative import (
-    _sources,
-    check_derivative,
-    derivative_path,
-    source_of,
-    write_dataset,
-    write_derivative,
-)
+from csvd.io.bids.derivative import _sources, check_derivative, derivative_path, write_dataset, write_derivative
+from csvd.io.bids.description import source_of
 
 LESIONS = {1: (10, 12, 14), 2: (20, 12, 14)}
 CASES = ("sub-01_ses-2_Chimap", "sub-02_acq-x_run-1_T2starw", "sub-03_MEGRE")

@@ -1,6 +1,7 @@
 """BIDS: folders and sidecars read, results written as a derivative."""
 
-from .derivative import check_derivative, derivative_path, source_of, write_dataset, write_derivative
+from .derivative import check_derivative, derivative_path, write_dataset, write_derivative
+from .description import source_of
 from .folders import is_bids
 from .sidecars import bids_name, bids_root, read_sidecar
 

@@ -3,51 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
 
-from ... import __version__
 from ...checks import InputError
-from ...lesions.limits import LIMITS, RESEARCH_USE
+from ...lesions.limits import RESEARCH_USE
 from ...lesions.table import LESION_COLUMNS
 from ...names import shown
-from ..cohort_table import COHORT_COLUMNS, write_cohort_table
+from ..cohort_table import write_cohort_table
 from ..files import atomic_path, check_output, write_text
 from ..records import check_not_corrected
 from ..tables import read_table, write_table
+from .description import bids_uri, read_description, write_description
 from .sidecars import bids_root
 
-BIDS_VERSION = "1.10.0"
 ENDINGS = {"_cmb.nii.gz": "_dseg.nii.gz", "_prob.nii.gz": "_probseg.nii.gz", "_lesions.tsv": "_dseg.tsv"} | {
     ".html": "_report.html",
     ".json": "_record.json",
 }
 """Names of the files of a case in a derivative; others keep theirs. BIDS covers ``dseg`` and ``probseg``."""
 
-IGNORED = ("*_report.html", "*_record.json", "*_candidates.tsv", "*_lesions.mrk.json", "index.html", "cohort.*")
 LABEL = r"[^_/\\]*[^\W_][^_/\\]*"  # more than BIDS allows: what it does not is left out of the name of the result
 NAME = re.compile(
     rf"(?P<source>(?P<sub>sub-{LABEL})(_(?P<ses>ses-{LABEL}))?(_(?!desc-)[^\W_]+-{LABEL})*)_(?P<suffix>[^\W_]+)"
 )
-README = f"""# Suspected cerebral microbleeds
-
-Made by csvd {__version__}. {RESEARCH_USE}
-
-- `*_desc-cmb*_dseg.nii.gz`: instance map on the grid of the scan, one number a lesion; `_dseg.tsv`: its lesions
-- `*_desc-cmb*_probseg.nii.gz`: probability of a microbleed
-- `*_desc-cmb*_report.html`: pictures and table of a scan; `_record.json`: settings, counts, versions and warnings
-- `*_desc-cmb*_candidates.tsv`: what was looked at, also what was not kept
-- `cohort.tsv`: a row a scan, also those that failed, with the reason; `participants.tsv`: a row a participant
-
-`desc` is `cmb` for a scan with the suffix `swi`; for others the suffix follows, as in `cmbT2starw`.
-
-""" + "".join(f"- {limit}\n" for limit in LIMITS)  # fmt: skip
 
 
 def derivative_path(out: Path, case: str, ending: str = "") -> Path:
@@ -106,7 +89,7 @@ def check_derivative(out: Path, cases: Collection[str], overwrite: bool = False)
         raise InputError(
             f"output '{done[0]}'{more} exists already: give --overwrite to replace it, or choose another --out."
         )
-    found = _description(out)
+    found = read_description(out)
     makers = found.get("GeneratedBy")
     names = [made.get("Name") for made in makers if isinstance(made, dict)] if isinstance(makers, list) else []
     if found and "csvd" not in names:
@@ -166,31 +149,9 @@ def write_dataset(rows: Sequence[Mapping[str, Any]], out: Path, source: Path) ->
         out: folder of the derivative.
         source: BIDS folder of the scans.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    raw = _uri(Path(os.path.relpath(source, out)))
-    doi = _description(source).get("DatasetDOI")
-    description = {
-        "Name": "csvd: suspected cerebral microbleeds. Research use only.",
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "csvd", "Version": __version__, "Description": "Detection of cerebral microbleeds"}],
-        "SourceDatasets": [{"DOI": doi} if doi else {"URL": raw}],
-        "DatasetLinks": {"raw": raw},
-    }
-    _write_json(description, out, "/dataset_description.json")
-    write_text("\n".join(IGNORED) + "\n", out / ".bidsignore")
-    write_text(README, out / "README.md")
+    write_description(out, source)
     write_cohort_table(rows, out / "cohort.tsv")
-    described = {name: {"Description": words} for name, words in COHORT_COLUMNS.items()}
-    _write_json(described, out, "/cohort.json")
     _write_people(rows, out)
-
-
-def source_of(out: Path) -> Path:
-    """Return the BIDS folder that a derivative was made from."""
-    links = _description(out).get("DatasetLinks")
-    raw = links.get("raw") if isinstance(links, dict) else None
-    return out / os.fsdecode(unquote_to_bytes(raw)) if isinstance(raw, str) else out
 
 
 def _write_people(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
@@ -222,21 +183,7 @@ def _write_lesions(path: Path) -> None:
 
 def _sources(image: Path) -> dict[str, list[str]]:
     root = bids_root(image)
-    return {} if root is None else {"Sources": [f"bids:raw:{_uri(image.absolute().relative_to(root))}"]}
-
-
-def _uri(path: Path) -> str:
-    """Return a relative path as BIDS has it in texts, where ``#`` and ``%`` mean something else."""
-    return quote(os.fsencode(path.as_posix()))
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    path = folder / "dataset_description.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig", errors="replace")) if path.exists() else {}
-    except (OSError, ValueError):
-        found = {"Name": "unknown"}
-    return found if isinstance(found, dict) else {"Name": "unknown"}
+    return {} if root is None else {"Sources": [f"bids:raw:{bids_uri(image.absolute().relative_to(root))}"]}
 
 
 def _write_json(content: Mapping[str, Any], target: Path, ending: str) -> None:
