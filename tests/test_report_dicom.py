@@ -16,6 +16,7 @@ import pytest
 import torch
 from dicom_study import (
     ECHOES_MS,
+    SIZE,
     SPOTS,
     change,
     oblique,
@@ -258,6 +259,20 @@ def test_large_lesion_is_told_with_its_sizes_and_is_no_microbleed(tmp_path):
     }
     labels = [seg.get_segment_description(number).segment_label for number in (1, 2)]
     assert labels == ["suspected microbleed 3", "lesion larger than 10 mm 5"]
+
+
+@pytest.mark.parametrize("cells", [[(20, 31, 4)], [(20, 31, 4), (20, 31, 5)]])
+def test_scan_with_one_lesion_gets_both_objects(tmp_path, cells):
+    volume = np.random.default_rng(0).integers(700, 900, SIZE).astype(np.uint16)
+    volume[tuple(np.transpose(cells))] = 20
+    write_series(tmp_path / "study", volume)
+    _, out, source = detect(tmp_path / "study", tmp_path / "work")
+    write_dicom(out, "a", source)
+    [found] = spots_of(hd.seg.segread(out / "a_seg.dcm")).values()
+    truth = [oblique().point(*cell) for cell in cells]
+    np.testing.assert_allclose(found[found[:, 2].argsort()], np.array(sorted(truth, key=lambda one: one[2])), atol=0.09)
+    [group] = hd.sr.srread(out / "a_sr.dcm").content.get_volumetric_roi_measurement_groups()
+    assert group.referenced_segment.referenced_segment_numbers == [1]
 
 
 def test_scan_without_lesions_gets_a_report_of_none(tmp_path):

@@ -128,8 +128,11 @@ def _reference_planes(result: Dataset, planes: Sequence[SlicePlane]) -> None:
         derivation.DerivationCodeSequence = [_code(codes.DCM.Segmentation)]
         derivation.SourceImageSequence = [image]
         groups.DerivationImageSequence = [derivation]
-    if "DerivationImageSequence" in shared:
-        del shared.DerivationImageSequence
+        if "SegmentIdentificationSequence" in shared:  # of one segment alone; a report looks for it in each frame
+            groups.SegmentIdentificationSequence = shared.SegmentIdentificationSequence
+    for name in ("DerivationImageSequence", "SegmentIdentificationSequence"):
+        if name in shared:
+            delattr(shared, name)
 
 
 def _code(code: Any) -> Dataset:
