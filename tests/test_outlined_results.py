@@ -128,7 +128,7 @@ def test_large_lesion_is_in_its_own_column_and_said_to_be_none(found):
     assert nearest(found.rows, "large")["large"] == "1"
     record = json.loads((found.case / f"{found.case.name}.json").read_text())
     assert record["counts"] == {**dict.fromkeys(record["counts"], 0), "total": 4, "n/a": 4, "large": 1}
-    assert (sum(record["mars"].values()), record["burden"]["count_range"]) == (4, "2-4")
+    assert (sum(record["mars"].values()), record["burden"]["count_range"]) == (4, "2 to 4")
     assert any(text.startswith("1 lesion is larger than 10 mm") for text in record["warnings"])
     page = (found.case / f"{found.case.name}.html").read_text()
     assert "4 suspected microbleeds of" in page

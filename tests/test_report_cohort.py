@@ -15,7 +15,7 @@ GOOD = {
     "contrast": "dark",
     "counts": {"total": 5, "lobar": 3, "deep": 1, "infratentorial": 1, "n/a": 0, "large": 2},
     "mars": {**dict.fromkeys([*MARS, "n/a"], 0), "frontal": 3, "basal ganglia": 1, "cerebellum": 1},
-    "burden": {"count_range": "5-10", "aria_h_range": "5-9", "pattern": "mixed"},
+    "burden": {"count_range": "5 to 10", "aria_h_range": "5 to 9", "pattern": "mixed"},
     "regions": {"method": "registration", "overlap": 0.95},
     "quality": {"mask_volume_ml": 1402.5, "median_intensity": None},
     "warnings": ["thick slices"],
@@ -33,7 +33,7 @@ def rows(tmp_path):
 def test_good_scan_has_counts_and_quality(rows):
     assert list(rows[0]) == list(COHORT_COLUMNS)
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
-    said = ["2", "5-10", "5-9", "mixed", "registration"]
+    said = ["2", "5 to 10", "5 to 9", "mixed", "registration"]
     start = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"]
     end = ["1402.5", "n/a", "1", "thick slices"]
     assert list(rows[0].values()) == [*start, *mars, *said, *end]

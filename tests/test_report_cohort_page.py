@@ -20,7 +20,7 @@ ROW = {
     "counts": {"total": 2, "lobar": 1, "deep": 1, "infratentorial": 0, "n/a": 0, "large": 0},
     "quality": {"mask_volume_ml": 1400.0, "median_intensity": 900.0},
     "mars": dict.fromkeys(MARS, 0),
-    "burden": {"count_range": "2-4", "aria_h_range": "1-4", "pattern": "mixed"},
+    "burden": {"count_range": "2 to 4", "aria_h_range": "1 to 4", "pattern": "mixed"},
     "regions": {"method": "registration"},
     "warnings": [],
     "versions": {"csvd": "0.1.0"},

@@ -219,7 +219,7 @@ def test_scene_needs_volumes_of_one_shape():
 def test_pattern_and_count_ranges_are_said_without_a_diagnosis():
     lesions = [Lesion(n, 0, 0, 0, 1, 2, 3, 14.1, 3.0, 0.9, "lobar", "left", "frontal") for n in (1, 2, 3)]
     elements = Elements(page(record(lesions), lesions, many(3)[1]))
-    assert "pattern: strictly lobar; count range 2-4, on ARIA-H scales 1-4" in elements.text
+    assert "pattern: strictly lobar; count range 2 to 4, on ARIA-H scales 1 to 4" in elements.text
     assert "lobar (frontal), left" in elements.text
     assert "does not diagnose" in elements.text
     assert not re.search("angiopathy|CAA|hypertens", re.sub('base64,[^"]*', "", elements.text))

@@ -154,7 +154,7 @@ def test_half_a_brain_has_no_region_and_says_so(written):
     _, _, folder = written
     record = read_json(folder)
     assert record["regions"] == {"method": "none", "overlap": None}
-    assert record["burden"] == {"count_range": "1", "aria_h_range": "1-4", "pattern": "n/a"}
+    assert record["burden"] == {"count_range": "1", "aria_h_range": "1 to 4", "pattern": "n/a"}
     assert record["warnings"][-1].startswith("the brain mask is not that of a whole brain")
 
 

@@ -12,14 +12,16 @@ import typer
 from rich.console import Console
 
 from .. import __version__
-from ..names import shown, storable
+from ..names import storable
 from .logs import log_to, log_to_screen
+from .screen import is_terminal, print_columns, print_text
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console, errors = Console(), Console(stderr=True)
 
 
-def _print_version(wanted: bool) -> None:
+def print_version(wanted: bool) -> None:
+    """Print the version and exit, where it is wanted."""
     if wanted:
         print(__version__)
         raise typer.Exit
@@ -28,7 +30,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def csvd(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """csvd (cerebral small vessel disease): detect cerebral microbleeds on MRI. Research use only.
@@ -52,9 +54,8 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
-Source = Annotated[
-    Path, typer.Argument(help="Scan (.nii, .nii.gz), folder of scans, BIDS or DICOM, or data list (.json).")
-]
+SOURCES = "Scan (.nii, .nii.gz), folder of scans, BIDS or DICOM, or data list (.json)."
+Source = Annotated[Path, typer.Argument(help=SOURCES)]
 Results = Annotated[Path, typer.Option(help="Output folder, with one folder per scan.")]
 SeenAs = Annotated[
     Contrast | None,
@@ -93,7 +94,6 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
     Raises:
         typer.Exit: some scan failed; the exit code is 1.
     """
-    from ..workflows.detection import page_path
     from ..workflows.pool import rank_and_world_size
 
     if rank_and_world_size()[0]:
@@ -101,20 +101,44 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
     failed = [row for row in rows if row["status"] == "failed"]
     if as_json:
         print(storable(json.dumps(rows, ensure_ascii=False)))
+    elif len(rows) > 1 and is_terminal(console):
+        _print_table(rows, out, say)
     else:
-        for row in rows:
-            _print_row(row, say, lambda case: page_path(out, case, bids))
-        if len(rows) > 1:
-            console.print(f"{len(rows) - len(failed)} of {len(rows)} scans done, {len(failed)} failed.")
+        print_lines(rows, out, say, bids)
+    if not as_json and len(rows) > 1:
+        console.print(f"{len(rows) - len(failed)} of {len(rows)} scans done, {len(failed)} failed.")
+    if not as_json:
         console.print("Research use only.")
     if failed:
         raise typer.Exit(1)
 
 
-def _print_row(row: dict, say: Callable[[dict], str], page: Callable[[str], Path]) -> None:
+def print_lines(rows: list[dict], out: Path, say: Callable[[dict], str], bids: bool) -> None:
+    """Print a line a scan."""
+    from ..workflows.detection import page_path
+
+    for row in rows:
+        _print_remarks(row)
+        if row["status"] != "failed":
+            print_text(console, f"{row['case']}: {say(row)}, see {page_path(out, row['case'], bids)}")
+
+
+def _print_table(rows: list[dict], out: Path, say: Callable[[dict], str]) -> None:
+    """Print a table of scans and, below it, what the user must be told of them."""
+    from ..workflows.detection import page_path
+
+    cells = [(row["case"], "failed" if row["status"] == "failed" else say(row)) for row in rows]
+    print_columns(console, ("scan", "result"), cells)
+    for row in rows:
+        _print_remarks(row)
+    page = out / "index.html"
+    print_text(console, f"see {page if page.exists() else page_path(out, '<scan>')}")
+
+
+def _print_remarks(row: dict) -> None:
+    """Print the warnings of a scan or, on standard error, why it failed."""
     if row["status"] == "failed":
-        errors.print(shown(f"{row['case']}: failed: {row['reason']}"), soft_wrap=True, markup=False)
+        print_text(errors, f"{row['case']}: failed: {row['reason']}")
         return
     for warning in row["warnings"]:
-        console.print(shown(f"{row['case']}: warning: {warning}"), soft_wrap=True, markup=False)
-    console.print(shown(f"{row['case']}: {say(row)}, see {page(row['case'])}"), soft_wrap=True, markup=False)
+        print_text(console, f"{row['case']}: warning: {warning}")

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
-from rich.table import Table
 
-from ..names import shown, storable
+from ..names import storable
 from .app import (
+    SOURCES,
     AnySequence,
     AsJson,
     BundleFolder,
@@ -34,12 +33,14 @@ from .app import (
     console,
     print_rows,
 )
+from .pacs import Interval, Server, Store, Studies, Watch, check_no_files, detect_on_server
+from .series import print_series
 
 
 @app.command()
 def detect(
-    source: Source,
     out: Results,
+    source: Annotated[Path | None, typer.Argument(help=SOURCES)] = None,
     contrast: SeenAs = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Probability threshold; default: that of the operating point.")
@@ -65,6 +66,11 @@ def detect(
         bool, typer.Option("--dicom", help="Also write a DICOM segmentation and structured report of a DICOM study.")
     ] = False,
     bids: Annotated[bool, typer.Option("--bids", help="Write a BIDS derivative; the source is a BIDS folder.")] = False,
+    dicomweb: Server = None,
+    study: Studies = None,
+    watch: Watch = None,
+    interval: Interval = 60.0,
+    store: Store = False,
     jobs: Jobs = 1,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -74,24 +80,23 @@ def detect(
 ) -> None:
     """Detect microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
     from ..bundles import find_bundle
-    from ..workflows.detection import detect as detect_scans
 
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     if drop_diamagnetic:
         settings["drop_diamagnetic"] = True
-    how: dict[str, Any] = {
-        "mask": mask,
-        "phase": phase,
-        "section": section,
-        "jobs": jobs,
-        "resume": resume,
-        "overwrite": overwrite,
-        "overlays": overlay or (),
-    }
+    how: dict[str, Any] = {"jobs": jobs, "resume": resume, "overwrite": overwrite, "overlays": overlay or ()}
+    how |= {"any_sequence": any_sequence, "dicom": dicom, "settings": settings}
     bundle = bundle or find_bundle("cmb_detection")
-    rows = detect_scans(
-        source, out, bundle, any_sequence=any_sequence, dicom=dicom, bids=bids, settings=settings, **how
-    )
+    of_files = {"mask": mask, "phase": phase, "section": section, "bids": bids}
+    if dicomweb or study or watch or store:
+        check_no_files(source, of_files)
+        detect_on_server(dicomweb, study or [], watch or [], interval, out, bundle, as_json, {**how, "store": store})
+        return
+    if source is None:
+        raise typer.BadParameter("give a scan, a folder or a data list, or --dicomweb URL.", param_hint="SOURCE")
+    from ..workflows.detection import detect as detect_scans
+
+    rows = detect_scans(source, out, bundle, **how, **of_files)
     print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds", bids)
 
 
@@ -171,16 +176,5 @@ def sort(
     if as_json:
         print(storable(json.dumps([asdict(row) for row in rows], ensure_ascii=False)))
         raise typer.Exit(int(any(row.found is None for row in rows)))
-    table = Table(box=SIMPLE, collapse_padding=True)
-    for name in ("series", "sequence", "pixels", "prob.", "tags", "detector", "remark"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        if row.found is None:
-            table.add_row(shown(row.name), "", "", "", "", "no", shown(row.reason))
-            continue
-        fit = "no" if row.found.contrast is None else f"yes, {row.found.contrast}"
-        seen = (row.found.pixels, f"{row.found.probability:.2f}", row.found.tags or "")
-        table.add_row(shown(row.name), row.found.sequence, *seen, fit, shown("; ".join(row.found.remarks)))
-    console.print(table, markup=False)
-    console.print("Research use only.")
+    print_series(rows)
     raise typer.Exit(int(any(row.found is None for row in rows)))

@@ -13,7 +13,7 @@ from .bids import (
     write_derivative,
 )
 from .cases import Case, find_cases, find_items
-from .cohort_table import read_rows, write_cohort_table
+from .cohort_table import ALL_LESIONS_COLUMNS, read_rows, write_all_lesions, write_cohort_table
 from .content import digest, item_digest, settings_digest
 from .datalist import load_datalist, select_fold
 from .dicom import Converted, choose_scan, convert_dicom
@@ -31,6 +31,7 @@ from .subtype_table import write_subtypes
 from .tables import read_table, write_table
 
 __all__ = [
+    "ALL_LESIONS_COLUMNS",
     "LAYOUTS",
     "Case",
     "Converted",
@@ -71,6 +72,7 @@ __all__ = [
     "settings_digest",
     "slicer_items",
     "source_of",
+    "write_all_lesions",
     "write_candidates",
     "write_cohort_table",
     "write_dataset",

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from ..lesions.burden import UNKNOWN
 from ..names import storable
 from .files import atomic_path
+
+FORMULA = re.compile(r"'*[=+\-@\t]")
+"""Start of a text that a spreadsheet would run as a formula, or that was kept from it by an apostrophe."""
 
 
 def write_table(
@@ -18,6 +22,9 @@ def write_table(
     missing: str = UNKNOWN,
 ) -> None:
     """Write rows as a table, whole or not at all; folders above it are made.
+
+    Texts that a spreadsheet would run as formulas, such as a file called ``=1+1``, start with an apostrophe, which
+    :func:`read_table` takes off.
 
     Args:
         rows: values by column; ``None`` is missing.
@@ -35,10 +42,28 @@ def write_table(
         table = csv.DictWriter(file, names, missing, delimiter="\t", lineterminator="\n")
         table.writeheader()
         for row in rows:
-            table.writerow({name: missing if value is None else storable(str(value)) for name, value in row.items()})
+            table.writerow({name: missing if value is None else _cell(str(value)) for name, value in row.items()})
 
 
 def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Return the rows of a table, every value as text."""
     with Path(path).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+        return [{name: _text(cell) for name, cell in row.items()} for row in csv.DictReader(file, delimiter="\t")]
+
+
+def _cell(text: str) -> str:
+    text = storable(text).replace("\r", " ")  # which some programs take for the end of the row
+    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+
+
+def _text(cell: Any) -> Any:
+    """Return what :func:`_cell` was given; of rows that are too short or too long, what the reader makes of them."""
+    return cell[1:] if isinstance(cell, str) and cell[:1] == "'" and FORMULA.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

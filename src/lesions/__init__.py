@@ -2,6 +2,7 @@
 
 from .burden import burden
 from .cohort import COHORT_COLUMNS, cohort_table
+from .dictionary import data_dictionary
 from .labels import label_components
 from .outlines import LARGEST_MM, Outlines
 from .properties import LesionShapes, lesion_shapes
@@ -24,6 +25,7 @@ __all__ = [
     "cohort_table",
     "count_lesions",
     "count_mars",
+    "data_dictionary",
     "label_components",
     "lesion_shapes",
     "lesion_table",

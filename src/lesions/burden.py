@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from ..anatomy.regions import REGIONS
 
 UNKNOWN = "n/a"
-COUNT_RANGES = {0: "0", 1: "1", 2: "2-4", 5: "5-10", 11: "> 10"}
-ARIA_H_RANGES = {0: "none", 1: "1-4", 5: "5-9", 10: ">= 10"}
-"""From each lowest number on: the ranges in which studies of ARIA-H (amyloid-related imaging abnormalities) count."""
+COUNT_RANGES = {0: "0", 1: "1", 2: "2 to 4", 5: "5 to 10", 11: "> 10"}
+ARIA_H_RANGES = {0: "none", 1: "1 to 4", 5: "5 to 9", 10: ">= 10"}
+"""From each lowest number on: the ranges in which studies of ARIA-H (amyloid-related imaging abnormalities) count.
+
+A spreadsheet would read 2-4 as a date.
+"""
 BURDEN_COLUMNS = {
     "count_range": f"range of the number of suspected microbleeds: {', '.join(COUNT_RANGES.values())}",
     "aria_h_range": f"count range of ARIA-H scales: {', '.join(ARIA_H_RANGES.values())}; a number, not a finding",

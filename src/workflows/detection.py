@@ -22,14 +22,21 @@ from ..io import (
     is_bids,
     read_rows,
     source_of,
+    write_all_lesions,
     write_cohort_table,
     write_dataset,
     write_subtypes,
 )
+from ..io.bids.description import write_description
+from ..io.bids.labels import Labels
+from ..io.bids.outcomes import read_outcomes, write_outcomes
 from ..report import write_cohort_page
 from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
 from .results import Result
 from .runner import WRITER, BundleRunner, fingerprint, read_config, record_path, taken_over
+
+ALL_LESIONS = "lesions_all.tsv"
+"""Name of the table of the lesions of a cohort."""
 
 
 def page_path(out: Path, case: str, bids: bool = False) -> Path:
@@ -37,7 +44,7 @@ def page_path(out: Path, case: str, bids: bool = False) -> Path:
     return derivative_path(out, case, "_report.html") if bids else out / case / f"{case}.html"
 
 
-def detect(source: Path, out: Path, bundle: Path, **how: Any) -> list[Row]:
+def detect(source: Path | Sequence[Case], out: Path, bundle: Path, **how: Any) -> list[Row]:
     """Detect microbleeds, see :func:`run_bundle`.
 
     Args:
@@ -59,23 +66,29 @@ def report(out: Path) -> Path:
         InputError: it holds no results.
     """
     if (out / "dataset_description.json").exists():
-        rows = read_rows(out, "sub-*/**/*_record.json", "cohort.tsv")
-        write_derivative_cohort(rows, out, source_of(out))
+        write_derivative_cohort(read_outcomes(out), out, source_of(out))
     else:
         write_cohort(read_rows(out), out / "cohort.tsv")
     return out / "index.html"
 
 
+def lesions_path(out: Path, case: str, bids: bool = False) -> Path:
+    """Return where the table of lesions of a case is, in a BIDS derivative where asked."""
+    return derivative_path(out, case, "_dseg.tsv") if bids else out / case / f"{case}_lesions.tsv"
+
+
 def write_cohort(rows: Sequence[Row], table: Path) -> None:
-    """Write the table of a cohort, and its page beside it."""
+    """Write the table of a cohort and, beside it, the page and the table of all lesions."""
     write_cohort_table(rows, table)
     write_cohort_page(rows, table.parent)
+    write_all_lesions(rows, table.with_name(ALL_LESIONS), partial(lesions_path, table.parent))
 
 
 def write_derivative_cohort(rows: Sequence[Row], out: Path, source: Path) -> None:
-    """Write what a BIDS derivative says of all its scans, and the page of the cohort."""
+    """Write what a BIDS derivative says of all its scans, the page of the cohort and the table of all lesions."""
     write_dataset(rows, out, source)
     write_cohort_page(rows, out, lambda case: page_path(Path(), case, bids=True).as_posix())
+    write_all_lesions(rows, out / ALL_LESIONS, partial(lesions_path, out, bids=True))
 
 
 def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None, **how: Any) -> list[Row]:
@@ -92,7 +105,7 @@ def classify(source: Path, out: Path, bundle: Path, *, gate_bundle: Path | None,
 
 
 def run_bundle(
-    source: Path,
+    source: Path | Sequence[Case],
     out: Path,
     bundle: Path,
     write_table: Callable[[Sequence[Row], Path], None],
@@ -109,6 +122,8 @@ def run_bundle(
     jobs: int = 1,
     dicom: bool = False,
     bids: bool = False,
+    labels: Labels | None = None,
+    cohort: bool = True,
     settings: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Run a bundle on a scan, a folder of scans, DICOM studies or a data list.
@@ -116,7 +131,8 @@ def run_bundle(
     Under ``torchrun`` each process takes its share, and all return all rows.
 
     Args:
-        source: ``.nii``, ``.nii.gz``, a folder of them, a BIDS or a DICOM folder, or a data list (``.json``).
+        source: ``.nii``, ``.nii.gz``, a folder of them, a BIDS or a DICOM folder, or a data list (``.json``); or the
+            scans themselves.
         out: folder of the results, one folder a case, and a table and a page for more than one.
         bundle: its folder.
         write_table: writes ``cohort.tsv``.
@@ -133,6 +149,8 @@ def run_bundle(
         dicom: write a DICOM segmentation and a structured report beside the other results of a DICOM study.
         bids: write a BIDS derivative, see :mod:`csvd.io.bids.derivative`; ``source`` is a BIDS folder. Only when asked
             for, because BIDS leaves no place for one folder a scan.
+        labels: participants and sessions of a BIDS folder; all when not given.
+        cohort: write what a BIDS derivative says of all its scans; false where others write to it at the same time.
         settings: further values for the inference config, by config id.
 
     Returns:
@@ -143,14 +161,18 @@ def run_bundle(
         InputError: the input or output cannot be used, or results to resume were made with other settings. A bad scan
             is a row.
     """
-    if bids and not (source.is_dir() and is_bids(source)):
+    if bids and not (isinstance(source, Path) and source.is_dir() and is_bids(source)):
         raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
     with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
         results = Path(workdir) / "results" if bids else out
         settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
-        cases = find_cases(source, mask=mask, section=section, known=known, phase=phase)
+        cases = (
+            find_cases(source, mask=mask, section=section, known=known, phase=phase, labels=labels)
+            if isinstance(source, Path)
+            else [*source]
+        )
         own = own_share(cases)
-        if dicom and not all(case.dicom for case in cases):
+        if dicom and not all(case.is_dicom for case in cases):
             raise InputError(f"--dicom needs the DICOM files of a scan, input '{source}' is not DICOM. Leave it out.")
 
         def config_of(contrast: str, sequence: str | None = None) -> ConfigParser:
@@ -164,9 +186,12 @@ def run_bundle(
             done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
         how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
         make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, **how)
-        rows = gather(done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)], cases)
-    if rank_and_world_size()[0] == 0 and bids:
-        write_derivative_cohort(rows, out, source)
+        told = done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)]
+        if bids:
+            write_outcomes(told, out)
+        rows = gather(told, cases)
+    if rank_and_world_size()[0] == 0 and bids and isinstance(source, Path):
+        write_derivative_cohort(rows, out, source) if cohort else write_description(out, source)
     elif rank_and_world_size()[0] == 0 and len(cases) > 1:
         write_table(rows, out / "cohort.tsv")
     return rows
@@ -243,15 +268,17 @@ def _finished(
                     f"result '{path}' cannot be resumed: its {name} must be {value}, as now asked for, it is "
                     f"{made[name]}. Give the same settings, another --out, or --overwrite in place of --resume."
                 )
-        rows.append(attempt(partial(_unchanged, record, path, also), case).row)
+        rows.append(attempt(partial(_unchanged, record, path, lesions_path(out, case.name, bids), also), case).row)
     return rows
 
 
-def _unchanged(record: Row, path: Path, also: Collection[str], case: Case) -> Result:
-    """Return the result that a JSON holds, if it is that of the scan as it is now."""
+def _unchanged(record: Row, path: Path, lesions: Path, also: Collection[str], case: Case) -> Result:
+    """Return the result that a JSON holds, if it is that of the scan as it is now, with its table of lesions."""
+    if not lesions.exists():
+        raise InputError(f"result '{path}' cannot be resumed: its table '{lesions}' is not there. Remove that result.")
     if record.get("source_sha256") != fingerprint(case, also):
         raise InputError(
-            f"result '{path}' cannot be resumed: '{case.image}', or what is known of it, was changed since. Remove "
+            f"result '{path}' cannot be resumed: '{case.source}', or what is known of it, was changed since. Remove "
             "that result, or give --overwrite in place of --resume."
         )
     return Result(record)

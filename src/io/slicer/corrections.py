@@ -84,7 +84,7 @@ def find_reviews(root: Path) -> list[Review]:
     for path in sorted(path for path in root.rglob("*") if not path.name.startswith(".")):
         if path.name.endswith("_cmb.seg.nrrd"):
             raise InputError(f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan.")
-        of_others = path.parent not in folders and (path.parent / f"{path.parent.name}.json").exists()  # classifier
+        of_others = path.parent not in folders and _holds_result(path.parent)  # of the classifier
         if DERIVED.fullmatch(path.name) or (path.name.endswith((POINTS, *MASKS)) and not of_others):
             files[folders.get(path.parent) or _case_of(path)].append(path)
     return [_review(case, files[case], *records.get(case, (None, {}))) for case in sorted(files)]
@@ -123,6 +123,12 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
             )
         found[record["case"]] = (path.parent, record)
     return found
+
+
+def _holds_result(folder: Path) -> bool:
+    """Return whether a folder is that of a case; ``cohort/cohort.json`` describes the columns of a table."""
+    path = folder / f"{folder.name}.json"
+    return path.exists() and "case" in _read_json(path, "result")
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:
