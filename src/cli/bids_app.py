@@ -77,8 +77,8 @@ def bids_app(
 ) -> None:
     """Detect cerebral microbleeds in a BIDS data set, as a BIDS App. Research use only.
 
-    Participants may run at the same time into one OUTPUT_DIR, each in a process or container of its own. The level
-    group collects what they wrote.
+    Participants may run at the same time into one OUTPUT_DIR, each in a process or container of its own.
+    The level group collects what they wrote.
 
     Exit codes: 0, all is done; 1, some scan failed, and its row says why; 2, the command cannot run.
     """
