@@ -215,16 +215,20 @@ def test_report_counts_warns_and_is_for_research(written):
 def test_region_side_and_susceptibility_are_told_where_they_are_known(tmp_path):
     write_classic(tmp_path / "study", oblique())
     _, out, source = detect(tmp_path / "study", tmp_path / "work")
-    table = re.sub(r"(\.\d{4}\t)n/a\tn/a\t", r"\1lobar\tleft\t", (out / "a_lesions.tsv").read_text(), count=1)
+    table = re.sub(r"(\.\d{4}\t)n/a\tn/a\tn/a\t", r"\1lobar\tleft\tfrontal\t", (out / "a_lesions.tsv").read_text(), count=1)
     head, first, second = table.splitlines()
     (out / "a_lesions.tsv").write_text(f"{head}\tsusceptibility\n{first}\tunclear\n{second}\tn/a\n")
     write_dicom(out, "a", source)
     first, second = hd.sr.srread(out / "a_sr.dcm").content.get_volumetric_roi_measurement_groups()
     told = {item.name.meaning: item.value.meaning for item in first.get_qualitative_evaluations()}
-    assert told == {"Region, approximate": "Lobar", "Sign of magnetic susceptibility": "Unclear"}
-    assert first.finding_sites[0].laterality == codes.SCT.Left
+    assert told == {
+        "Region, approximate": "Lobar",
+        "Region of the Microbleed Anatomical Rating Scale, approximate": "Frontal",
+        "Sign of magnetic susceptibility": "Unclear",
+    }
+    assert (first.finding_sites[0].value, first.finding_sites[0].laterality) == (codes.SCT.FrontalLobe, codes.SCT.Left)
     assert second.get_qualitative_evaluations() == []
-    assert second.finding_sites[0].laterality is None
+    assert (second.finding_sites[0].value, second.finding_sites[0].laterality) == (codes.SCT.Brain, None)
 
 
 def test_large_lesion_is_told_with_its_sizes_and_is_no_microbleed(tmp_path):

@@ -38,6 +38,22 @@ WORDS = {
     "susceptibility": "Sign of magnetic susceptibility",
 }
 """Columns of the table whose words are told, where it has them, and what they are called."""
+SITES = {
+    "frontal": codes.SCT.FrontalLobe,
+    "parietal": codes.SCT.ParietalLobe,
+    "temporal": codes.SCT.TemporalLobe,
+    "occipital": codes.SCT.OccipitalLobe,
+    "insula": codes.SCT.Insula,
+    "basal ganglia": codes.SCT.CorpusStriatum,
+    "thalamus": codes.SCT.Thalamus,
+    "internal capsule": codes.SCT.InternalCapsule,
+    "external capsule": codes.SCT.ExternalCapsule,
+    "corpus callosum": codes.SCT.CorpusCallosum,
+    "deep white matter": codes.SCT.CerebralWhiteMatter,
+    "brainstem": codes.SCT.BrainStem,
+    "cerebellum": codes.SCT.Cerebellum,
+}
+"""Codes of the regions of MARS, as far as DICOM's own lists have them: the basal ganglia stand as corpus striatum."""
 SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 DISCLAIMER = "Research use only: not a medical device. Suspected microbleeds, found by software, not reviewed."
 
@@ -97,13 +113,13 @@ def make_report(
 def _lesion(row: Row, number: int, segmentation: Any, frame_of_reference: str) -> Any:
     """Return the measurement group of one lesion (TID 1411)."""
     description = segmentation.SegmentSequence[number - 1]
-    sites = [sr.FindingSite(codes.SCT.Brain, laterality=SIDES.get(row["side"]))]
+    site = SITES.get(row.get("mars", UNKNOWN), codes.SCT.Brain)
     words = {column: row[column] for column in WORDS if row.get(column, UNKNOWN) != UNKNOWN}
     group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(description.TrackingUID, description.TrackingID),
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, number),
         finding_type=LARGER if is_large(row) else SUSPECTED,
-        finding_sites=sites,
+        finding_sites=[sr.FindingSite(site, laterality=SIDES.get(row["side"]))],
         algorithm_id=sr.AlgorithmIdentification(ALGORITHM, __version__),
         measurements=_measurements(row),
         qualitative_evaluations=[
