@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -92,14 +92,14 @@ def watch(
     server = DicomWeb(url)
     detect([], out, bundle, **{name: value for name, value in how.items() if name not in ("store", "dicom")})
     taken = {row["case"] for row in noted_studies(out) if not (resume and row["status"] == "failed")}
-    seen, rows = server.studies(filters), []
+    seen, rows = _waiting(server, filters, taken), []
     while not stop.asked:
         stop.wait(interval)
         try:
-            found = {} if stop.asked else server.studies(filters)
+            found = {} if stop.asked else _waiting(server, filters, taken)
             for study, count in found.items():
                 name = web_case_name(study)
-                if stop.asked or name in taken or study not in seen or seen[study] != count:
+                if stop.asked or seen.get(study) != count:
                     continue
                 row = _take(server, study, out, bundle, **how)
                 if row is not None and row["status"] == "failed" and stop.asked:
@@ -111,10 +111,20 @@ def watch(
                     rows.append(row)
                     say(row)
             seen = found
-        except NoAnswer as error:
+        except InputError as error:  # of the server: what is wrong with a study is a row
             logger.warning("%s", error)
             complain(str(error))
     return rows
+
+
+def _waiting(server: DicomWeb, filters: Mapping[str, str], taken: Collection[str]) -> dict[str, int]:
+    """Return the studies that match and are not taken, and how many instances each has.
+
+    Raises:
+        InputError: the server does not answer, or not in DICOMweb.
+    """
+    found = {study: count for study, count in server.studies(filters).items() if web_case_name(study) not in taken}
+    return {study: server.count(study) if count is None else count for study, count in found.items()}
 
 
 def _take(server: DicomWeb, study: str, out: Path, bundle: Path, **how: Any) -> Row | None:

@@ -80,6 +80,10 @@ class DicomWeb:
                 if not new:  # the last page; some servers send the first again
                     return found
 
+    def count(self, study: str) -> int:
+        """Return how many instances a study has, for servers that do not tell."""
+        return sum(len(one.instances) for one in self.series(study))
+
     def series(self, study: str) -> list[WebSeries]:
         """Return the series of a study; none where the server does not have it.
 
