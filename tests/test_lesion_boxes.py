@@ -45,6 +45,14 @@ def test_server_is_told_boxes_labels_and_scores(instances):
     assert out["result"]["scores"] == pytest.approx([0.5, 0.9])
 
 
+def test_server_gets_a_mask_of_the_one_class_that_it_knows(instances):
+    maps = {"pred": MetaTensor(instances, affine=torch.eye(4)), "prob": MetaTensor(instances, affine=torch.eye(4))}
+    served = LesionBoxesd("pred", "prob")(maps | {"image_path": "scan.nii.gz"})
+    torch.testing.assert_close(served["pred"].as_tensor(), (instances > 0).int())
+    assert served["result"]["count"] == 2
+    assert LesionBoxesd("pred", "prob")(maps)["pred"].max() == 4
+
+
 def test_no_lesion_is_no_box(instances):
     out = LesionBoxesd("pred", "prob")({"pred": instances * 0, "prob": instances * 0.0})
     assert (out["box"].shape, out["label"].shape) == ((0, 6), (0,))

@@ -12,6 +12,9 @@ from monai.utils import TransformBackends, convert_to_tensor
 
 from .lesion_label import LPS
 
+SERVED = "image_path"
+"""Entry that the server of MONAI Label alone adds to its items."""
+
 
 def lesion_boxes(instances: torch.Tensor, affine: torch.Tensor) -> torch.Tensor:
     """Return the boxes (N, 6) of an instance map, (cx, cy, cz, w, h, d) in LPS mm, in the order of their numbers.
@@ -45,7 +48,8 @@ class LesionBoxesd(MapTransform):
     """Add to an instance map what MONAI Label shows of it.
 
     ``box`` (N, 6), see :func:`lesion_boxes`, ``label`` (N,), all 0, and ``result``: their number, and the probability
-    of each, which the server's answer holds beside a mask.
+    of each, which the server's answer holds beside a mask. On the server, the map becomes that mask, 1 in all lesions:
+    other numbers are other classes there, and OHIF shows none that the bundle's metadata does not name.
 
     Args:
         keys: instance map, (1, H, W, D) meta tensor.
@@ -59,7 +63,7 @@ class LesionBoxesd(MapTransform):
         self.probability_key = probability_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Add boxes, labels and result."""
+        """Add boxes, labels and result; on the server, make a mask of the map."""
         out = dict(data)
         for key in self.key_iterator(out):
             affine = out[key].affine if isinstance(out[key], MetaTensor) else torch.eye(4)
@@ -73,4 +77,6 @@ class LesionBoxesd(MapTransform):
             box = lesion_boxes(instances, affine)
             out |= {"box": box.float(), "label": torch.zeros(len(box), dtype=torch.long)}
             out["result"] = {"count": len(box), "scores": scores, "boxes_cccwhd_lps_mm": box.tolist()}
+            if SERVED in out:
+                out[key] = (out[key] != 0).to(out[key].dtype)
         return out
