@@ -10,9 +10,10 @@ import small
 import torch
 from measured import load, rows_of, save, scan, write
 
+from csvd.bundles import find_bundle
 from csvd.phantom import PROTOCOLS
 
-LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "place": "cortex", "region": "lobar", "side": "left"}
+LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "location": "cortex", "region": "lobar", "side": "left"}
 
 
 def test_valdo_pools_and_takes_medians_by_cohort(run, task2, bundle, tmp_path):
@@ -111,6 +112,23 @@ def test_planted_runs_from_head_to_pictures(run, bundle, tmp_path, monkeypatch):
     assert len(list((tmp_path / "out" / "pictures").glob("*_false.png"))) == 2
     items = json.loads((tmp_path / "out" / "cohort" / "datalist.json").read_text())["test"]
     assert all("mask" not in item for item in items)
+
+
+@pytest.mark.slow
+def test_weights_are_compared_with_those_of_one_of_their_networks(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("csvd.transforms.BrainMask.__call__", lambda self, image: (image > 0).float())
+    scan(tmp_path / "T2_head.nii.gz")
+    both = find_bundle("cmb_detection") / "models" / "model.pt"
+    state = torch.load(both, weights_only=True)
+    start = "members.1."
+    one = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+    torch.save(one, tmp_path / "one.pt")
+    how = ("--weights", both, tmp_path / "one.pt", "--each", 1, "--cnr", 0)
+    rows = run("compare_weights", tmp_path / "T2_head.nii.gz", "--out", tmp_path / "out", *how)
+    assert (rows["model.pt"][0], rows["one.pt"][0]) == ("2", "1")
+    assert rows["model.pt"][-1].startswith("T2 ")
+    copy = torch.load(next(tmp_path.glob("out/1_one/cmb_detection/models/model.pt")), weights_only=True)
+    assert copy["bias"] == state["bias"]
 
 
 def test_planting_again_with_the_seed_gives_the_same_scans(tmp_path, monkeypatch):
