@@ -5,6 +5,8 @@ Import the fixture ``served`` into a test file that is marked ``integration``.
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,8 @@ from dicom_study import MR, common, save
 from once import filled_once, simulated
 from orthanc import Orthanc, running_orthanc, send, skip_without_orthanc
 
-from csvd.bundles import find_bundle
 from csvd.io.web_cases import web_case_name
 from csvd.phantom import PROTOCOLS, Subject
-from csvd.workflows.pacs import detect_studies
 
 PRESET, SEED, PHENOTYPE = "ukbb", 2023, "CADASIL"  # of csvd demo
 STUDY = "1.2.826.0.1.3680043.8.498.28"
@@ -107,10 +107,13 @@ def write_study(folder: Path, study: str = STUDY) -> None:
 
 
 def _search(folder: Path) -> None:
-    """Send the study to a server, detect in it by DICOMweb, store the results, and keep all in a folder."""
+    """Send the study to a server, run the command that fetches, searches and stores back, and keep all in a folder."""
     write_study(folder / "study")
     with running_orthanc(folder / "orthanc") as server:
         send(server, folder / "study")
-        bundle = find_bundle("cmb_detection")
-        [row] = detect_studies(server.dicomweb, [STUDY], folder / "results", bundle, store=True)
+        words = ("--dicomweb", server.dicomweb, "--study", STUDY, "--store", "--out", folder / "results", "--json")
+        command = [sys.executable, "-m", "csvd.cli", "detect", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    [row] = json.loads(done.stdout)
     (folder / "row.json").write_text(json.dumps(row))
