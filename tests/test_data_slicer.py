@@ -270,14 +270,15 @@ def test_two_results_of_a_case_are_refused(results):
         read(folder, scans)
 
 
-def test_broken_record_and_segmentation_are_named(results):
+@pytest.mark.parametrize("name", ["sub-02_cmb", "sub-02_cmb.nii.gz", "sub-02_desc-cmb_dseg"])
+def test_broken_record_and_segmentation_of_a_scene_are_named(results, name):
     scans, folder = results
     (folder / "sub-02_swi" / "sub-02_swi.json").write_text("{")
     with pytest.raises(InputError, match=r"result '.*sub-02_swi.json' is not JSON"):
         read(folder, scans)
     shutil.rmtree(folder / "sub-02_swi")
-    (folder / "sub-02_cmb.seg.nrrd").touch()
-    with pytest.raises(InputError, match=r"sub-02_cmb.seg.nrrd' is not NIfTI: export it"):
+    (folder / f"{name}.seg.nrrd").touch()
+    with pytest.raises(InputError, match=f"{name}.seg.nrrd' is not NIfTI: export it"):
         read(folder, scans)
 
 
@@ -289,6 +290,14 @@ def test_results_of_the_classifier_are_no_correction(results):
     record.write_text(json.dumps(content))
     correct(folder, "sub-01_ses-1_swi", fiducials((-1, -2, 3)))
     assert [item["subject"] for item in read(folder, scans)] == ["sub-01"]
+
+
+def test_dictionary_of_a_table_hides_no_correction(results):
+    scans, folder = results
+    cohort = folder.rename(folder.with_name("cohort"))
+    (cohort / "cohort.json").write_text(json.dumps({"subject": {"LongName": "subject"}}))
+    save_markups(cohort / "sub-02_swi_lesions.mrk.json", fiducials((-1, -2, 3)))
+    assert [item["points"] for item in read(cohort, scans)] == [[[1, 2, 3]]]
 
 
 def test_other_layouts_hold_their_own_scans(results):

@@ -42,6 +42,10 @@ def test_large_lesion_is_said_to_be_none(tmp_path):
     assert "3.4 mm, larger than 10 mm: not a microbleed by definition; probability" in point["description"]
 
 
+def test_list_is_named_after_its_case(markup):
+    assert markup["name"] == "sub-01: suspected microbleeds, research use only"
+
+
 def test_points_may_be_moved_deleted_and_added_under_other_names(markup):
     assert not markup["locked"]
     assert not markup["fixedNumberOfControlPoints"]

@@ -20,6 +20,8 @@ from .markups import Markups, read_markups
 
 POINTS = ".mrk.json"
 MASKS = ("_cmb.nii", "_cmb.nii.gz")
+SCENE_MASK = re.compile(r".*_(cmb|dseg)(\.nii(\.gz)?)?\.seg\.nrrd")
+"""Names that 3D Slicer gives a mask that it saves with a scene."""
 DERIVED = re.compile(r"(?P<source>sub-.+)_desc-cmb(?P<suffix>[^\W_]*)_(lesions\.mrk\.json|dseg\.nii(\.gz)?)")
 """Names of points and masks in a BIDS derivative, see :mod:`csvd.io.bids.derivative`."""
 
@@ -82,8 +84,11 @@ def find_reviews(root: Path) -> list[Review]:
     folders = {folder: case for case, (folder, _) in records.items() if folder.name == case}
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(path for path in root.rglob("*") if not path.name.startswith(".")):
-        if path.name.endswith("_cmb.seg.nrrd"):
-            raise InputError(f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan.")
+        if SCENE_MASK.fullmatch(path.name):
+            raise InputError(
+                f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan, or remove it where "
+                "the points are the correction."
+            )
         of_others = path.parent not in folders and _holds_result(path.parent)  # of the classifier
         if DERIVED.fullmatch(path.name) or (path.name.endswith((POINTS, *MASKS)) and not of_others):
             files[folders.get(path.parent) or _case_of(path)].append(path)

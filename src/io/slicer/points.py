@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from ...lesions.table import UNKNOWN, Lesion, size_of
 from ..files import atomic_path
@@ -18,14 +19,15 @@ def write_markups(lesions: Sequence[Lesion], path: str | os.PathLike[str]) -> No
     """Write a list of points of 3D Slicer's Markups module [1]_, one at the centroid of each lesion, in LPS mm.
 
     A point is labelled with the lesion's id, as in the table, and described by place, diameter and probability. Crosses
-    mark them, because balls would hide what is under them. Points that are added get labels such as ``new-4``.
+    mark them, because balls would hide what is under them. Points that are added get labels such as ``new-4``. The
+    list is named after the case, ``<case>_lesions.mrk.json``, to tell several in one scene apart.
 
     References:
         .. [1] Slicer, Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json.
     """
     markup = {
         "type": "Fiducial",
-        "name": "suspected microbleeds, research use only",
+        "name": f"{Path(path).name.removesuffix('_lesions.mrk.json')}: suspected microbleeds, research use only",
         "coordinateSystem": "LPS",
         "coordinateUnits": "mm",
         "locked": False,
