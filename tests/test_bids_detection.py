@@ -12,8 +12,9 @@ from geometry import planted_scan
 
 from csvd.bundles import find_bundle
 from csvd.checks import InputError
-from csvd.io import not_reviewed, read_layout
-from csvd.workflows.detection import detect, report
+from csvd.io import not_reviewed, read_layout, read_table
+from csvd.workflows.cohort import report
+from csvd.workflows.detection import detect
 
 BUNDLE = find_bundle("cmb_detection")
 FIDUCIAL = {"type": "Fiducial", "coordinateSystem": "LPS"}
@@ -63,6 +64,7 @@ def test_results_are_those_of_one_folder_a_scan(root, derivative, tmp_path):
         other = nib.load(derivative / place[:5] / "anat" / f"{place}_dseg.nii.gz")
         assert np.array_equal(one.affine, other.affine)
         assert np.array_equal(one.dataobj, other.dataobj)
+    assert (tmp_path / "out" / "lesions_all.tsv").read_text() == (derivative / "lesions_all.tsv").read_text()
     before = (tmp_path / "out" / "index.html").read_text()
     assert report(tmp_path / "out").read_text() == before
 
@@ -76,6 +78,28 @@ def test_derivative_is_resumed_and_not_replaced_unasked(root, derivative):
     assert [row["status"] for row in rows] == ["ok", "failed", "ok", "failed"]
     assert record.stat().st_mtime_ns == written
     assert json.loads(record.read_text())["case"] == "sub-1_swi"
+
+
+def test_lesions_of_all_scans_are_in_one_table(derivative):
+    numbers = {}
+    for path in derivative.rglob("*_dseg.tsv"):
+        numbers[path.name[:5]] = [line.split("\t")[0] for line in path.read_text().splitlines()[1:]]
+    with (derivative / "lesions_all.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert numbers.keys() == {"sub-1", "sub-2"}
+    assert {row["case"] for row in rows} <= {"sub-1_swi", "sub-2_acq-x_T2starw"}
+    for subject, of_table in numbers.items():
+        assert [row["id"] for row in rows if row["subject"] == subject] == of_table
+    assert rows
+
+
+def test_result_without_its_table_of_lesions_is_not_resumed(root, derivative, tmp_path):
+    copy = shutil.copytree(derivative, tmp_path / "derivative")
+    (copy / "sub-1" / "anat" / "sub-1_desc-cmb_dseg.tsv").unlink()
+    rows = detect(root, copy, BUNDLE, any_sequence=True, bids=True, resume=True)
+    assert "its table" in rows[0]["reason"]
+    assert "sub-1_desc-cmb_dseg.tsv' is not there" in rows[0]["reason"]
+    assert {row["subject"] for row in read_table(copy / "lesions_all.tsv")} <= {"sub-2"}
 
 
 def test_corrected_result_is_kept_and_read_back(root, derivative, tmp_path):
@@ -102,9 +126,9 @@ def test_corrected_result_is_kept_and_read_back(root, derivative, tmp_path):
 
 
 def test_table_and_page_are_written_again(root, derivative, tmp_path):
-    names = ("index.html", "cohort.tsv", "dataset_description.json")
+    names = ("index.html", "cohort.tsv", "cohort.json", "lesions_all.tsv", "dataset_description.json")
     before = [(derivative / name).read_text() for name in names]
-    for name in ("index.html", "cohort.json"):
+    for name in ("index.html", "cohort.json", "lesions_all.tsv"):
         (derivative / name).unlink()
     assert report(derivative) == derivative / "index.html"
     assert [(derivative / name).read_text() for name in names] == before

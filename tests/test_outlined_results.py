@@ -16,8 +16,8 @@ from test_patch_detector import Darkness
 
 from csvd.io import read_rows
 from csvd.report.cohort_page import cohort_page
+from csvd.workflows.cohort import report as write_report
 from csvd.workflows.detection import detect
-from csvd.workflows.detection import report as write_report
 
 LESIONS = {
     "small": ((24.0, 8.0, 30.0), 1.5),

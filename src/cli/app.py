@@ -115,7 +115,7 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
 
 def print_lines(rows: list[dict], out: Path, say: Callable[[dict], str], bids: bool) -> None:
     """Print a line a scan."""
-    from ..workflows.detection import page_path
+    from ..workflows.cohort import page_path
 
     for row in rows:
         _print_remarks(row)
@@ -125,7 +125,7 @@ def print_lines(rows: list[dict], out: Path, say: Callable[[dict], str], bids: b
 
 def _print_table(rows: list[dict], out: Path, say: Callable[[dict], str]) -> None:
     """Print a table of scans and, below it, what the user must be told of them."""
-    from ..workflows.detection import page_path
+    from ..workflows.cohort import page_path
 
     cells = [(row["case"], "failed" if row["status"] == "failed" else say(row)) for row in rows]
     print_columns(console, ("scan", "result"), cells)

@@ -141,7 +141,14 @@ def classify(
     how |= {"known": known, "settings": _settings(contrast, volume, device)}
     how |= {"any_sequence": any_sequence, "gate_bundle": find_bundle("cmb_detection")}
     rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), **how)
-    print_rows(rows, out, as_json, lambda row: f"{row['likeliest']} {row['probabilities'][row['likeliest']]:.2f}")
+    print_rows(rows, out, as_json, _subtype_of)
+
+
+def _subtype_of(row: dict) -> str:
+    """Return the answer for a scan, with its probability, or why there is none."""
+    if row["subtype"] is None:
+        return f"subtype not applicable: {row['reason']}"
+    return f"{row['subtype']} {row['probabilities'][row['subtype']]:.2f}"
 
 
 def _settings(contrast: Contrast | None, volume: int | None, device: Device, **more: Any) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def _settings(contrast: Contrast | None, volume: int | None, device: Device, **m
 @app.command()
 def report(results: Annotated[Path, typer.Argument(help="Folder of the results of csvd detect.")]) -> None:
     """Write table and page of a cohort again: csvd report results"""
-    from ..workflows.detection import report as report_cohort
+    from ..workflows.cohort import report as report_cohort
 
     console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
 

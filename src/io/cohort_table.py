@@ -66,28 +66,27 @@ def write_dictionary(columns: Mapping[str, str], path: Path) -> None:
     write_text(json.dumps(data_dictionary(columns), indent=2, ensure_ascii=False) + "\n", path)
 
 
-def read_rows(out: Path, records: str = "*/*.json", table: str = "cohort.tsv") -> list[dict[str, Any]]:
+def read_rows(out: Path) -> list[dict[str, Any]]:
     """Return the rows of a cohort from its results: the JSON of each case, and what failed from the table of a run.
 
     A case that failed in that run stays failed, though an earlier run left a JSON.
 
     Args:
-        out: folder of the results.
-        records: pattern of the JSON files; those of another kind are left out.
-        table: name of the table.
+        out: folder of the results; JSON files of another kind are left out.
 
     Raises:
         InputError: there is neither.
     """
     rows, written = {}, {}
-    for path in sorted(out.glob(records)):
+    for path in sorted(out.glob("*/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(record, dict) and {"case", "counts", "threshold"} <= record.keys():
             rows[record["case"]], written[record["case"]] = {"status": "ok", **record}, path.stat().st_mtime
-    if (out / table).exists():
-        failed = [row for row in read_table(out / table) if row["status"] != "ok"]
+    table = out / "cohort.tsv"
+    if table.exists():
+        failed = [row for row in read_table(table) if row["status"] != "ok"]
         for row in failed:
-            if written.get(row["case"], 0) < (out / table).stat().st_mtime:
+            if written.get(row["case"], 0) < table.stat().st_mtime:
                 rows[row["case"]] = {name: row.get(name) for name in ("case", "subject", "status", "reason")}
     if not rows:
         raise InputError(f"folder '{out}' must hold results of `csvd detect`, it holds none: check the path.")

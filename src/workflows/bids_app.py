@@ -12,7 +12,8 @@ from ..io.bids.labels import Labels, read_labels
 from ..io.bids.outcomes import read_outcomes
 from ..io.bids.validation import VALIDATOR, check_dataset, find_validator
 from ..names import storable
-from .detection import detect, write_derivative_cohort
+from .cohort import write_derivative_cohort
+from .detection import detect
 from .pool import Row
 
 

@@ -12,7 +12,8 @@ from ..io import Case, read_rows
 from ..io.dicom.web import DicomWeb
 from ..io.tables import read_table, write_table
 from ..io.web_cases import WebCase, find_web_case, results_of, stored_results
-from .detection import detect, write_cohort
+from .cohort import write_cohort
+from .detection import detect
 from .pool import Row, attempt, rank_and_world_size
 from .results import Result
 
