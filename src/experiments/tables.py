@@ -92,6 +92,7 @@ def plot_froc(panels: Mapping[str, Mapping[str, FROC]], path: Path) -> None:
             order = order[: int(curve.fps[order].argmax()) + 1]
             axes.plot(curve.fps[order], curve.tpr[order], marker=".", label=name)
         axes.set(xscale="symlog", xlabel="false positives per subject", ylabel="TPR", ylim=(0, 1.02), title=title)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     with atomic_path(path) as temporary:
