@@ -75,11 +75,12 @@ def make_report(
         warnings: what the record of the case warns of.
     """
     large = sum(map(is_large, rows))
-    groups = [_count(planes, len(rows) - large, SUSPECTED, f"all {NAME}s")]
+    frame = planes[0].header.FrameOfReferenceUID
+    groups = [_lesion(row, number, segmentation, frame) for number, row in enumerate(rows, start=1)]
+    # Behind the lesions: OHIF opens a report at its first measurement, and a number has no point.
+    groups.append(_count(planes, len(rows) - large, SUSPECTED, f"all {NAME}s"))
     if large:
         groups.append(_count(planes, large, LARGER, f"each {LARGE}"))
-    for number, row in enumerate(rows, start=1):
-        groups.append(_lesion(row, number, segmentation, planes[0].header.FrameOfReferenceUID))
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=hd.UID(),
         name=ALGORITHM,
