@@ -85,6 +85,17 @@ def test_without_lesions_the_calibration_stays(tmp_path, caplog):
     assert record["operating_points"]["best_f1"]["threshold"] == 0.5
 
 
+def test_without_scans_the_calibration_stays_and_the_weights_are_saved(tmp_path, caplog):
+    """As in MONAI Label, where the one corrected scan is for training."""
+    network = PatchEnsemble(features=8)
+    network.temperature.fill_(3)
+    idle = SimpleNamespace(run=lambda: None, state=SimpleNamespace(iteration=0))
+    paths = str(tmp_path / "model.pt"), str(tmp_path / "points.json")
+    PatchCalibration(network, [], None, idle, FROCMetric([0.5]), *paths).run()
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["temperature"] == 3
+    assert "not calibrated" in caplog.text
+
+
 def test_each_contrast_and_each_named_sequence_has_points_of_its_own(tmp_path):
     class Three(Evaluator):
         def run(self):

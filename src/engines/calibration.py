@@ -220,7 +220,7 @@ class PatchCalibration(Calibration):
         scans = (self.scans[number] for number in range(len(self.scans)))
         evaluated = [self._evaluate(scan) for scan in tqdm(scans, "scans", len(self.scans), disable=None)]
         self.kinds = [scan.kind for scan in evaluated]
-        odds, label, weight = _pooled(evaluated)
+        odds, label, weight = _pooled(evaluated) if evaluated else torch.zeros(3, 0)
         if label.unique().tolist() != [0, 1]:
             logger.warning("no microbleed or no other candidate in the validation scans: not calibrated")
             self._set(*before)
