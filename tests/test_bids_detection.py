@@ -80,19 +80,6 @@ def test_derivative_is_resumed_and_not_replaced_unasked(root, derivative):
     assert json.loads(record.read_text())["case"] == "sub-1_swi"
 
 
-def test_lesions_of_all_scans_are_in_one_table(derivative):
-    numbers = {}
-    for path in derivative.rglob("*_dseg.tsv"):
-        numbers[path.name[:5]] = [line.split("\t")[0] for line in path.read_text().splitlines()[1:]]
-    with (derivative / "lesions_all.tsv").open(newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    assert numbers.keys() == {"sub-1", "sub-2"}
-    assert {row["case"] for row in rows} <= {"sub-1_swi", "sub-2_acq-x_T2starw"}
-    for subject, of_table in numbers.items():
-        assert [row["id"] for row in rows if row["subject"] == subject] == of_table
-    assert rows
-
-
 def test_result_without_its_table_of_lesions_is_not_resumed(root, derivative, tmp_path):
     copy = shutil.copytree(derivative, tmp_path / "derivative")
     (copy / "sub-1" / "anat" / "sub-1_desc-cmb_dseg.tsv").unlink()

@@ -5,10 +5,22 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
+from bids import make_bids
+from test_report_bids import write_case
 
 from csvd.checks import InputError
-from csvd.io import ALL_LESIONS_COLUMNS, read_table, write_all_lesions, write_cohort_table, write_lesions, write_table
+from csvd.io import (
+    ALL_LESIONS_COLUMNS,
+    find_cases,
+    read_table,
+    write_all_lesions,
+    write_cohort_table,
+    write_derivative,
+    write_lesions,
+    write_table,
+)
 from csvd.lesions import COHORT_COLUMNS, LESION_COLUMNS, Lesion, burden, data_dictionary
+from csvd.workflows.detection import write_derivative_cohort
 
 LOBAR = Lesion(1, -12.5, 30.25, 41.0, 10, 20, 30, 20.0, 3.37, 0.914, "lobar", "left", "frontal", large=0)
 DEEP = replace(LOBAR, id=4, x_mm=8.0, region="deep", mars="thalamus", large=1)
@@ -49,6 +61,22 @@ def test_table_of_labels_of_bids_gives_the_same_rows(results):
     for table in results[0].glob("*/lesions.tsv"):
         table.write_text(table.read_text().replace("id\t", "index\t", 1))
     assert write(results).read_text() == before
+
+
+def test_derivative_has_the_lesions_of_its_sessions_and_runs(tmp_path):
+    root = make_bids(tmp_path / "raw")
+    out, rows = tmp_path / "out", [FAILED]
+    for case in find_cases(root):
+        if case.name in ("sub-01_ses-2_Chimap", "sub-02_acq-x_run-1_T2starw"):
+            rows.append({"status": "ok", **write_derivative(*write_case(case, out), out, case.image)})
+    write_derivative_cohort(rows, out, root)
+    lesions = [tuple(row.values())[:5] for row in read_table(out / "lesions_all.tsv")]
+    assert [row[:4] for row in lesions] == [
+        *(("sub-01_ses-2_Chimap", "sub-01", "ses-2", number) for number in "12"),
+        *(("sub-02_acq-x_run-1_T2starw", "sub-02", "n/a", number) for number in "12"),
+    ]
+    assert [row[4] for row in lesions[:2]] == [row["x_mm"] for row in read_table(next(out.rglob("*Chimap_dseg.tsv")))]
+    assert "lesions_all.*" in (out / ".bidsignore").read_text()
 
 
 def test_cohort_without_lesions_keeps_the_header(results):
