@@ -28,8 +28,9 @@ def print_text(console: Console, text: str) -> None:
     """Print a sentence: wrapped between words in a terminal, where paths stay whole to be copied, else as one line."""
     text = shown(text)
     if is_terminal(console):
-        how = {"break_long_words": False, "break_on_hyphens": False}
-        text = textwrap.fill(text, console.width, subsequent_indent="  ", **how)
+        text = textwrap.fill(
+            text, console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
