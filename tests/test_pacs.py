@@ -155,6 +155,19 @@ def test_watch_takes_what_comes_to_a_server_with_a_password(csvd, bundle, tmp_pa
         server.get("/system")
 
 
+def test_documented_command_stores_results(csvd, bundle, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs" / "pacs.md").read_text()
+    documented = next(line for line in text.splitlines() if line.startswith("csvd detect"))
+    monkeypatch.chdir(tmp_path)
+    write_series(tmp_path / "sent")
+    with running_orthanc(tmp_path / "orthanc") as server:
+        send(server, tmp_path / "sent")
+        words = documented.replace("https://pacs.example.org/dicom-web", server.dicomweb).split()
+        words[words.index("--study") + 1] = "1.2.3"
+        assert csvd(*words[1:], "--bundle", bundle, "--any-sequence")[0] == 0
+        assert len(server.instances("1.2.3", ["SEG"])) == 1
+
+
 def test_everything_listens_on_loopback_alone(served):  # noqa: F811
     port = f"{served.server.dicom_port:04X}"
     tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))

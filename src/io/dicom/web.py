@@ -168,7 +168,8 @@ class DicomWeb:
         except InputError:
             raise
         except network.HTTPError as error:
-            raise _refusal(name, error.response.status_code, error.response.reason) from error
+            answer: Any = error.response
+            raise _refusal(name, answer.status_code, answer.reason) from error
         except network.SSLError as error:
             raise NoAnswer(
                 f"{name} must have a certificate that can be verified: {_innermost(error)}. If its authority is your "
