@@ -88,11 +88,12 @@ class Experiment(str, Enum):
     leave_out = "leave-out"
     seeds = "seeds"
     csvd_crossval = "csvd-crossval"
+    sequences = "sequences"
 
 
 @app.command()
 def experiment(
-    name: Annotated[Experiment, typer.Argument(help="Tables of the papers: detector, components, classifier.")],
+    name: Annotated[Experiment, typer.Argument(help="Tables of the papers: detector, classifier, sequences.")],
     out: Annotated[Path, typer.Option(help="Folder of cohorts, weights and tables; finished parts are kept.")],
     quick: Annotated[
         bool, typer.Option("--quick", help="Small cohorts and short trainings: minutes on two cores.")

@@ -12,6 +12,7 @@ from .evaluation_tables import as_json, write_evaluation
 from .generalize import generalize
 from .leave_out import leave_out
 from .seeds import seeds
+from .sequences import sequences
 from .sizes import FULL, QUICK, Size
 from .study import Study
 from .transfer import transfer
@@ -34,6 +35,7 @@ __all__ = [
     "generalize",
     "leave_out",
     "seeds",
+    "sequences",
     "transfer",
     "write_evaluation",
 ]

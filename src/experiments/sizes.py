@@ -24,6 +24,7 @@ _FULL = Size(
 FULL = {
     **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer", "leave-out", "seeds"), _FULL),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
+    "sequences": Size(training=42, validation=10, test=75, folds=0, settings={"epochs": 45, "batch_size": 8}),
 }
 """Hours on a GPU, days on two cores, by experiment."""
 
@@ -72,5 +73,12 @@ QUICK = {
     ),
     **dict.fromkeys(("leave-out", "seeds"), replace(_QUICK, training=8, settings=_SHORT)),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
+    "sequences": Size(
+        training=12,
+        validation=4,
+        test=12,
+        folds=0,
+        settings={"epochs": 40, "pixels": 64, "batch_size": 4, "val_interval": 4},
+    ),
 }
 """Minutes on two cores, by experiment; shows that everything runs, not how good it is."""

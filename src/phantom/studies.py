@@ -85,8 +85,13 @@ def _write_study(out: Path, seed: int, index: int) -> list[dict[str, str]]:
     with atomic_folder(out / name, overwrite=True) as folder:
         for series in simulate_study(seed, index):
             file = f"{name}_{series.kind.replace(' ', '-')}.nii.gz"
-            unit = SCALE.get(series.kind) or float(series.image.abs().max()) / 4095
-            stored = (series.image / unit).round().clamp(-32768, 32767).to(torch.int16)
-            write_nifti(stored, series.affine, folder / file, unit)
+            save_series(series, folder / file)
             items.append({"image": f"{name}/{file}", "sequence": series.sequence, "kind": series.kind, "subject": name})
     return items
+
+
+def save_series(series: Series, path: Path) -> None:
+    """Write a series as NIfTI, int16: with the unit of its kind, or up to 4095."""
+    unit = SCALE.get(series.kind) or float(series.image.abs().max()) / 4095
+    stored = (series.image / unit).round().clamp(-32768, 32767).to(torch.int16)
+    write_nifti(stored, series.affine, path, unit)
