@@ -20,6 +20,7 @@ dependencies() { # what csvd needs, as constraints.txt pins it, and the BIDS val
 package() { # csvd itself; its wheel holds the weights
     cd /source
     $pip install --no-deps --no-build-isolation .
+    "$target/bin/python" -c 'import csvd.networks' # fails here where torch and torchvision are not of one kind
 }
 
 user() { # who runs it, and where data and results are mounted
