@@ -18,7 +18,7 @@ GOOD = {
     "burden": {"count_range": "5 to 10", "aria_h_range": "5 to 9", "pattern": "mixed"},
     "regions": {"method": "registration", "overlap": 0.95},
     "quality": {"mask_volume_ml": 1402.5, "median_intensity": None},
-    "warnings": ["thick slices"],
+    "warnings": ["thick\nslices", "no\tphase"],
 }
 BAD = {"case": "sub-02", "status": "failed", "reason": "scan 'sub-02.nii'\nmust\tnot be constant"}
 
@@ -35,7 +35,7 @@ def test_good_scan_has_counts_and_quality(rows):
     mars = ["3", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0", "1"]
     said = ["2", "5 to 10", "5 to 9", "mixed", "registration"]
     start = ["sub-01_swi", "sub-01", "ok", "n/a", "warnings", "5", "3", "1", "1", "0"]
-    end = ["1402.5", "n/a", "1", "thick slices"]
+    end = ["1402.5", "n/a", "2", "thick slices; no phase"]
     assert list(rows[0].values()) == [*start, *mars, *said, *end]
 
 

@@ -63,7 +63,8 @@ def cohort_table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def warning_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of what the user must be told of a scan, one line."""
-    return {"n_warnings": len(row["warnings"]), "warnings": "; ".join(row["warnings"]) or None}
+    lines = (" ".join(warning.split()) for warning in row["warnings"])
+    return {"n_warnings": len(row["warnings"]), "warnings": "; ".join(lines) or None}
 
 
 def failed_columns(row: Mapping[str, Any]) -> dict[str, Any]:
