@@ -18,6 +18,7 @@ test: $(INSTALLED)  ## run the tests that every change must pass, and print thei
 	$(PYTEST) -m "not whole and not integration" --cov --cov-report term:skip-covered --durations 20
 
 test-all: $(INSTALLED)  ## run all tests: also installations, whole experiments, programs of others
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ".[integration]"
 	$(PYTEST) --durations 20
 
 test-fast: $(INSTALLED)  ## run the tests that take seconds
