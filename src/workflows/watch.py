@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Any
 
 from ..checks import InputError, reason
-from ..io.dicom.web import DicomWeb, NoAnswer
+from ..io.dicom.web import DicomWeb
+from ..io.dicom.web_errors import NoAnswer
 from ..io.web_cases import find_web_case, results_of, stored_results, web_case_name
 from .detection import detect
 from .pacs import add_to_cohort, detect_cases, note_studies, noted_studies

@@ -1,29 +1,24 @@
 """Studies on a server that speaks DICOMweb: found by QIDO-RS, fetched by WADO-RS, results sent by STOW-RS."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...checks import InputError, check_extra
 from ..records import OWN_SERIES
 from .files import read_dicom
-from .web_session import PASSWORD, TIMEOUT_SECONDS, TOKEN, USER, open_session
+from .web_errors import NoAnswer, in_words_of_user
+from .web_session import checked_url, open_session
 
 UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 TAG = re.compile(r"[0-9A-Fa-f]{8}")
-PAGE = 100
+PAGE = 500
 """Answers asked for at a time: servers send no more than so many anyway."""
 CHUNK_BYTES = 10_000_000
 AS_STORED = (("application/dicom", "*"),)
 """In the transfer syntax in which a server keeps an image."""
-
-
-class NoAnswer(InputError):
-    """A server cannot be reached, does not let us in, or is in trouble: later it may answer."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,8 @@ class WebSeries:
 class DicomWeb:
     """A server, by its address.
 
-    Name and password, or a token, come from the environment (:data:`USER`, :data:`PASSWORD`, :data:`TOKEN`), else from
-    a netrc file. Certificates are verified; the environment variable ``REQUESTS_CA_BUNDLE`` names one's own authority.
+    Name and password, or a token, come from the environment (see :mod:`csvd.io.dicom.web_session`), else from a netrc
+    file. Certificates are verified; the environment variable ``REQUESTS_CA_BUNDLE`` names one's own authority.
 
     Args:
         url: of the service, without a slash at the end, such as ``https://pacs.example.org/dicom-web``.
@@ -57,7 +52,7 @@ class DicomWeb:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = _checked(url).rstrip("/")
+        self.url = checked_url(url).rstrip("/")
         check_extra("dicom")
         from dicomweb_client import DICOMwebClient
 
@@ -71,7 +66,7 @@ class DicomWeb:
             filters: of QIDO-RS: values by keyword or tag.
         """
         found: dict[str, int | None] = {}
-        with self._in_words_of_user():
+        with in_words_of_user(self.url):
             while True:
                 how: dict[str, Any] = {"limit": PAGE, "offset": len(found), "search_filters": dict(filters)}
                 page = self.client.search_for_studies(fields=["NumberOfStudyRelatedInstances"], **how)
@@ -92,19 +87,19 @@ class DicomWeb:
         """
         if not UID.fullmatch(study):
             raise InputError(f"study '{study}' must be a StudyInstanceUID: digits and dots. Look it up in the PACS.")
-        with self._in_words_of_user():
+        with in_words_of_user(self.url):
             described = self.client.search_for_series(study, fields=["SeriesDescription"])
             return [self._series(study, one) for one in described]
 
     def _series(self, study: str, described: Mapping[str, Any]) -> WebSeries:
         uid, modality = _uid(described, "0020000E"), _text(described, "00080060")
-        known: list[str] = []
+        known: set[str] = set()
         while True:
             page = self.client.search_for_instances(study, uid, limit=PAGE, offset=len(known))
-            new = [name for one in page if (name := _uid(one, "00080018")) not in known]
+            new = {_uid(one, "00080018") for one in page} - known
             if not new:
                 break
-            known += new
+            known |= new
         own = _text(described, "0008103E") == OWN_SERIES.get(modality)
         return WebSeries(uid, modality, own, tuple(sorted(known)))
 
@@ -116,7 +111,7 @@ class DicomWeb:
         """
         folder.mkdir()
         files: list[Path] = []
-        with self._in_words_of_user():
+        with in_words_of_user(self.url):
             for one in series:
                 left = {*one.instances}
                 for instance in self.client.iter_series(study, one.uid, media_types=AS_STORED):
@@ -141,7 +136,7 @@ class DicomWeb:
         Raises:
             InputError: the server did not take all.
         """
-        with self._in_words_of_user():
+        with in_words_of_user(self.url):
             answer = self.client.store_instances([read_dicom(path, pixels=True) for path in files], study)
         failed = answer.get("FailedSOPSequence") or []
         if failed:
@@ -150,44 +145,6 @@ class DicomWeb:
                 f"server '{self.url}' must take the {len(files)} results, it refused {len(failed)} (reason {codes}). "
                 "Ask those who run the server what it takes."
             )
-
-    @contextmanager
-    def _in_words_of_user(self) -> Iterator[None]:
-        """Turn what goes wrong with the network into an error that names the server.
-
-        Raises:
-            NoAnswer: the server cannot be reached, refuses the credentials or is in trouble.
-            InputError: it has no such study, or does not speak DICOMweb.
-        """
-        from pydicom.errors import InvalidDicomError
-        from requests import exceptions as network
-
-        name = f"server '{self.url}'"
-        try:
-            yield
-        except InputError:
-            raise
-        except network.HTTPError as error:
-            answer: Any = error.response
-            raise _refusal(name, answer.status_code, answer.reason) from error
-        except network.SSLError as error:
-            raise NoAnswer(
-                f"{name} must have a certificate that can be verified: {_innermost(error)}. If its authority is your "
-                "own, set REQUESTS_CA_BUNDLE to the file of its certificate."
-            ) from error
-        except network.Timeout as error:
-            raise NoAnswer(
-                f"{name} must answer within {TIMEOUT_SECONDS[1]:g} seconds, it did not. Try again later."
-            ) from error
-        except network.ChunkedEncodingError as error:
-            raise NoAnswer(f"{name} broke off in the middle of an answer. Try again later.") from error
-        except network.ConnectionError as error:
-            raise NoAnswer(f"{name} cannot be reached: {_innermost(error)}. Check the address.") from error
-        except (ValueError, KeyError, AttributeError, EOFError, InvalidDicomError) as error:
-            raise InputError(
-                f"{name} must speak DICOMweb, its answer is something else. Give the address of its DICOMweb service, "
-                "such as https://pacs.example.org/dicom-web."
-            ) from error
 
 
 def filters_of(words: Sequence[str]) -> dict[str, str]:
@@ -209,57 +166,6 @@ def filters_of(words: Sequence[str]) -> dict[str, str]:
             )
         filters[name] = value
     return filters
-
-
-def _checked(url: str) -> str:
-    """Return an address that can be used.
-
-    Raises:
-        InputError: it is none, or holds a password.
-    """
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
-    except ValueError:  # a port that is no number
-        known = False
-    if known and (parts.username is not None or parts.password is not None):
-        where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        raise InputError(
-            f"server '{where}' must be given without name and password, which others see in the list of processes. Set "
-            f"{USER} and {PASSWORD}, or write them into a netrc file."
-        )
-    if not known or parts.query or parts.fragment:
-        raise InputError(
-            f"server '{url}' must be the address of a DICOMweb service. Write it like "
-            "https://pacs.example.org/dicom-web."
-        )
-    return url
-
-
-def _refusal(name: str, status: int, why: str) -> InputError:
-    """Return the error that an answer of HTTP means."""
-    if status in (401, 403):
-        return NoAnswer(
-            f"{name} must let csvd in, it answers {status} {why}. Set {USER} and {PASSWORD}, or {TOKEN}, or write name "
-            "and password into a netrc file."
-        )
-    if status == 404:
-        return InputError(
-            f"{name} must be the address of a DICOMweb service, and have what was asked for: it answers 404 {why}. "
-            "Check the address."
-        )
-    error = NoAnswer if status in (408, 429) or status >= 500 else InputError
-    return error(f"{name} must do what it was asked for, it answers {status} {why}. Ask those who run the server.")
-
-
-def _innermost(error: BaseException) -> str:
-    """Return what the error that started a chain of the network's libraries says."""
-    while True:
-        inner = error.__cause__ or error.__context__ or getattr(error, "reason", None)
-        inner = inner or next((one for one in error.args if isinstance(one, BaseException)), None)
-        if not isinstance(inner, BaseException):
-            return str(getattr(error, "strerror", None) or error)
-        error = inner
 
 
 def _text(described: Mapping[str, Any], tag: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...checks import InputError
 
@@ -47,3 +48,28 @@ def _credentials() -> Any:
         missing = PASSWORD if name else USER
         raise InputError(f"the environment must hold {USER} and {PASSWORD}, it has no {missing}. Set both, or neither.")
     return (name, password) if name else None
+
+
+def checked_url(url: str) -> str:
+    """Return an address that can be used.
+
+    Raises:
+        InputError: it is none, or holds a password.
+    """
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or True)
+    except ValueError:  # a port that is no number
+        known = False
+    if known and (parts.username is not None or parts.password is not None):
+        where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise InputError(
+            f"server '{where}' must be given without name and password, which others see in the list of processes. Set "
+            f"{USER} and {PASSWORD}, or write them into a netrc file."
+        )
+    if not known or parts.query or parts.fragment:
+        raise InputError(
+            f"server '{url}' must be the address of a DICOMweb service. Write it like "
+            "https://pacs.example.org/dicom-web."
+        )
+    return url
