@@ -93,13 +93,15 @@ class FailingWriter(CaseWriter):
 
 
 class Subtypes(Inferer):
-    """Return what the classifier's inferer does: attention on the darkest slices, and logits that differ by scan."""
+    """Return what the classifier's inferer does: no attention, and logits that differ by scan."""
 
     def __call__(self, inputs, network, *args, **kwargs):
         fail_on("network", inputs.meta["filename_or_obj"])
         maps = {name: torch.zeros_like(inputs) for name in ("attention", "gradcam")}
         logits = torch.tensor([[1.0, 0.0, inputs.double().sum().item() % 7 / 7]])
-        return {"logits": logits, "lesions": ((inputs > 0) & (inputs < TISSUE / 2)).to(inputs.dtype), **maps}
+        maps["lesions"] = ((inputs > 0) & (inputs < TISSUE / 2)).to(inputs.dtype)
+        slices = {"weights": torch.full((1, 4), 0.25), "top": torch.tensor([[2, 0]]), "change": torch.zeros(1, 4)}
+        return {"logits": logits, **maps, **slices}
 
 
 class FailingSubtypeWriter(SubtypeWriter):

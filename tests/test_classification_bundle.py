@@ -104,6 +104,7 @@ def test_it_trains_evaluates_and_explains(people):
     parser.get_parsed_content("training")
     weights = torch.load(people / "models" / "model.pt", weights_only=True)
     detector = torch.load(PAPER / "model.pt", weights_only=True)
+    detector["location_prior"] = detector.pop("places")  # its name in version 0.1.0
     assert all(torch.equal(weights[f"cascade.{name}"], value) for name, value in detector.items())
     assert weights["classifier.age_mean"] == 60.5
 
@@ -125,10 +126,39 @@ def test_it_trains_evaluates_and_explains(people):
         assert image.shape == scan.shape
         np.testing.assert_array_equal(image.affine, scan.affine)
     assert record["counts"]["total"] == 1
+    found = record["explanation"]
+    assert len(found["attention"]) == len(found["middles_mm"]) == 4
+    assert sum(found["attention"]) == pytest.approx(1, abs=1e-3)
+    assert [one["slice"] for one in found["slices"]] == np.argsort(found["attention"], kind="stable")[::-1].tolist()
     page = (people / "out" / "sub-3" / "sub-3.html").read_text()
     assert "Likeliest class" in page
+    assert "left out" in page
     assert "age is not known" in page
     assert "Research use only" in page
+
+
+@pytest.mark.slow
+def test_scan_without_a_microbleed_has_no_subtype_in_evaluation_and_in_use(people):
+    parser = parser_of("train", **small(people, found_lesions=0))
+    parser.get_parsed_content("initialize")
+    parser.get_parsed_content("training")
+    datalist = json.loads((people / "datalist.json").read_text())
+    [item] = datalist["test"]
+    mask = nib.load(item["label"])
+    nib.save(nib.Nifti1Image(np.zeros(mask.shape, np.uint8), mask.affine), people / "none.nii.gz")
+    item["label"] = str(people / "none.nii.gz")
+    (people / "datalist.json").write_text(json.dumps(datalist))
+
+    parser_of("train", "evaluate", **small(people)).get_parsed_content("evaluating")
+    [row] = predictions(people)
+    assert [row[name] for name in CLASSES] == ["n/a"] * 3
+    assert "no microbleed was found" in row["reason"]
+    record = inferred(people, ("inference",), small(people))
+    assert (record["subtype"], record["probabilities"]) == (None, dict.fromkeys(CLASSES))
+    assert "no microbleed was found" in record["reason"]
+    written = {path.name.removeprefix("sub-3") for path in (people / "out" / "sub-3").iterdir()}
+    assert written == {"_cmb.nii.gz", "_lesions.tsv", ".json", ".html"}
+    assert "Subtype not applicable" in (people / "out" / "sub-3" / "sub-3.html").read_text()
 
 
 @pytest.mark.slow

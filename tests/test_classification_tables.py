@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 
 from csvd.checks import InputError
-from csvd.experiments.classification import (
-    classification_rows,
-    cohort_rows,
-    evaluate_classification,
-    read_predictions,
-    reader_rows,
-)
+from csvd.experiments.classification import classification_rows, evaluate_classification, reader_rows
+from csvd.experiments.predictions import read_predictions
+from csvd.experiments.subject_groups import cohort_rows
 
 CLASSES = ("aSVD", "CAA", "CADASIL")
 SURE = {name: [0.9 if k == j else 0.05 for k in range(3)] for j, name in enumerate(CLASSES)}
@@ -26,17 +22,27 @@ def write(path, rows):
     return path
 
 
+NONE = None
+"""What a classifier says of a subject to whom no class applies."""
+
+
 def predictions(folder, said=CLASSES * 10):
     """Thirty subjects, ten of each class in turn, of whom the classifier is sure of what it ``said``."""
     rows = [
-        {"subject": f"s{k}", "csvd": CLASSES[k % 3], **dict(zip(CLASSES, SURE[name], strict=True)), "imputed": "age"}
+        {
+            "subject": f"s{k}",
+            "csvd": CLASSES[k % 3],
+            **dict(zip(CLASSES, SURE.get(name, ["n/a"] * 3), strict=True)),
+            "reason": "n/a" if name else "no microbleed",
+            "imputed": "age",
+        }
         for k, name in enumerate(said)
     ]
     return write(folder / "predictions.tsv", rows)
 
 
-def by_measure(rows):
-    return {row["measure"]: row["value"] for row in rows}
+def by_measure(rows, column="value"):
+    return {row["measure"]: row[column] for row in rows}
 
 
 def test_a_classifier_that_is_always_right(tmp_path):
@@ -51,6 +57,43 @@ def test_a_classifier_that_errs_once_has_an_interval(tmp_path):
     rows = by_measure(classification_rows(read_predictions(predictions(tmp_path, ["CAA", *(CLASSES * 10)[1:]]))))
     assert rows["accuracy"].startswith("0.967 [0.9")
     assert rows["weighted recall"].startswith("0.967")
+
+
+def test_without_an_answer_subjects_are_counted_and_rates_are_given_with_and_without_them(tmp_path):
+    said = [NONE if k in (0, 4, 8) else name for k, name in enumerate(CLASSES * 10)]
+    rows = classification_rows(read_predictions(predictions(tmp_path, said)))
+    answered, everyone = by_measure(rows), by_measure(rows, "of all")
+    assert (answered["subjects"], everyone["subjects"]) == ("27", "30")
+    assert (answered["not applicable"], everyone["not applicable"]) == ("0", "3")
+    assert answered["accuracy"].startswith("1.000")
+    assert everyone["accuracy"].startswith("0.900")  # three are wrong
+    assert everyone["macro recall"].startswith("0.900")  # one of ten of each class
+    assert everyone["macro precision"].startswith("1.000")  # of those that were named, all are right
+    assert answered["weighted AUC"].startswith("1.000")
+    assert everyone["weighted AUC"].startswith("0.995")  # the three tie: 1 of 10 with 2 of 20, which count half
+    assert answered["expected calibration error"][:5] == everyone["expected calibration error"][:5] == "0.100"
+
+
+def test_subjects_without_an_answer_have_a_column_of_the_confusion_matrix(tmp_path):
+    said = [NONE if k == 1 else name for k, name in enumerate(CLASSES * 10)]
+    rates, confusion = evaluate_classification(predictions(tmp_path, said), tmp_path / "out")
+    assert "| true | aSVD | CAA | CADASIL | not applicable |" in confusion.read_text()
+    assert "| CAA | 0 | 9 | 0 | 1 |" in confusion.read_text()
+    assert "| not applicable | 0 | 1 |" in rates.read_text()
+
+
+def test_answers_for_one_class_alone_are_refused(tmp_path):
+    said = [name if name == "CAA" else NONE for name in CLASSES * 10]
+    with pytest.raises(InputError, match=r"answers for subjects of two classes or more, .* its 10 are all 'CAA'"):
+        read_predictions(predictions(tmp_path, said))
+
+
+def test_classifier_without_an_answer_is_wrong_beside_readers(tmp_path):
+    subjects = read_predictions(predictions(tmp_path, [NONE] * 3 + [*(CLASSES * 10)[3:]]))
+    rows = [{"subject": f"s{k}", "A": CLASSES[k % 3]} for k in range(30)]
+    classifier, reader = reader_rows(subjects, write(tmp_path / "readers.tsv", rows))
+    assert classifier["accuracy"].startswith("0.900")
+    assert (reader["accuracy"][:5], reader["McNemar p"]) == ("1.000", "0.250")  # three pairs, all one way
 
 
 def test_readers_stand_beside_the_classifier(tmp_path):
@@ -97,7 +140,7 @@ def test_everything_is_written(tmp_path):
     cohort = write(tmp_path / "participants.tsv", [{"csvd": CLASSES[k % 3], "age": 50 + k} for k in range(30)])
     written = evaluate_classification(predictions(tmp_path), tmp_path / "out", readers, cohort)
     assert [path.name for path in written] == ["rates.md", "confusion.md", "readers.md", "cohort.md"]
-    assert "| CAA | 0 | 10 | 0 |" in written[1].read_text()
+    assert "| CAA | 0 | 10 | 0 | 0 |" in written[1].read_text()
     assert all("Research use only" in path.read_text() for path in written)
     assert (tmp_path / "out" / "classification.png").stat().st_size > 10_000
 

@@ -33,8 +33,16 @@ def scan(words):
 
 def subtype(words):
     scene = many(0)[1]
-    probabilities = {"likeliest": words, "probabilities": {words: 0.7, "other": 0.3}, "covariates": {"sex": words}}
-    return subtype_page(changed(words) | probabilities, scene, np.ones(20), np.zeros(scene.grey.shape))
+    told = {"subtype": words, "reason": None, "probabilities": {words: 0.7, "other": 0.3}, "covariates": {"sex": words}}
+    found = {"attention": [1.0], "middles_mm": [[30, 30, 9]], "slices": [{"slice": 0, "change": None}]}
+    found |= {"change_without_all": None, "change_without_others": None}
+    return subtype_page(changed(words) | told | {"explanation": found}, scene, np.zeros(scene.grey.shape))
+
+
+def no_subtype(words):
+    scene = many(0)[1]
+    told = {"subtype": None, "reason": words, "probabilities": {words: None}, "covariates": {"sex": words}}
+    return subtype_page(changed(words) | told | {"explanation": None}, scene, np.zeros(scene.grey.shape))
 
 
 def cohort(words):
@@ -48,7 +56,7 @@ def shape(elements):
 
 
 @pytest.mark.parametrize("words", HOSTILE)
-@pytest.mark.parametrize(("make", "times"), [(scan, 12), (subtype, 15), (cohort, 11)])
+@pytest.mark.parametrize(("make", "times"), [(scan, 12), (subtype, 16), (no_subtype, 15), (cohort, 11)])
 def test_words_of_the_user_are_text(make, times, words):
     elements = Elements(make(words))
     assert shape(elements) == shape(Elements(make(HARMLESS)))

@@ -51,6 +51,7 @@ def test_slices_have_one_size_and_lose_no_microbleed(scan):
     slices = bag(scan, scan[2:])
     assert slices.shape == (2, 32, 40, 6)
     assert slices[1, 10, 15].amax() == 1
+    torch.testing.assert_close(bag(scan, 0.3 * scan[2:]), slices)  # whatever their probability
     torch.testing.assert_close(slices[0].mean(), scan[0].mean())
 
 
@@ -65,7 +66,7 @@ def test_given_microbleeds_are_taken_and_others_are_found(scan, network):
     assert not slice_bag().lesions(given, network.cascade).any()
     asked = scan.clone()
     asked[2] = torch.nan
-    assert torch.equal(slice_bag().lesions(asked, network.cascade), scan[2:])
+    torch.testing.assert_close(slice_bag().lesions(asked, network.cascade), 0.8 * scan[2:])  # their probability
     assert not slice_bag(threshold=0.9).lesions(asked, network.cascade).any()
 
 
@@ -75,6 +76,16 @@ def test_dictionary_version_evaluates_and_gives_the_mode_back(scan, network):
     assert network.cascade.training
     network.eval()
     torch.testing.assert_close(out["image"], slice_bag()(scan, scan[2:]))
+
+
+def test_found_microbleeds_stand_beside_the_true_ones_when_asked_for(scan, network):
+    given = scan.clone()
+    given[2] = 0
+    given[2, 40, 40, 2] = 1
+    out = SliceBagd("image", slice_bag(), network.cascade, found=True)({"image": given})
+    torch.testing.assert_close(out["image"], slice_bag()(given, given[2:]))
+    torch.testing.assert_close(out["found"], slice_bag()(scan, scan[2:])[1:])
+    assert "found" not in SliceBagd("image", slice_bag(), network.cascade)({"image": given})
 
 
 def test_what_it_says_of_a_scan_is_on_its_grid(scan, network):
@@ -166,14 +177,28 @@ def test_cascade_is_loaded_from_its_own_weights_or_from_a_whole(network, tmp_pat
 
 def test_predictions_say_what_was_not_known(tmp_path):
     writer = PredictionWriter(tmp_path / "predictions.tsv", CLASSES)
-    item = {"subject": "sub-1", "subtype": torch.tensor(1), "covariates": torch.tensor([torch.nan, 1])}
+    [row] = predicted(writer, torch.ones(2, 4, 4, 3), tmp_path)
+    said = {"aSVD": "0.1", "CAA": "0.7", "CADASIL": "0.2"}
+    assert row == {"subject": "sub-1", "csvd": "CAA", **said, "reason": "", "imputed": "age"}
+
+
+def predicted(writer, slices, folder):
+    """Write the predictions of a subject with these slices, and return their rows."""
+    item = {"subject": "sub-1", "subtype": torch.tensor(1), "covariates": torch.tensor([torch.nan, 1]), "image": slices}
     state = SimpleNamespace(batch=[item], output=[{"pred": torch.tensor([0.1, 0.7, 0.2])}])
     writer.collect(SimpleNamespace(state=state))
     writer.write()
-    with (tmp_path / "predictions.tsv").open() as file:
-        [row] = csv.DictReader(file, delimiter="\t")
-    said = {"aSVD": "0.1", "CAA": "0.7", "CADASIL": "0.2"}
-    assert row == {"subject": "sub-1", "csvd": "CAA", **said, "imputed": "age"}
+    with (folder / "predictions.tsv").open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+@pytest.mark.parametrize(("always", "said"), [(False, "n/a"), (True, "0.7")])
+def test_subject_without_a_microbleed_is_predicted_only_when_asked(tmp_path, always, said):
+    writer = PredictionWriter(tmp_path / "predictions.tsv", CLASSES, always=always)
+    slices = torch.cat([torch.ones(1, 4, 4, 3), torch.zeros(1, 4, 4, 3)])
+    [row] = predicted(writer, slices, tmp_path)
+    assert row["CAA"] == said
+    assert bool(row["reason"]) is not always
 
 
 @pytest.mark.slow

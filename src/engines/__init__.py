@@ -13,6 +13,7 @@ from .slice_detection import DetectionTrainer
 from .stages import Stage, Stages, loss_of
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
 from .table_writer import TableWriter
+from .temperature import Temperature
 from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Stage",
     "Stages",
     "TableWriter",
+    "Temperature",
     "TrainerHandlers",
     "epoch_loss",
     "join_folds",

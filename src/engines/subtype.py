@@ -10,7 +10,9 @@ import torch
 from ignite.engine import Engine, Events
 
 from ..io import ReadSubjectd
+from ..lesions.burden import UNKNOWN
 from ..networks import AttentionMIL
+from ..transforms.subtype.not_applicable import REASON
 from .table_writer import TableWriter
 from .weights import load_weights
 
@@ -90,27 +92,36 @@ class PredictionWriter(TableWriter):
     """Write the probabilities of all subjects of an evaluation, a row each, when it is complete.
 
     Columns: ``subject``, ``csvd``, the true class where there is one, a column a class with its probability,
-    ``imputed``, what was not known of age and sex, and ``disagreement`` of an ensemble.
+    ``reason``, why no class applies, ``imputed``, what was not known of age and sex, and ``disagreement`` of an
+    ensemble.
 
     Args:
         path: the table, ``.tsv``.
         classes: names of the subtypes.
+        always: give the probabilities of subjects without microbleeds too, for experiments that hide them.
     """
 
-    def __init__(self, path: str | os.PathLike[str], classes: Sequence[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], classes: Sequence[str], always: bool = False) -> None:
         super().__init__(path)
         self.classes = tuple(classes)
+        self.always = always
 
     def collect(self, engine: Engine) -> None:
-        """Take the subjects of a batch, whose outputs have the probabilities under ``pred``."""
+        """Take the subjects of a batch, whose outputs have the probabilities under ``pred``.
+
+        The last channel of ``image`` has their microbleeds.
+        """
         batch, output = (cast(list[dict], items) for items in (engine.state.batch, engine.state.output))
         for item, result in zip(batch, output, strict=True):
             subtype = item.get("subtype")
             unknown = item["covariates"].isnan().tolist()
+            applies = self.always or bool(item["image"][-1].any())
+            values = [round(p, ndigits=4) if applies else UNKNOWN for p in result["pred"].tolist()]
             row = {
                 "subject": item.get("subject", len(self.rows)),
                 "csvd": "" if subtype is None else self.classes[int(subtype)],
-                **{name: round(p, ndigits=4) for name, p in zip(self.classes, result["pred"].tolist(), strict=True)},
+                **dict(zip(self.classes, values, strict=True)),
+                "reason": "" if applies else REASON,
                 "imputed": " ".join(name for name, gone in zip(("age", "sex"), unknown, strict=True) if gone),
             }
             if "disagreement" in result:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay, confusion_matrix
 
 from ..checks import InputError
 from ..io.files import atomic_path
-from ..io.tables import read_table
 from ..metrics import reliability
 from ..metrics.classification import (
     auc_interval,
@@ -26,93 +23,40 @@ from ..metrics.classification import (
     placements,
     rate_intervals,
 )
+from .predictions import Predictions, read_predictions
+from .subject_groups import cohort_rows, read_columns
 from .tables import write_results
 
-NOT_CLASSES = ("subject", "csvd", "imputed", "disagreement")
 NOTES = [
+    "Not applicable: no class was named, because no microbleed was found. `value` leaves such subjects out; `of all` "
+    "counts them as wrong, with equal probabilities in areas, and not in the calibration error, for which they have no "
+    "probability.",
     "95 % intervals: stratified bootstrap over subjects (2000 draws, seed 0), DeLong for the area of a class; exact "
     "(Clopper-Pearson) where a rate or area is 0 or 1, and for accuracy of fewer than 20 subjects.",
     "Research use only.",
 ]
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Subjects (N), names of the classes (C), true classes (N,) and probabilities (N, C)."""
-
-    subjects: list[str]
-    classes: list[str]
-    labels: np.ndarray
-    probabilities: np.ndarray
-
-    @property
-    def chosen(self) -> np.ndarray:
-        """The likeliest class of each subject, (N,)."""
-        return self.probabilities.argmax(axis=1)
-
-
-def read_columns(path: Path, *needed: str) -> list[dict[str, str]]:
-    """Return the rows of a table, tab-separated.
-
-    Raises:
-        InputError: the file is missing, has no rows, or lacks a column.
-    """
-    if not path.is_file():
-        raise InputError(f"table '{path}' does not exist: check the path.")
-    rows = read_table(path)
-    columns = list(rows[0]) if rows else []
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise InputError(
-            f"table '{path}' must have rows with the column '{missing[0]}', separated by tabs, its columns are "
-            f"{columns}. Add it."
-        )
-    return rows
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Read what ``evaluate.json`` of the classification bundle wrote.
-
-    Every column but ``subject``, ``csvd``, ``imputed`` and ``disagreement`` is a class.
-
-    Raises:
-        InputError: the table cannot be read, a subject's true class is none of its columns, or all have the same.
-    """
-    rows = read_columns(path, "subject", "csvd")
-    classes = [name for name in rows[0] if name not in NOT_CLASSES]
-    for row in rows:
-        if row["csvd"] not in classes:
-            raise InputError(
-                f"table '{path}': `csvd` of subject '{row['subject']}' must be one of {', '.join(classes)}, it is "
-                f"'{row['csvd']}'. Add the diagnosis or take the subject out."
-            )
-    if len({row["csvd"] for row in rows}) < 2:
-        raise InputError(
-            f"table '{path}' must have subjects of two classes or more, to tell apart, its {len(rows)} are all "
-            f"'{rows[0]['csvd']}'. Add others."
-        )
-    labels = np.array([classes.index(row["csvd"]) for row in rows])
-    values = np.array([[float(row[name]) for name in classes] for row in rows])
-    return Predictions([row["subject"] for row in rows], classes, labels, values)
-
-
-def subject_rates(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def subject_rates(labels: np.ndarray, probabilities: np.ndarray, applies: np.ndarray | None = None) -> dict[str, float]:
     """Return areas one against the rest, weighted and plain mean, accuracy, precision, recall, F1 and ECE.
 
     Args:
         labels: (N,) classes.
         probabilities: (N, classes).
+        applies: (N,), whether a class was named; where none was, the answer is wrong. Defaults to all.
     """
     classes = probabilities.shape[1]
-    chosen = probabilities.argmax(axis=1)
-    calibration = reliability(torch.from_numpy(probabilities.max(axis=1)), torch.from_numpy(chosen == labels), bins=10)
+    named = np.ones(len(labels), dtype=bool) if applies is None else applies
+    likeliest, surest = (torch.from_numpy(one(axis=1)) for one in (probabilities.argmax, probabilities.max))
+    right = likeliest == torch.from_numpy(labels)
+    error = reliability(surest[named], right[named], bins=10).ece if named.any() else np.nan
     present = present_classes(labels, classes)
     areas = [placements(labels == k, probabilities[:, k])[0].mean() for k in present]
     return {
         "weighted AUC": float(np.average(areas, weights=[(labels == k).mean() for k in present])),
         "macro AUC": float(np.mean(areas)),
-        **class_rates(labels, chosen, classes),
-        "expected calibration error": calibration.ece,
+        **class_rates(labels, np.where(named, likeliest.numpy(), classes), classes),
+        "expected calibration error": error,
     }
 
 
@@ -122,14 +66,40 @@ def present_classes(labels: np.ndarray, classes: int) -> list[int]:
 
 
 def classification_rows(predictions: Predictions) -> list[dict[str, str]]:
-    """Return a row a measure, with its interval: the area of each class, and those of :func:`subject_rates`."""
-    labels, values, classes = predictions.labels, predictions.probabilities, predictions.classes
-    rows = [
-        {"measure": f"AUC, {classes[k]} against the rest", "value": str(auc_interval(labels == k, values[:, k]))}
-        for k in present_classes(labels, len(classes))
+    """Return a row a measure, with its interval: the area of each class, and those of :func:`subject_rates`.
+
+    ``value`` is that of the subjects to whom a class applies, ``of all`` that of all of them, see :data:`NOTES`.
+    """
+    answered = _measures(predictions.answered)
+    everyone = answered if predictions.applies.all() else _measures(predictions)
+    number = str(int((~predictions.applies).sum()))
+    counted = {
+        "measure": "subjects",
+        "value": str(len(predictions.answered.subjects)),
+        "of all": str(len(predictions.subjects)),
+    }
+    return [
+        counted,
+        {"measure": "not applicable", "value": "0", "of all": number},
+        *({"measure": name, "value": str(value), "of all": str(everyone[name])} for name, value in answered.items()),
     ]
-    intervals = rate_intervals(labels, predictions.chosen, lambda index: subject_rates(labels[index], values[index]))
-    return rows + [{"measure": name, "value": str(value)} for name, value in intervals.items()]
+
+
+def _measures(predictions: Predictions) -> dict[str, Any]:
+    """Return each measure with its interval."""
+    labels, values, classes = predictions.labels, predictions.probabilities, predictions.classes
+    areas = {
+        f"AUC, {classes[k]} against the rest": auc_interval(labels == k, values[:, k])
+        for k in present_classes(labels, len(classes))
+    }
+    rates = partial(_rates_at, predictions)
+    return areas | rate_intervals(labels, predictions.chosen, rates)
+
+
+def _rates_at(predictions: Predictions, index: np.ndarray) -> dict[str, float]:
+    return subject_rates(
+        *(part[index] for part in (predictions.labels, predictions.probabilities, predictions.applies))
+    )
 
 
 def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:
@@ -170,61 +140,11 @@ def _rates_of(labels: np.ndarray, chosen: np.ndarray, classes: int, index: np.nd
     return class_rates(labels[index], chosen[index], classes)
 
 
-def cohort_rows(path: Path) -> list[dict[str, str]]:
-    """Return a row a column of a table of subjects, by ``csvd``: mean and spread with ANOVA, or shares with chi-square.
-
-    Columns whose values all differ and are no numbers, such as names, are left out.
-
-    Raises:
-        InputError: the table cannot be read.
-    """
-    rows = read_columns(path, "csvd")
-    groups: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        groups.setdefault(row["csvd"], []).append(row)
-    table = [{"": "subjects", **{name: str(len(group)) for name, group in groups.items()}}]
-    for column in rows[0]:
-        values = {name: [row[column] for row in group if row[column]] for name, group in groups.items()}
-        everything = [value for group in values.values() for value in group]
-        if column == "csvd" or not everything:
-            continue
-        if all(map(_is_number, everything)):
-            table.append(_numbers_row(column, {name: np.array(group, float) for name, group in values.items()}))
-        elif len(set(everything)) <= len(everything) / 2:
-            table += _kinds_rows(column, values)
-    return table
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers_row(column: str, values: dict[str, np.ndarray]) -> dict[str, str]:
-    cells = {name: f"{group.mean():.1f} +- {group.std(ddof=1):.1f}" for name, group in values.items() if len(group) > 1}
-    p = stats.f_oneway(*values.values()).pvalue if len(cells) == len(values) > 1 else np.nan
-    return {"": column, **cells, "p": f"{p:.3g} (ANOVA)"}
-
-
-def _kinds_rows(column: str, values: dict[str, list[str]]) -> list[dict[str, str]]:
-    kinds = sorted({value for group in values.values() for value in group})
-    counts = np.array([[group.count(kind) for group in values.values()] for kind in kinds])
-    p = stats.chi2_contingency(counts).pvalue if min(counts.shape) > 1 and counts.sum(axis=0).all() else np.nan
-    shares = counts / counts.sum(axis=0).clip(min=1)
-    rows = [
-        {"": f"{column}: {kind}", **{name: f"{counts[i, j]} ({shares[i, j]:.0%})" for j, name in enumerate(values)}}
-        for i, kind in enumerate(kinds)
-    ]
-    return [{**rows[0], "p": f"{p:.3g} (chi-square)"}, *rows[1:]]
-
-
 def plot_classification(predictions: Predictions, path: Path) -> None:
-    """Draw the confusion matrix, a ROC curve of each class against the rest, and the calibration curve."""
+    """Draw confusion matrix, ROC curves, a class against the rest, and calibration of subjects that have an answer."""
     import matplotlib.pyplot as plt
 
+    predictions = predictions.answered
     labels, values, classes = predictions.labels, predictions.probabilities, predictions.classes
     figure, (confusion, roc, calibration) = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
     counts = confusion_matrix(labels, predictions.chosen, labels=range(len(classes)))
@@ -262,10 +182,11 @@ def evaluate_classification(
     """
     predictions = read_predictions(path)
     classes = predictions.classes
-    counts = confusion_matrix(predictions.labels, predictions.chosen, labels=range(len(classes)))
+    counts = confusion_matrix(predictions.labels, predictions.chosen, labels=range(len(classes) + 1))
+    columns = [*classes, "not applicable"]
     confusion = [
-        {"true": name, **dict(zip(classes, map(int, row), strict=True))}
-        for name, row in zip(classes, counts, strict=True)
+        {"true": name, **dict(zip(columns, map(int, row), strict=True))}
+        for name, row in zip(classes, counts, strict=False)
     ]
     tables: dict[str, tuple[str, Sequence[dict[str, Any]]]] = {
         "rates": (f"Classification of {len(predictions.subjects)} subjects", classification_rows(predictions)),

@@ -10,7 +10,8 @@ import numpy as np
 from monai.bundle import ConfigParser
 from monai.data import create_cross_validation_datalist
 
-from .classification import Predictions, classification_rows, plot_classification, read_predictions, subject_rates
+from .classification import classification_rows, plot_classification, subject_rates
+from .predictions import Predictions, read_predictions
 from .sizes import Size
 from .study import Item, Study
 from .tables import write_results
@@ -70,7 +71,7 @@ def _control(study: Study, folds: int) -> dict[str, str]:
         )
         for fold in range(folds)
     ]
-    rates = [subject_rates(one.labels, one.probabilities) for one in each]
+    rates = [subject_rates(one.labels, one.probabilities) for one in (said.answered for said in each)]
     values = {measure: [float(rate[measure]) for rate in rates] for measure in MEASURES}
     return {
         name: f"{np.mean(of_folds):.3f} ({min(of_folds):.3f} to {max(of_folds):.3f})"

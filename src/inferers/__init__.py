@@ -8,7 +8,7 @@ from .patch_detector import Detections, PatchDetector
 from .patch_inferer import PatchInferer
 from .series import SeriesInferer, series_gradcam
 from .slices import SliceInferer
-from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam
+from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam, leave_out
 
 __all__ = [
     "AutocastInferer",
@@ -28,6 +28,7 @@ __all__ = [
     "find_candidates",
     "gradcam",
     "infer_slabs",
+    "leave_out",
     "relative_position",
     "series_gradcam",
 ]

@@ -48,16 +48,23 @@ class SliceBag:
         self.max_slices = max_slices
 
     def lesions(self, image: torch.Tensor, network: CascadeNetwork | SliceMaskRCNN) -> torch.Tensor:
-        """Return the microbleeds (1, H, W, D), 0 or 1, of a scan whose last channel they are, unless that is NaN."""
-        if not image[-1].isnan().all():
-            return image[-1:]
+        """Return the microbleeds (1, H, W, D) of a scan: its last channel, or what is found where that is NaN."""
+        return self.found(image, network) if image[-1].isnan().all() else image[-1:]
+
+    def found(self, image: torch.Tensor, network: CascadeNetwork | SliceMaskRCNN) -> torch.Tensor:
+        """Return the probability (1, H, W, D) of the microbleeds that are found, 0 elsewhere; see :meth:`lesions`."""
         _, objects = self.cascade(image[None, :-1], network)[0]
-        return (objects[None] >= self.threshold).to(image)
+        return (objects * (objects >= self.threshold))[None].to(image)
 
     def __call__(self, image: torch.Tensor, lesions: torch.Tensor) -> torch.Tensor:
-        """Return slices (2, *size, D) of a scan (C, H, W, D), whose first channel counts, and its microbleeds."""
+        """Return slices (2, *size, D) of a scan (C, H, W, D), whose first channel counts, and its microbleeds.
+
+        Args:
+            image: the scan.
+            lesions: (1, H, W, D), above 0 in microbleeds; their slices are 0 or 1.
+        """
         size = (self.size[0], self.size[1], min(image.shape[-1], self.max_slices))
-        return torch.cat([adaptive_avg_pool3d(image[:1], size), adaptive_max_pool3d(lesions, size)])
+        return torch.cat([adaptive_avg_pool3d(image[:1], size), adaptive_max_pool3d((lesions > 0).to(image), size)])
 
 
 class SliceBagd(MapTransform):
@@ -67,6 +74,7 @@ class SliceBagd(MapTransform):
         keys: scans (C + 1, H, W, D), of which the last channel has the microbleeds, or NaN.
         bag: makes the slices.
         network: that of the bag's ``cascade``, in evaluation mode while it is used.
+        found: also add ``found``, slices of the microbleeds that are found, (1, *size, D), whatever mask there is.
     """
 
     def __init__(
@@ -74,11 +82,13 @@ class SliceBagd(MapTransform):
         keys: KeysCollection,
         bag: SliceBag,
         network: CascadeNetwork | SliceMaskRCNN,
+        found: bool = False,
         allow_missing_keys: bool = False,
     ):
         super().__init__(keys, allow_missing_keys)
         self.bag = bag
         self.network = network
+        self.found = found
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, Any]:
         """Replace the scans."""
@@ -90,6 +100,8 @@ class SliceBagd(MapTransform):
             with torch.no_grad():
                 image = image.to(next(self.network.parameters()).device)
                 out[key] = self.bag(image, self.bag.lesions(image, self.network)).cpu()
+                if self.found:
+                    out["found"] = self.bag(image, self.bag.found(image, self.network))[1:].cpu()
         self.network.train(training)
         return out
 
@@ -101,14 +113,18 @@ class SubtypeInferer(Inferer):
         bag: makes slices of the scan.
         age: in years, where the caller gives no covariates; 0 for not known.
         sex: "F" or "M", in the same case; "unknown", or a list of such, of which none was chosen.
+        left_out: how many slices, those of most attention, are left out to see what the answer rests on. Defaults to 6.
 
     Raises:
+        ValueError: ``left_out`` is not positive.
         InputError: age outside 18 to 110 years, or a sex that is not known.
     """
 
-    def __init__(self, bag: SliceBag, age: float = 0, sex: str | list[str] = "unknown") -> None:
+    def __init__(self, bag: SliceBag, age: float = 0, sex: str | list[str] = "unknown", left_out: int = 6) -> None:
         super().__init__()
+        check_positive("left_out", left_out)
         self.bag = bag
+        self.left_out = left_out
         self.covariates = torch.tensor([[read_age(age, "`age`"), read_sex(sex, "`sex`")]])
 
     def __call__(
@@ -123,24 +139,68 @@ class SubtypeInferer(Inferer):
 
         Returns:
             ``logits`` (B, classes); ``attention`` (B, 1, H, W, D), the same in all voxels of a slice; ``gradcam``
-            (B, 1, H, W, D), in 0..1, for the likeliest class; ``lesions`` (B, 1, H, W, D), the microbleeds that it saw.
+            (B, 1, H, W, D), in 0..1, for the likeliest class; ``lesions`` (B, 1, H, W, D), the probability of the
+            microbleeds that it saw; ``weights`` (B, slices), the attention; ``top`` and ``change``, see
+            :func:`leave_out`.
         """
         network = cast(SubtypeNetwork, network)
         images = convert_to_tensor(inputs, track_meta=False).float()
         covariates = self.covariates.expand(len(images), -1) if covariates is None else covariates
         each = [self._infer(*pair, network) for pair in zip(images, covariates.to(images.device), strict=True)]
         result = {key: torch.stack([one[key] for one in each]) for key in each[0]}
-        maps = {key: convert_to_dst_type(value, inputs)[0] for key, value in result.items() if key != "logits"}
+        maps = {key: convert_to_dst_type(result[key], inputs)[0] for key in ("attention", "gradcam", "lesions")}
         return {**result, **maps}
 
     def _infer(self, image: torch.Tensor, covariates: torch.Tensor, network: SubtypeNetwork) -> dict[str, torch.Tensor]:
         lesions = self.bag.lesions(image, network.cascade)
         slices = self.bag(image, lesions)[None]
-        logits, attention = network.classifier.attend(slices, covariates[None])
-        flat = attention[:, None, None, None].expand(1, 1, *slices.shape[2:])
+        bag, is_real = network.classifier.instances(slices)
+        logits, weights = network.classifier.answer(bag, is_real, covariates[None])
+        flat = weights[:, None, None, None].expand(1, 1, *slices.shape[2:])
         maps = torch.cat([flat, gradcam(slices, network.classifier, covariates[None])], dim=1)
         attention, heat = interpolate(maps, image.shape[1:], mode="trilinear")[0, :, None]
-        return {"logits": logits[0], "attention": attention, "gradcam": heat, "lesions": lesions}
+        top, change = leave_out(network.classifier, bag, is_real, covariates[None], self.left_out)
+        return {
+            "logits": logits[0],
+            "attention": attention,
+            "gradcam": heat,
+            "lesions": lesions,
+            "weights": weights[0],
+            "top": top,
+            "change": change,
+        }
+
+
+def leave_out(
+    classifier: AttentionMIL, bag: torch.Tensor, is_real: torch.Tensor, covariates: torch.Tensor | None, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the slices of most attention, and how the probability of the likeliest class changes without them.
+
+    The features of a slice do not depend on the others, which is why one batch of attention and linear layer is what
+    the network says of the scan without them.
+
+    Args:
+        classifier: in evaluation mode.
+        bag: features of the slices of one scan (1, D, F), see :meth:`csvd.networks.AttentionMIL.instances`.
+        is_real: which of them are no padding, (1, D).
+        covariates: (1, 2), kept.
+        count: how many, at most; of few slices fewer.
+
+    Returns:
+        ``top`` (K,), the slices, that of most attention first. ``change`` (K + 2,), without each of them, without all
+        of them, and without as many of those of least attention; NaN where that leaves no slice.
+    """
+    logits, weights = classifier.answer(bag, is_real, covariates)
+    likeliest = int(logits.argmax())
+    order = weights[0].argsort(descending=True, stable=True)[: int(is_real.sum())]
+    top, least = order[:count], order[-count:]
+    kept = is_real.repeat(len(top) + 2, 1)
+    kept[torch.arange(len(top)), top] = False
+    kept[-2, top] = False
+    kept[-1, least] = False
+    without = None if covariates is None else covariates.expand(len(kept), -1)
+    answers, _ = classifier.answer(bag.expand(len(kept), -1, -1), kept, without)
+    return top, answers.softmax(dim=1)[:, likeliest] - logits.softmax(dim=1)[0, likeliest]
 
 
 class _Slices(torch.nn.Module):

@@ -9,7 +9,9 @@ from .tables import write_table
 
 
 def write_subtypes(rows: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write a table of case, status, reason, likeliest class, a column for each class, and what it rests on.
+    """Write a table of case, status, reason, subtype, a column for each class, and what it rests on.
+
+    Every scan that was worked on has all columns. ``subtype`` is ``n/a`` where none applies, and ``reason`` says why.
 
     Args:
         rows: ``case`` and ``status``, and either ``reason`` or the content of the JSON that :class:`SubtypeWriter`
@@ -28,8 +30,8 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
         "case": row["case"],
         "subject": row.get("subject"),
         "status": row["status"],
-        "reason": None,
-        "likeliest": row["likeliest"],
+        "reason": row["reason"],
+        "subtype": row["subtype"],
         **{f"p_{name}": value for name, value in row["probabilities"].items()},
         "n_lesions": row["counts"]["total"],
         **row["covariates"],

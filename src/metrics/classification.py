@@ -23,12 +23,13 @@ def class_rates(labels: np.ndarray, chosen: np.ndarray, classes: int) -> dict[st
 
     Args:
         labels: true classes (N,), 0 to ``classes`` - 1.
-        chosen: classes (N,) that the classifier or reader named.
+        chosen: classes (N,) that the classifier or reader named; ``classes`` where none was.
         classes: how many there are. A class that was never named has precision 0.
     """
     # Counted here, because scikit-learn takes milliseconds, a thousand times in a bootstrap.
-    counts = np.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
-    right, predicted, true = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+    width = classes + 1
+    counts = np.bincount(labels * width + chosen, minlength=classes * width).reshape(classes, width)
+    right, predicted, true = counts.diagonal(), counts.sum(axis=0)[:classes], counts.sum(axis=1)
     values = {
         "precision": right / predicted.clip(min=1),
         "recall": right / true.clip(min=1),

@@ -117,11 +117,25 @@ class AttentionMIL(nn.Module):
             covariates: (B, 2), age in years and sex, 0 female, 1 male; NaN, or no tensor at all, where it is not
                 known: then the mean of the training subjects stands in.
         """
+        bag, is_real = self.instances(image)
+        return self.answer(bag, is_real, covariates)
+
+    def instances(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the features of the slices (B, D, F) of scans (B, C, H, W, D), and which are no padding (B, D)."""
         slices = image.movedim(-1, 1)  # (B, D, C, H, W)
         is_real = real_slices(image)
         features = self.backbone(slices[is_real])  # (real slices of all scans, F)
         bag = features.new_zeros(is_real.shape[0], is_real.shape[1], features.shape[1])
         bag[is_real] = features
+        return bag, is_real
+
+    def answer(
+        self, bag: torch.Tensor, is_real: torch.Tensor, covariates: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (B, classes) and attention (B, D) from what :meth:`instances` gives; see :meth:`attend`.
+
+        A slice that ``is_real`` does not mark is left out; NaN where it marks none.
+        """
         pooled, weight = self.pooling(bag, is_real)
         return self.classify(torch.cat([pooled, self.standardized(covariates, pooled)], dim=1)), weight
 

@@ -31,7 +31,9 @@ from .slices.series_slices import SeriesSlices, SeriesSlicesd, series_slices
 from .slices.slice_context import context_patches, context_slices, fine_grid, to_fine
 from .slices.slice_target import SliceTargetd, slice_target
 from .subtype.fold_disagreement import FoldDisagreementd
+from .subtype.not_applicable import NotApplicabled
 from .subtype.rand_drop_inputs import RandDropInputsd
+from .subtype.rand_found_lesions import RandFoundLesionsd
 from .subtype.subtype_probability import SubtypeProbabilityd
 
 __all__ = [
@@ -66,10 +68,12 @@ __all__ = [
     "N4BiasCorrection",
     "N4BiasCorrectiond",
     "NameSequenced",
+    "NotApplicabled",
     "Outlines",
     "PercentileNormalize",
     "PercentileNormalized",
     "RandDropInputsd",
+    "RandFoundLesionsd",
     "SelectVolume",
     "SelectVolumed",
     "SeriesSlices",
