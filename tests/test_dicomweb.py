@@ -115,6 +115,19 @@ def test_each_object_is_stored_once_and_refers_to_the_images(detect, server, tmp
     assert sum(one.startswith("POST") for one in server.asked) == 2
 
 
+def test_objects_are_added_to_results_that_are_there(detect, server, tmp_path):
+    assert detect()[0] == 0
+    for one in server.instances:
+        del one.FrameOfReferenceUID
+    code, _, errors = detect("--resume", "--dicom")
+    assert code == 1
+    assert f"results of DICOM folder '{server.url}' cannot be written as DICOM" in errors[0]
+    for one in server.instances:
+        one.FrameOfReferenceUID = "1.2.3.9"
+    assert detect("--resume", "--store")[0] == 0
+    assert [len(server.of(STUDY, kind)) for kind in ("SEG", "SR")] == [1, 1]
+
+
 def test_results_of_another_run_on_the_server_are_not_added_to_unless_asked(detect, server, tmp_path):
     assert detect("--store")[0] == 0
     (tmp_path / "out").rename(tmp_path / "other")

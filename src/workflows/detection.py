@@ -17,6 +17,7 @@ from ..io import Case, check_derivative, check_output, find_cases, is_bids, writ
 from ..io.bids.description import write_description
 from ..io.bids.labels import Labels
 from ..io.bids.outcomes import write_outcomes
+from ..names import with_source
 from .cohort import lesions_path, write_cohort, write_derivative_cohort
 from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
 from .results import Result
@@ -169,8 +170,11 @@ def _with_dicom(row: Row, out: Path, case: Case) -> Row:
 
     def add(case: Case) -> Result:
         with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-            scan = case.converted(Path(workdir))
-            write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
+            try:
+                scan = case.converted(Path(workdir))
+                write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
+            except InputError as error:
+                raise InputError(with_source(str(error), workdir, case.source)) from error
         return Result(row)
 
     return attempt(add, case).row
