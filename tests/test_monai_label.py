@@ -90,8 +90,10 @@ def click_through(address):
         with page.expect_response(lambda answer: "/infer/" in answer.url) as infers:
             page.locator(".modelSelector button", has_text="Run").first.click()
         assert infers.value.status == 200
-        page.get_by_text("Running Segmentation - Successful").wait_for()
-        page.wait_for_timeout(5000)
+        page.wait_for_function(
+            """() => services.segmentationService.getLabelmapVolume("1")
+            .voxelManager.getCompleteScalarDataArray().some(value => value)"""
+        )
         shown = page.evaluate(
             """() => { const { dimensions, spacing, origin, direction, voxelManager } =
               services.segmentationService.getLabelmapVolume("1");
