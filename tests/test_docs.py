@@ -36,7 +36,7 @@ from csvd.phantom import PROTOCOLS, write_cohort
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 STUDY = ROOT.parent / "shared" / "data" / "siemens-gre-magphase-dicom"
-ELSEWHERE = {"review.md", "monai_label.md", "pacs.md"}  # tests of their own
+ELSEWHERE = {"review.md", "monai_label.md", "ohif.md", "pacs.md"}  # tests of their own
 TOO_LONG = ("at_size.py", "compare_weights.py", "discriminators.py", "learning_curve.py", "evaluate_detector.json")
 """Words of ``sh`` blocks that need hours or weights of an earlier training: only their options are checked."""
 SWI = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "SWI"], "SeriesDescription": "SWI"}
