@@ -291,7 +291,7 @@ def test_errors_of_the_validator_stop_the_run_in_one_line(csvd_bids, root, tmp_p
     )
     code, _, errors = csvd_bids(root, tmp_path / "out", "participant", validator="")
     assert (code, len(errors)) == (2, 1)
-    assert "the validator found 4 errors: TSV_ERROR /participants.tsv, TSV_ERROR /sub-01/a, " in errors[0]
+    assert "the validator found errors (4): TSV_ERROR /participants.tsv, TSV_ERROR /sub-01/a, " in errors[0]
     assert "and 1 more. Correct them" in errors[0]
     assert "--skip-bids-validator" in errors[0]
     assert not (tmp_path / "out").exists()
