@@ -8,7 +8,7 @@ import pytest
 import small
 
 from csvd import experiments
-from csvd.experiments.csvd_crossval import CLASSES, _fold, _shuffled
+from csvd.experiments.csvd_crossval import CLASSES, _fold, shuffle
 from csvd.io import load_datalist
 
 ROOT = Path(__file__).parents[1] / "bundles"
@@ -31,11 +31,11 @@ def test_each_fold_has_its_share_of_each_class(subjects):
 
 
 def test_shuffled_labels_say_nothing_and_keep_their_numbers(subjects):
-    shuffled = _shuffled(subjects, seed=0)
+    shuffled = shuffle(subjects, seed=0)
     assert {name: len(items) for name, items in shuffled.items()} == dict.fromkeys(CLASSES, 20)
     right = sum(item["image"].startswith(f"{name}_") for name, items in shuffled.items() for item in items)
     assert 10 < right < 30
-    assert _shuffled(subjects, seed=1) != shuffled
+    assert shuffle(subjects, seed=1) != shuffled
 
 
 @pytest.mark.slow

@@ -88,6 +88,7 @@ class Experiment(str, Enum):
     leave_out = "leave-out"
     seeds = "seeds"
     csvd_crossval = "csvd-crossval"
+    subtypes = "subtypes"
     sequences = "sequences"
 
 
@@ -106,7 +107,7 @@ def experiment(
     from ..bundles import find_bundle
 
     size = (experiments.QUICK if quick else experiments.FULL)[name.value]
-    of = "csvd_classification" if name is Experiment.csvd_crossval else "cmb_detection"
+    of = "csvd_classification" if name in (Experiment.csvd_crossval, Experiment.subtypes) else "cmb_detection"
     study = experiments.Study(out, bundle or find_bundle(of), size.settings, console.print)
     folder = getattr(experiments, name.name)(study, size)
     console.print((folder / f"{name.value}.md").read_text(), soft_wrap=True, markup=False)

@@ -15,6 +15,7 @@ from .seeds import seeds
 from .sequences import sequences
 from .sizes import FULL, QUICK, Size
 from .study import Study
+from .subtypes import subtypes
 from .transfer import transfer
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "leave_out",
     "seeds",
     "sequences",
+    "subtypes",
     "transfer",
     "write_evaluation",
 ]

@@ -34,16 +34,16 @@ def csvd_crossval(study: Study, size: Size) -> Path:
     Of the folds of the development subjects, one is for stopping, the rest for training. The test subjects are others.
     Each fold shuffles in its own way: what one shuffling has to do with age by chance, all folds would share.
     """
-    development = _subjects(study, size.training, seed=1)
-    test = [item for items in _subjects(study, size.test, seed=2).values() for item in items]
+    development = make_subjects(study, size.training, seed=1)
+    test = [item for items in make_subjects(study, size.test, seed=2).values() for item in items]
     for fold in range(size.folds):
-        for name, subjects in ((TRUE, development), (SHUFFLED, _shuffled(development, fold))):
-            _train(study, name, fold, {**_fold(subjects, fold, size.folds), "test": test})
+        for name, subjects in ((TRUE, development), (SHUFFLED, shuffle(development, fold))):
+            train(study, name, fold, {**_fold(subjects, fold, size.folds), "test": test})
     names = [f"fold_{fold}" for fold in range(size.folds)]
     rows = []
     for inputs, settings in INPUTS.items():
-        parser = _parser(study, TRUE, 0, ("evaluate", "ensemble"))
-        predictions = _predict(study, inputs, parser, {"folds": names, **settings})
+        parser = make_parser(study, TRUE, 0, ("evaluate", "ensemble"))
+        predictions = predict(study, inputs, parser, {"folds": names, **settings})
         found = {row["measure"]: row["value"] for row in classification_rows(predictions)}
         rows.append({"inputs": inputs, **{measure: found[measure] for measure in MEASURES}})
         if not settings:
@@ -63,10 +63,10 @@ def csvd_crossval(study: Study, size: Size) -> Path:
 def _control(study: Study, folds: int) -> dict[str, str]:
     """Return mean and range over the folds of the rates of the networks that learned from shuffled labels."""
     each = [
-        _predict(
+        predict(
             study,
             f"shuffled {fold}",
-            _parser(study, SHUFFLED, fold, ("evaluate",)),
+            make_parser(study, SHUFFLED, fold, ("evaluate",)),
             {"ckpt_dir": str(study.out / "weights" / SHUFFLED / f"fold_{fold}")},
         )
         for fold in range(folds)
@@ -79,7 +79,7 @@ def _control(study: Study, folds: int) -> dict[str, str]:
     }
 
 
-def _predict(study: Study, name: str, parser: ConfigParser, settings: Mapping[str, Any]) -> Predictions:
+def predict(study: Study, name: str, parser: ConfigParser, settings: Mapping[str, Any]) -> Predictions:
     """Return what the configs say of the test subjects, worked out unless that is done."""
     folder = study.out / "predictions" / name.replace(" ", "_")
     if not (folder / "predictions.tsv").exists():
@@ -90,16 +90,16 @@ def _predict(study: Study, name: str, parser: ConfigParser, settings: Mapping[st
     return read_predictions(folder / "predictions.tsv")
 
 
-def _subjects(study: Study, count: int, seed: int) -> dict[str, list[Item]]:
+def make_subjects(study: Study, count: int, seed: int, presets: Sequence[str] = PRESETS) -> dict[str, list[Item]]:
     """Return about ``count`` subjects in all, as many of each class and protocol."""
-    each = max(1, round(count / len(CLASSES) / len(PRESETS)))
+    each = max(1, round(count / len(CLASSES) / len(presets)))
     return {
-        name: [item for preset in PRESETS for item in study.cohort(preset, each, 10 * seed + index, phenotype=name)]
+        name: [item for preset in presets for item in study.cohort(preset, each, 10 * seed + index, phenotype=name)]
         for index, name in enumerate(CLASSES)
     }
 
 
-def _shuffled(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
+def shuffle(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
     """Return the subjects with each other's classes."""
     everyone = [item for items in subjects.values() for item in items]
     shuffled = np.random.default_rng(seed).permutation([item["csvd"] for item in everyone])
@@ -118,20 +118,21 @@ def _fold(subjects: Mapping[str, list[Item]], fold: int, folds: int) -> dict[str
     return sections
 
 
-def _train(study: Study, name: str, fold: int, sections: Mapping[str, Sequence[Item]]) -> None:
+def train(study: Study, name: str, fold: int, sections: Mapping[str, Sequence[Item]]) -> None:
+    """Train on the sections of a data list, unless that is done; the weights are ``weights/<name>/fold_<fold>``."""
     study.data(f"{name}_{fold}", **sections)
     done = study.out / "weights" / name / f"fold_{fold}" / "training.done"
     if done.exists():
         return
     study.say(f"training: {name}, {fold}")
-    parser = _parser(study, name, fold)
+    parser = make_parser(study, name, fold)
     parser["ckpt_dir"] = parser["output_dir"] = str(done.parent)
     parser.get_parsed_content("initialize")
     parser.get_parsed_content("training")
     done.touch()
 
 
-def _parser(study: Study, name: str, fold: int, overlays: Sequence[str] = ()) -> ConfigParser:
+def make_parser(study: Study, name: str, fold: int, overlays: Sequence[str] = ()) -> ConfigParser:
     """Return the configs; slices of a subject are made once for all folds."""
     parser = ConfigParser()
     parser.read_config([str(study.bundle / "configs" / f"{config}.json") for config in ("train", *overlays)])

@@ -23,7 +23,8 @@ _FULL = Size(
 )
 FULL = {
     **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer", "leave-out", "seeds"), _FULL),
-    "csvd-crossval": Size(training=336, validation=0, test=60, folds=10),
+    "csvd-crossval": Size(training=336, validation=0, test=60, folds=10, settings={"found_lesions": 0}),
+    "subtypes": Size(training=240, validation=45, test=90, folds=0),
     "sequences": Size(training=42, validation=10, test=75, folds=0, settings={"epochs": 45, "batch_size": 8}),
 }
 """Hours on a GPU, days on two cores, by experiment."""
@@ -59,7 +60,10 @@ QUICK = {
             "network_def#discriminator#features": 8,
         },
     ),
-    "csvd-crossval": Size(training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24}),
+    "csvd-crossval": Size(
+        training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24, "found_lesions": 0}
+    ),
+    "subtypes": Size(training=12, validation=6, test=18, folds=0, settings={"train#trainer#max_epochs": 8}),
     "transfer": replace(  # its learning rate is a tenth of that of the others
         _QUICK,
         training=8,

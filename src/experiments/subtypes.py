@@ -1,0 +1,64 @@
+"""The classifier of subtypes, trained with microbleeds as they are found, on protocols that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .classification import classification_rows, plot_classification
+from .csvd_crossval import SHUFFLED, make_parser, make_subjects, predict, shuffle, train
+from .sizes import Size
+from .study import Study
+from .tables import write_results
+
+LEARNED, NEW = ("random",), ("ukbb", "oxvasc", "shk")
+"""Protocols of the training and validation subjects, and of the test subjects."""
+TRUE, PARTS = "subtypes", ("training", "validation")
+MEASURES = ("subjects", "not applicable", "weighted AUC", "accuracy", "weighted F1", "expected calibration error")
+INPUTS: Mapping[str, Mapping[str, Any]] = {
+    "all, microbleeds as found": {},
+    "all, true microbleeds": {"found_lesions": 0},
+    "without microbleeds": {"drop_lesions": 1},
+    "without age and sex": {"drop_covariates": 1},
+}
+
+
+def subtypes(study: Study, size: Size) -> Path:
+    """Train on true and on shuffled labels, and measure what each input brings; return the folder of the table.
+
+    The weights are ``weights/subtypes/fold_0/model.pt`` in it.
+    """
+    parts = {name: make_subjects(study, getattr(size, name), seed, LEARNED) for seed, name in enumerate(PARTS, start=4)}
+    test = [item for items in make_subjects(study, size.test, 6, NEW).values() for item in items]
+    for name in (TRUE, SHUFFLED):
+        sections = {
+            part: [
+                item for items in (shuffle(subjects, 0) if name == SHUFFLED else subjects).values() for item in items
+            ]
+            for part, subjects in parts.items()
+        }
+        train(study, name, 0, {**sections, "test": test})
+    rows = [_row(study, name, TRUE, settings) for name, settings in INPUTS.items()]
+    rows.append(_row(study, "labels shuffled in training", SHUFFLED, {}))
+    notes = [
+        f"Simulated: {size.training} training and {size.validation} validation subjects of the preset "
+        f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
+        "training did not have; seed 0. Half of the training has the microbleeds that the cascade finds.",
+        "Subjects in whom none is found are not applicable, and in none of the rates; `of all` of each table counts "
+        "them (csvd evaluate classification). 95 % intervals: stratified bootstrap over subjects. Research use only.",
+    ]
+    write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
+    return study.out
+
+
+def _row(study: Study, inputs: str, weights: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the row of what a training says of the test subjects when it gets these inputs."""
+    parser = make_parser(study, weights, 0, ("evaluate",))
+    folder = str(study.out / "weights" / weights / "fold_0")
+    predictions = predict(study, inputs, parser, {"ckpt_dir": folder, "found_lesions": 1, **settings})
+    if not settings and weights == TRUE:
+        plot_classification(predictions, study.out / "classification.png")
+    found = {row["measure"]: row for row in classification_rows(predictions)}
+    values = {name: found[name]["of all" if name == "not applicable" else "value"] for name in MEASURES}
+    return {"inputs": inputs, **values}

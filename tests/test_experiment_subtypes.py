@@ -1,0 +1,56 @@
+"""The experiment of the subtypes: from subjects to a table with what each input brings."""
+
+from pathlib import Path
+
+import pytest
+import small
+
+from csvd import experiments
+from csvd.experiments.subtypes import LEARNED, MEASURES, NEW
+from csvd.io import load_datalist
+from csvd.phantom import PROTOCOLS
+
+BUNDLE = Path(__file__).parents[1] / "bundles" / "csvd_classification"
+
+
+def test_protocols_of_the_test_are_none_of_the_training():
+    assert not {*LEARNED} & {*NEW}
+    assert {*LEARNED, *NEW} <= PROTOCOLS.keys()
+
+
+@pytest.mark.slow
+def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
+    sections = ("training", "validation", "test")
+    items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)][1:]
+
+    def cohort(self, preset, subjects, seed, phenotype=None):
+        return [
+            {**item, "age": 50 + seed, "sex": "F", "csvd": phenotype, "subject": f"{preset}_{seed}_{k}"}
+            for k, item in enumerate(items[:subjects])
+        ]
+
+    monkeypatch.setattr(experiments.Study, "cohort", cohort)
+    finds = {"threshold": 1e-6, "candidate_threshold": 0.01}  # a candidate is a microbleed, so that there are some
+    settings = {**small.CLASSIFIER, **finds, "train#trainer#max_epochs": 1}
+    size = experiments.Size(training=3, validation=3, test=9, folds=0, settings=settings)
+    said = []
+    study = experiments.Study(tmp_path, BUNDLE, settings, said.append)
+    folder = experiments.subtypes(study, size)
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in (folder / "subtypes.md").read_text().splitlines()
+    ]
+    assert lines[2] == ["inputs", *MEASURES]
+    assert [line[0] for line in lines[4:9]] == [
+        "all, microbleeds as found",
+        "all, true microbleeds",
+        "without microbleeds",
+        "without age and sex",
+        "labels shuffled in training",
+    ]
+    for line in lines[4:9]:
+        assert int(line[1]) + int(line[2]) == 9  # with an answer, and not applicable
+    assert (folder / "weights" / "subtypes" / "fold_0" / "model.pt").exists()
+    assert (folder / "classification.png").exists()
+    steps = len(said)
+    experiments.subtypes(study, size)
+    assert len(said) == steps  # nothing is done twice
