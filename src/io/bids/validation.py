@@ -53,7 +53,8 @@ def check_dataset(root: Path, validator: str, labels: Labels | None = None) -> N
         more = f", and {len(errors) - NAMED} more" if len(errors) > NAMED else ""
         raise InputError(
             f"BIDS folder '{root}' must be valid, the validator found errors ({len(errors)}): "
-            f"{', '.join(errors[:NAMED])}{more}. Correct them, name files that BIDS does not know in .bidsignore, or give --skip-bids-validator."
+            f"{', '.join(errors[:NAMED])}{more}. Correct them, name files that BIDS does not know in .bidsignore, or "
+            "give --skip-bids-validator."
         )
 
 
