@@ -360,5 +360,12 @@ def test_options_that_do_not_go_together_are_named(csvd, tmp_path, options, mess
     assert message in error_of(csvd("detect", "--out", tmp_path / "out", *options))
 
 
+def test_command_without_scans_and_server_tells_of_both(csvd, tmp_path):
+    code, _, errors = csvd("detect", "--out", tmp_path / "out")
+    assert code == 2
+    told = " ".join(" ".join(errors).replace("│", " ").split())
+    assert "give a scan, a folder or a data list, or --dicomweb URL." in told
+
+
 def test_descriptions_by_which_own_results_are_known_fit_dicom():
     assert all(text.startswith("csvd: ") and len(text) <= 64 for text in OWN_SERIES.values())
