@@ -21,7 +21,8 @@ Server = Annotated[
         "--dicomweb",
         metavar="URL",
         rich_help_panel=PANEL,
-        help="Address of a DICOMweb server that has the scans, in place of a source. Credentials come from the environment or netrc.",
+        help="Address of a DICOMweb server that has the scans, in place of a source. Credentials come from the "
+        "environment or netrc.",
     ),
 ]
 Studies = Annotated[
