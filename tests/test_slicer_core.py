@@ -7,6 +7,7 @@ import csv
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ from csvd.phantom import write_cohort
 from csvd.transforms import LesionLabeld
 
 SLICER = os.environ.get("CSVD_SLICER_PYTHON", sys.executable)
-HAS_SLICER = subprocess.run([SLICER, "-c", "from slicer import vtkMRMLScene"], capture_output=True).returncode == 0
+TRY = [SLICER, "-c", "from slicer import vtkMRMLScene"]
+HAS_SLICER = shutil.which(SLICER) is not None and subprocess.run(TRY, capture_output=True).returncode == 0
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.skipif(not HAS_SLICER, reason=f"'{SLICER}' has no slicer-core; name one that has: CSVD_SLICER_PYTHON"),
@@ -111,17 +113,20 @@ def test_scan_keeps_its_grid_and_segments_lie_around_their_points(review, when):
 
 def test_corrected_points_come_back(review):
     task, rows, _ = review
-    [[item]] = read_layout(Path(task["reviewed"]) / "points", "slicer", Path(task["scan"]).parent)
+    out = Path(task["out"]) / "datalist.json"
+    where = (task["reviewed"] / "points", "--scans", task["scan"].parent, "--out", out)
+    subprocess.run(python_m("csvd.cli", "datalist", *where, "--layout", "slicer", "--split", 1, 0, 0), check=True)
+    [item] = json.loads(out.read_text())["training"]
     kept = [row for row in rows if row["id"] != task["delete"]]
     expected = positions(kept) if kept else np.empty((0, 3))
     expected[[row["id"] == task["move"][0] for row in kept]] = task["move"][1]
     np.testing.assert_allclose(item["points"], [*expected, task["add"]], atol=0.0051)
-    assert item["image"] == str(task["scan"])
+    assert out.parent / item["image"] == task["scan"]
 
 
 def test_corrected_mask_comes_back_on_the_grid_of_the_scan(review):
     task, _, _ = review
-    [[item]] = read_layout(Path(task["reviewed"]) / "mask", "slicer", Path(task["scan"]).parent)
+    [[item]] = read_layout(task["reviewed"] / "mask", "slicer", task["scan"].parent)
     scan, before = nib.load(item["image"]), np.asarray(nib.load(task["mask"]).dataobj)
     image = MetaTensor(torch.from_numpy(scan.get_fdata()[None]), affine=torch.from_numpy(scan.affine))
     label = LesionLabeld("label", reader=NiftiReader())({**item, "image": image})["label"][0].numpy()
