@@ -2,8 +2,8 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
-# Where torch without CUDA is. Empty: the package index of pip, whose torch brings CUDA, 4 GB more.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Address of an index with torch for the CPU. Empty: the package index of pip, whose torch brings CUDA, 4 GB more.
+ARG TORCH_INDEX=
 COPY tools/image.sh /source/tools/
 COPY pyproject.toml constraints.txt /source/
 RUN sh /source/tools/image.sh dependencies
