@@ -1,6 +1,7 @@
 """The last layer of the sequence gate, trained on features that its other layers gave once."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from series_real import Known
 
 from csvd.sequences import GROUPS, SEQUENCES
 
-PULLS = (0.003, 0.01, 0.03, 0.1, 0.3)
+PULLS = (0.01, 0.03, 0.1, 0.3)
 """Weights of the distance to the released layer, of which validation people choose."""
 STEPS = 60
 
@@ -28,14 +29,14 @@ def class_mask(series: Known) -> torch.Tensor:
 
 
 def series_weights(seen: Sequence[Seen]) -> torch.Tensor:
-    """Return the weights (S,): real and simulated series weigh the same in all, and so do kinds among them."""
-    counts: dict[tuple[bool, str], int] = {}
-    for one in seen:
-        key = (one.real, one.series.kind)
-        counts[key] = counts.get(key, 0) + 1
-    kinds = {real: sum(key[0] == real for key in counts) for real in (False, True)}
-    parts = sum(number > 0 for number in kinds.values())
-    return torch.tensor([1 / (parts * kinds[one.real] * counts[one.real, one.series.kind]) for one in seen])
+    """Return the weights (S,), 1 in all: the same for each group of sequences, and for real and simulated kinds in it.
+
+    A series for which several groups are right counts for that of its first class.
+    """
+    keys = [(GROUPS[one.series.classes[0]], one.real, one.series.kind) for one in seen]
+    counts = Counter(keys)
+    kinds = Counter(group for group, *_ in counts)
+    return torch.tensor([1 / (len(kinds) * kinds[key[0]] * counts[key]) for key in keys])
 
 
 def loss_of(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -81,35 +82,37 @@ def series_loss(head: torch.nn.Linear, seen: Sequence[Seen]) -> float:
         return float((losses * series_weights(seen)).sum())
 
 
-def folds_of(people: Sequence[str], folds: int) -> list[list[str]]:
-    """Part groups of people, named once a series, into folds of about as many series; none is in two."""
-    counts = {name: list(people).count(name) for name in people}
-    parts: list[list[str]] = [[] for _ in range(min(folds, len(counts)))]
-    for name in sorted(counts, key=lambda name: (-counts[name], name)):
-        min(parts, key=lambda part: sum(counts[one] for one in part)).append(name)
-    return parts
+def folds_of(seen: Sequence[Seen], folds: int) -> list[set[str]]:
+    """Part groups of people into folds of about as many real, and of about as many simulated series."""
+    parts: list[set[str]] = [set() for _ in range(folds)]
+    for real in (True, False):
+        counts = Counter(one.series.people for one in seen if one.real == real)
+        sizes = [0] * folds
+        for name, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            least = sizes.index(min(sizes))
+            parts[least].add(name)
+            sizes[least] += number
+    return [part for part in parts if part]
 
 
 def choose_and_fit(start: torch.nn.Linear, seen: Sequence[Seen], folds: int) -> tuple[torch.nn.Linear, float]:
-    """Return a layer trained on all series, with the pull that is best on real people left out of inner trainings."""
-    people = folds_of([one.series.people for one in seen if one.real], folds)
-    losses = {}
-    for pull in PULLS:
-        losses[pull] = 0.0
-        for part in people:
-            inside = [one for one in seen if one.series.people not in part]
-            outside = [one for one in seen if one.series.people in part]
-            losses[pull] += series_loss(fit_head(start, inside, pull), outside) / len(people)
+    """Return a layer trained on all series, with the pull that is best on people left out of inner trainings."""
+    losses = dict.fromkeys(PULLS, 0.0)
+    for part in folds_of(seen, folds):
+        inside, outside = apart(seen, part)
+        for pull in PULLS:
+            losses[pull] += series_loss(fit_head(start, inside, pull), outside)
     best = min(losses, key=losses.__getitem__)
     return fit_head(start, seen, best), best
+
+
+def apart(seen: Sequence[Seen], people: Collection[str]) -> tuple[list[Seen], list[Seen]]:
+    """Return the series of all others, and those of these people."""
+    inside = [one for one in seen if one.series.people not in people]
+    return inside, [one for one in seen if one.series.people in people]
 
 
 def probabilities(head: torch.nn.Linear, features: torch.Tensor) -> torch.Tensor:
     """Return the probabilities (C, N) of slices, as :class:`csvd.inferers.SeriesInferer` does of a series."""
     with torch.inference_mode():
         return head(features).softmax(dim=1).T
-
-
-def group_names() -> list[str]:
-    """Return the groups of sequences in the order of the classes."""
-    return list(dict.fromkeys(GROUPS[name] for name in SEQUENCES))

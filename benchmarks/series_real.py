@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
-from tqdm import tqdm
 
 from csvd.checks import InputError
 from csvd.engines.weights import load_weights
 from csvd.io import load_datalist, read_sidecar, sequence_of_tags
 from csvd.io.files import atomic_path, sha256
+from csvd.io.splits import SECTIONS
+from csvd.phantom.studies import GRADIENT_ECHO
 from csvd.sequences import GROUPS, SEQUENCES
 from csvd.workflows.gate import CONFIG, WEIGHTS, SortedSeries, find_series
 
@@ -94,14 +95,26 @@ def real_series(folders: Sequence[Path], people: Path, out: Path) -> list[Known]
     return found
 
 
-def simulated_series(studies: Sequence[Path], section: str) -> list[Known]:
-    """Return a section of studies of ``csvd phantom --preset study``: a folder is a cohort, a study a person."""
-    found = []
-    for folder in studies:
-        for item in load_datalist(folder / "datalist.json", section):
-            person, name = f"{folder.name} {item['subject']}", f"{folder.name}/{Path(item['image']).name}"
-            found.append(Known(name, item["image"], item["kind"], (item["sequence"],), person, person))
-    return found
+def simulated_series(folders: Sequence[Path]) -> list[Known]:
+    """Return the series of all cohorts of ``csvd phantom``: of studies, or of the images and phases of scans."""
+    found = {}
+    for folder in folders:
+        path = folder / "datalist.json"
+        sections = [section for section in SECTIONS if json.loads(path.read_text(encoding="utf-8")).get(section)]
+        for item in (item for section in sections for item in load_datalist(path, section)):
+            person = f"{folder.name} {item['subject']}"
+            named = {item["image"]: (item["sequence"], item["kind"])} if "sequence" in item else _of_scan(item)
+            for image, (sequence, kind) in named.items():
+                name = f"{folder.name}/{Path(image).name}"
+                found[image] = Known(name, image, kind, (sequence,), person, person)
+    return list(found.values())
+
+
+def _of_scan(item: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return sequence and kind of the image and the phase of a simulated scan, whose names end with the kind."""
+    images = [item["image"], *([item["phase"]] if "phase" in item else [])]
+    kinds = [Path(image).name.split(".")[0].rpartition("_")[2] for image in images]
+    return {image: (GRADIENT_ECHO[kind], kind) for image, kind in zip(images, kinds, strict=True)}
 
 
 class Features:
@@ -135,7 +148,3 @@ class Features:
             with atomic_path(path) as temporary:
                 torch.save(seen.clone(), temporary)
         return torch.load(path, weights_only=True).float()
-
-    def all(self, series: Sequence[Known]) -> list[torch.Tensor]:
-        """Return the features of each series."""
-        return [self(one) for one in tqdm(series, desc="features", unit="series", disable=None)]
