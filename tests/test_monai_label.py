@@ -86,13 +86,16 @@ def click_through(address):
         viewer.open(f"{address}/ohif/monai-label?StudyInstanceUIDs={STUDY}", greetings=["Confirm and hide"])
         page.locator("#monailabelServerURL").fill(f"{address}/")
         page.locator(".settingsTable button").click()
+        page.wait_for_function("() => services.segmentationService.getLabelmapVolume('1')")  # else the mask is lost
+        page.wait_for_timeout(3000)
         page.locator(".modelSelector select").first.select_option(MODEL)
         with page.expect_response(lambda answer: "/infer/" in answer.url) as infers:
             page.locator(".modelSelector button", has_text="Run").first.click()
         assert infers.value.status == 200
         page.wait_for_function(
             """() => services.segmentationService.getLabelmapVolume("1")
-            .voxelManager.getCompleteScalarDataArray().some(value => value)"""
+            .voxelManager.getCompleteScalarDataArray().some(value => value)""",
+            polling=2000,
         )
         shown = page.evaluate(
             """() => { const { dimensions, spacing, origin, direction, voxelManager } =
@@ -124,11 +127,15 @@ def stored_label(address):
 
 def save_lesion(viewer):
     """Go to a lesion in all planes, and take the picture."""
-    lesion = simulated_subject().lesions[0]
+    lesion = max(simulated_subject().lesions, key=lambda one: one["radius_mm"])
     point = [float(value) for value in LPS[:3, :3] @ [lesion[f"{axis}_mm"] for axis in "xyz"]]
     viewer.page.evaluate(
-        """point => { for (const v of cornerstone.getEnabledElements().map(one => one.viewport))
-          cornerstoneTools.utilities.jumpToWorld(v, point); }""",
+        """point => { for (const { viewport } of cornerstone.getEnabledElements()) {
+          const { focalPoint, position, viewPlaneNormal } = viewport.getCamera();
+          const steps = viewPlaneNormal.reduce((sum, one, axis) => sum + one * (point[axis] - focalPoint[axis]), 0);
+          const moved = from => from.map((one, axis) => one + steps * viewPlaneNormal[axis]);
+          viewport.setCamera({ focalPoint: moved(focalPoint), position: moved(position) });
+          viewport.render(); } }""",
         point,
     )
     viewer.page.wait_for_timeout(5000)
