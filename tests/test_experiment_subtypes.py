@@ -25,7 +25,7 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
 
     def cohort(self, preset, subjects, seed, phenotype=None):
         return [
-            {**item, "age": 50 + seed, "sex": "F", "csvd": phenotype, "subject": f"{preset}_{seed}_{k}"}
+            {**item, "age": 60 + k, "sex": "F", "csvd": phenotype, "subject": f"{preset}_{seed}_{k}"}
             for k, item in enumerate(items[:subjects])
         ]
 
