@@ -214,7 +214,7 @@ def test_processes_share_each_network_that_is_trained(tmp_path, names, shared):
                 "validate#preprocessing": [
                     *("ReadSubjectd", *LOADED, "LesionLabeld", "Orientationd", *CUT),
                     *("FastRadialSymmetryd", "ConcatItemsd", "DeleteItemsd"),
-                    *("AppendLesionsd", "SliceBagd", "SelectItemsd", "RandDropInputsd"),
+                    *("AppendLesionsd", "SliceBagd", "SelectItemsd", "RandFoundLesionsd", "RandDropInputsd"),
                 ],
                 "validate#handlers": ["CheckpointLoader", "PredictionWriter"],
             },
