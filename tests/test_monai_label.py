@@ -74,7 +74,7 @@ def test_subtypes_are_trained_with_submitted_diagnoses_and_answer_with_the_new_w
             submit(address, f"sub-{number}_swi", f"sub-{number}_swi.json", content)
         train(address, "csvd_classification", max_epochs=1, val_split=0, multi_gpu=False)
         after = infer(address, "csvd_classification", "sub-0_swi").json()["prediction"]
-    assert [one["label"] for one in after] == [name.lower() for name in PEOPLE]
+    assert [one["label"] for one in after][: len(PEOPLE)] == [name.lower() for name in PEOPLE]
     assert sum(one["score"] for one in after) == pytest.approx(1, abs=1e-3)
     assert [one["score"] for one in after] != [one["score"] for one in before]
 
