@@ -186,7 +186,8 @@ def test_mask_rcnn_trains_and_is_evaluated_on_healthy_people_and_feeds_the_class
     parser_of("train", "mask_rcnn", "evaluate", **settings).get_parsed_content("evaluating")
     [row] = predictions(people)
     record = inferred(people, ("inference", "mask_rcnn"), settings)
-    assert record["probabilities"]["CAA"] == pytest.approx(float(row["CAA"]), abs=1e-3)
+    told = record["probabilities"]["CAA"]  # after one epoch it may have found nothing
+    assert row["CAA"] == "n/a" if told is None else told == pytest.approx(float(row["CAA"]), abs=1e-3)
 
 
 @pytest.mark.parametrize("bundle", ["cmb_detection", "csvd_classification"])

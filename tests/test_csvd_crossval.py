@@ -42,6 +42,7 @@ def test_shuffled_labels_say_nothing_and_keep_their_numbers(subjects):
 def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
     sections = ("training", "validation", "test")
     items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)]
+    items = items[1:]  # those with a microbleed
 
     def cohort(self, preset, subjects, seed, phenotype=None):
         ages = {"age": 50 + seed, "sex": "F", "csvd": phenotype}
