@@ -11,7 +11,7 @@ import numpy as np
 GRID_TOLERANCE = 0.1
 """Share of the smallest voxel by which the corners of a grid may be off."""
 EXTRAS = {
-    "dicom": ("DICOM needs", ("dcm2niix", "dicomweb_client", "highdicom", "pydicom")),
+    "dicom": ("DICOM needs", ("dcm2niix", "dicomweb_client", "highdicom", "pydicom", "requests")),
     "experiments": ("this command needs", ("fire", "matplotlib", "openpyxl", "sklearn", "statsmodels", "tensorboard")),
 }
 """Optional dependencies of the package: who needs them, and the modules that they bring."""

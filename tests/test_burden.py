@@ -13,7 +13,13 @@ def counts(lobar=0, deep=0, infratentorial=0, unknown=0):
 @pytest.mark.parametrize(
     ("number", "count_range", "aria_h_range"),
     [
-        *((0, "0", "none"), (1, "1", "1 to 4"), (2, "2 to 4", "1 to 4"), (4, "2 to 4", "1 to 4"), (5, "5 to 10", "5 to 9")),
+        *(
+            (0, "0", "none"),
+            (1, "1", "1 to 4"),
+            (2, "2 to 4", "1 to 4"),
+            (4, "2 to 4", "1 to 4"),
+            (5, "5 to 10", "5 to 9"),
+        ),
         *((9, "5 to 10", "5 to 9"), (10, "5 to 10", ">= 10"), (11, "> 10", ">= 10"), (300, "> 10", ">= 10")),
     ],
 )

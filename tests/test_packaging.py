@@ -27,6 +27,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 FOR_USERS = [*PROJECT["dependencies"], *EXTRAS["dicom"], *EXTRAS["experiments"]]
 
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "dicomweb_client": "dicomweb-client",
+    "ignite": "pytorch-ignite",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
+"""What brings a module of another name."""
 PIP = (sys.executable, "-m", "pip")
 
 
@@ -88,19 +96,18 @@ def test_every_third_party_import_is_a_dependency():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    distributions = {"PIL": "pillow", "ignite": "pytorch-ignite", "skimage": "scikit-image", "sklearn": "scikit-learn"}
-    needed = {distributions.get(name, name) for name in imported - sys.stdlib_module_names}
+    needed = {DISTRIBUTIONS.get(name, name) for name in imported - sys.stdlib_module_names}
     assert needed <= {Requirement(line).name for line in FOR_USERS}
 
 
 def test_extra_of_developers_holds_all_others():
-    assert EXTRAS.keys() - {"dev"} == Requirement(EXTRAS["dev"][0]).extras
+    assert EXTRAS.keys() - {"dev", "integration"} == Requirement(EXTRAS["dev"][0]).extras
 
 
 @pytest.mark.parametrize("extra", checks.EXTRAS)
 def test_package_checks_for_what_an_extra_installs(extra):
-    names = [Requirement(line).name.replace("scikit-learn", "sklearn") for line in EXTRAS[extra]]
-    assert names == list(checks.EXTRAS[extra][1])
+    names = [Requirement(line).name for line in EXTRAS[extra]]
+    assert names == [DISTRIBUTIONS.get(name, name) for name in checks.EXTRAS[extra][1]]
 
 
 def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, tmp_path):

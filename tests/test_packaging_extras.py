@@ -16,7 +16,7 @@ DICOM = bytes(128) + b"DICM"
 def test_detection_and_simulation_run_without_any_extra(tmp_path):
     write_scan(tmp_path / "sub-01_swi.nii.gz", 0)
     bundle = write_bundle(tmp_path / "bundle")
-    missing = [name for name in ALL if name != "sklearn"]  # nilearn has it
+    missing = [name for name in ALL if name not in ("requests", "sklearn")]  # nilearn has them
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing})); sys.argv = ['csvd', *sys.argv[1:]];"
         f"sys.path.append({str(Path(__file__).parent)!r}); import csvd.cli, csvd.phantom, csvd.workflows.demo;"

@@ -215,7 +215,9 @@ def test_report_counts_warns_and_is_for_research(written):
 def test_region_side_and_susceptibility_are_told_where_they_are_known(tmp_path):
     write_classic(tmp_path / "study", oblique())
     _, out, source = detect(tmp_path / "study", tmp_path / "work")
-    table = re.sub(r"(\.\d{4}\t)n/a\tn/a\tn/a\t", r"\1lobar\tleft\tfrontal\t", (out / "a_lesions.tsv").read_text(), count=1)
+    table = re.sub(
+        r"(\.\d{4}\t)n/a\tn/a\tn/a\t", r"\1lobar\tleft\tfrontal\t", (out / "a_lesions.tsv").read_text(), count=1
+    )
     head, first, second = table.splitlines()
     (out / "a_lesions.tsv").write_text(f"{head}\tsusceptibility\n{first}\tunclear\n{second}\tn/a\n")
     write_dicom(out, "a", source)

@@ -57,7 +57,7 @@ class SliceBag:
         return (objects * (objects >= self.threshold))[None].to(image)
 
     def __call__(self, image: torch.Tensor, lesions: torch.Tensor) -> torch.Tensor:
-        """Return slices (2, *size, D) of a scan (C, H, W, D), whose first channel counts, and its microbleeds.
+        """Return slices (2, h, w, D) of a scan (C, H, W, D), whose first channel counts, and of its microbleeds.
 
         Args:
             image: the scan.
@@ -71,10 +71,10 @@ class SliceBagd(MapTransform):
     """Make slices of scans, as the classifier is trained on them, see :class:`SliceBag`.
 
     Args:
-        keys: scans (C + 1, H, W, D), of which the last channel has the microbleeds, or NaN.
+        keys: scans (``C + 1``, H, W, D), of which the last channel has the microbleeds, or NaN.
         bag: makes the slices.
         network: that of the bag's ``cascade``, in evaluation mode while it is used.
-        found: also add ``found``, slices of the microbleeds that are found, (1, *size, D), whatever mask there is.
+        found: also add ``found``, slices of the microbleeds that are found, (1, h, w, D), whatever mask there is.
     """
 
     def __init__(
