@@ -214,7 +214,10 @@ def test_volume_on_real_scans_and_way_back_to_their_grid(name, low_ml, high_ml):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["ukbb", "oxvasc", "tich2", "ccm3t", "random"])
+@pytest.mark.parametrize(
+    "preset",
+    ["ukbb", "oxvasc", "random", *(pytest.param(name, marks=pytest.mark.whole) for name in ("tich2", "ccm3t"))],
+)
 @pytest.mark.parametrize("seed", [11, pytest.param(12, marks=pytest.mark.whole)])
 def test_dice_on_simulated_heads(preset, seed):
     subject = simulated(PROTOCOLS[preset], seed=seed, head=True)

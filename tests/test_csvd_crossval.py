@@ -38,7 +38,7 @@ def test_shuffled_labels_say_nothing_and_keep_their_numbers(subjects):
     assert shuffle(subjects, seed=1) != shuffled
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
     sections = ("training", "validation", "test")
     items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)]

@@ -18,7 +18,7 @@ def test_protocols_of_the_test_are_none_of_the_training():
     assert {*LEARNED, *NEW} <= PROTOCOLS.keys()
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
     sections = ("training", "validation", "test")
     items = [item for section in sections for item in load_datalist(small_cohort / "datalist.json", section)][1:]
