@@ -86,7 +86,7 @@ def test_prior_is_read_at_the_position_left_and_right_alike():
 
 def test_each_candidate_has_the_prior_of_its_own_position(scan, network):
     before = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3))(scan, network)[0, 1]
-    network.location_prior[5:] = -3  # the first candidate lies aside, the second in the middle
+    network.places[5:] = -3  # the first candidate lies aside, the second in the middle
     after = CascadeInferer(threshold=0.5, patch_size=(3, 3, 3), batch_size=1)(scan, network)[0, 1]
     torch.testing.assert_close(after[11, 8, 6], before[11, 8, 6])
     torch.testing.assert_close(after[3, 3, 3].logit(), before[3, 3, 3].logit() - 3)

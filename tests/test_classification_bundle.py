@@ -104,7 +104,6 @@ def test_it_trains_evaluates_and_explains(people):
     parser.get_parsed_content("training")
     weights = torch.load(people / "models" / "model.pt", weights_only=True)
     detector = torch.load(PAPER / "model.pt", weights_only=True)
-    detector["location_prior"] = detector.pop("places")  # its name in version 0.1.0
     assert all(torch.equal(weights[f"cascade.{name}"], value) for name, value in detector.items())
     assert weights["classifier.age_mean"] == 60.5
 

@@ -51,7 +51,7 @@ def test_cascade_called_on_a_scan_is_the_detector():
     detector, image = ShallowUNet(**SMALL).eval(), torch.rand(1, 2, 16, 12, 8)
     cascade = CascadeNetwork(detector, StudentClassifier(patch_size=(24, 24, 12), **SMALL))
     torch.testing.assert_close(cascade(image), detector(image))
-    parts = {"detector", "discriminator", "temperature", "detector_weight", "bias", "location_prior"}
+    parts = {"detector", "discriminator", "temperature", "detector_weight", "bias", "places"}
     assert {name.split(".")[0] for name in cascade.state_dict()} == parts
 
 

@@ -1,4 +1,4 @@
-"""The location prior of the cascade is fitted and loaded."""
+"""The location prior of the cascade is fitted."""
 
 import pytest
 import torch
@@ -41,30 +41,21 @@ class Candidates(torch.utils.data.Dataset):
 
 def fitted(folder, candidates, **arguments):
     network = CascadeNetwork(torch.nn.Identity(), FirstVoxel())
-    network.location_prior.fill_(5)  # of an earlier fit, which must not count
+    network.places.fill_(5)  # of an earlier fit, which must not count
     save_weights(network, folder / "model.pt")
     LocationPrior(network, candidates, str(folder / "model.pt"), **arguments).run()
-    return network, torch.load(folder / "model.pt", weights_only=True)["location_prior"]
+    return network, torch.load(folder / "model.pt", weights_only=True)["places"]
 
 
 def test_what_lies_where_microbleeds_never_do_is_unlikely_and_nothing_changes_far_away(tmp_path):
     network, saved = fitted(tmp_path, Candidates())
     elsewhere = torch.tensor([[0.0, -0.16, 0.5], [0.0, 0.4, -0.04], [0.6, -0.16, -0.04]])
-    there, *others = read_location_prior(network.location_prior, torch.cat([PINEAL[None], elsewhere])).tolist()
+    there, *others = read_location_prior(network.places, torch.cat([PINEAL[None], elsewhere])).tolist()
     assert there < -4
     assert max(map(abs, others)) < 1.5
-    assert torch.equal(saved, network.location_prior)
+    assert torch.equal(saved, network.places)
     flat, _ = fitted(tmp_path, Candidates(), ridge=1e6)
-    assert flat.location_prior.abs().max() < 0.01
-
-
-def test_location_prior_of_version_0_1_0_is_loaded():
-    network = CascadeNetwork(torch.nn.Identity(), FirstVoxel())
-    old = {"places" if name == "location_prior" else name: value + 1 for name, value in network.state_dict().items()}
-    whole = torch.nn.ModuleDict({"cascade": network})
-    whole.load_state_dict({f"cascade.{name}": value for name, value in old.items()})
-    assert (network.location_prior == 1).all()
-    assert "cascade.places" not in whole.state_dict()
+    assert flat.places.abs().max() < 0.01
 
 
 def test_both_kinds_of_candidates_are_needed(tmp_path):

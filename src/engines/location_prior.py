@@ -24,7 +24,7 @@ class LocationPrior:
     cells are held near 0, so that where there were few candidates the prior changes nothing. Calibrate afterwards.
 
     Args:
-        network: its ``location_prior`` are set.
+        network: its ``places`` are set.
         candidates: of scans that the discriminator did not learn from, or it is surer of them than of others; with
             many microbleeds and mimics. Patches of the size that it takes.
         path: file of the weights, read and written.
@@ -58,14 +58,14 @@ class LocationPrior:
             ValueError: there is no candidate of one of the classes.
         """
         load_weights(self.network, self.path)
-        self.network.location_prior.zero_()
+        self.network.places.zero_()
         label = self.candidates.labels
         if label.unique().tolist() != [0, 1]:
             raise ValueError(
                 f"cannot fit a location prior on candidates of the classes {label.unique().tolist()}: needs both."
             )
         logits, detected, position = classify_candidates(self.network, self.candidates, self.device)
-        self.network.location_prior.copy_(self._fit(logits, detected, position, label))
+        self.network.places.copy_(self._fit(logits, detected, position, label))
         save_weights(self.network, self.path)
         logger.info("saved %s", self.path)
 
@@ -74,7 +74,7 @@ class LocationPrior:
     ) -> torch.Tensor:
         odds = logits[:, 1] - logits[:, 0]
         suspicion = detected.logit(eps=1e-6)
-        prior = torch.zeros(self.network.location_prior.shape, requires_grad=True)
+        prior = torch.zeros(self.network.places.shape, requires_grad=True)
         weights = torch.tensor([1.0, 0.0, 0.0], requires_grad=True)
         optimizer = torch.optim.LBFGS([prior, weights], max_iter=200, line_search_fn="strong_wolfe")
 

@@ -1,7 +1,5 @@
 """The networks of the cascade as one, so that one file holds the weights of both."""
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn.functional import grid_sample
@@ -56,8 +54,9 @@ class CascadeNetwork(nn.Module):
 
     Called on a scan it is the detector; :class:`csvd.inferers.CascadeInferer` calls :meth:`discriminate`. Three buffers
     calibrate it, see :func:`calibrated`: ``temperature``, ``detector_weight`` and ``bias``, 1, 0 and 0 until they are
-    fitted on validation data. A fourth, ``location_prior``, holds log-odds by the location in the brain, 0 until
-    fitted, see :func:`read_location_prior`. Calcifications of pineal gland and choroid plexus look like microbleeds.
+    fitted on validation data. A fourth, ``places``, is the location prior: log-odds by the location in the brain, 0
+    until fitted, see :func:`read_location_prior`. Calcifications of pineal gland and choroid plexus look like
+    microbleeds.
 
     Args:
         detector: logits (B, 2, H, W, D) of scans (B, C, H, W, D), for example :class:`csvd.networks.ShallowUNet`.
@@ -70,7 +69,7 @@ class CascadeNetwork(nn.Module):
     temperature: torch.Tensor
     detector_weight: torch.Tensor
     bias: torch.Tensor
-    location_prior: torch.Tensor
+    places: torch.Tensor
 
     def __init__(self, detector: nn.Module, discriminator: Discriminator) -> None:
         super().__init__()
@@ -79,13 +78,7 @@ class CascadeNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("detector_weight", torch.zeros(()))
         self.register_buffer("bias", torch.zeros(()))
-        self.register_buffer("location_prior", torch.zeros(PRIOR_SHAPE))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *how: Any) -> None:
-        """Load weights; those of version 0.1.0 have ``places`` for ``location_prior``."""
-        if f"{prefix}places" in state_dict:
-            state_dict[f"{prefix}location_prior"] = state_dict.pop(f"{prefix}places")
-        super()._load_from_state_dict(state_dict, prefix, *how)
+        self.register_buffer("places", torch.zeros(PRIOR_SHAPE))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the detector's logits (B, 2, H, W, D) of (B, C, H, W, D)."""
@@ -100,7 +93,7 @@ class CascadeNetwork(nn.Module):
         """
         mirrored = [patches.flip(axes) for axes in ((), (2,), (3,), (2, 3))]
         logits = torch.stack([self.discriminator.classify(patch) for patch in mirrored]).mean(dim=0)
-        odds = read_location_prior(self.location_prior, position)
+        odds = read_location_prior(self.places, position)
         return logits + torch.stack([torch.zeros_like(odds), odds], dim=1)
 
     def discriminate(self, patches: torch.Tensor, detected: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
