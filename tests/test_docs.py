@@ -60,7 +60,8 @@ def commands(*names):
 
 
 @pytest.mark.parametrize("words", commands("csvd", "csvd.cli", ".venv/bin/csvd"))
-def test_documented_command_and_its_options_exist(words):
+def test_documented_command_and_its_options_exist(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where --log FILE is made
     command, context, name = get_command(app), None, "csvd"
     while hasattr(command, "resolve_command"):
         context = command.make_context(name, list(words), parent=context, resilient_parsing=True)
