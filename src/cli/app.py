@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -111,6 +111,11 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
         console.print("Research use only.")
     if failed:
         raise typer.Exit(1)
+
+
+def found_in(row: Mapping[str, Any]) -> str:
+    """Return what the detector found in a scan, in words."""
+    return f"{row['counts']['total']} suspected microbleeds"
 
 
 def print_lines(rows: list[dict], out: Path, say: Callable[[dict], str], bids: bool) -> None:

@@ -20,6 +20,7 @@ from .app import (
     Resume,
     console,
     errors,
+    found_in,
     print_rows,
     print_version,
 )
@@ -101,7 +102,7 @@ def bids_app(
     rows, missing = run_participants(bids_dir, output_dir, bundle, labels, **how)
     if missing:
         print_text(errors, f"without a susceptibility scan: {', '.join(missing)}")
-    print_rows(rows, output_dir, False, lambda row: f"{row['counts']['total']} suspected microbleeds", bids=True)
+    print_rows(rows, output_dir, False, found_in, bids=True)
 
 
 def main() -> None:

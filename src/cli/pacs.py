@@ -11,7 +11,7 @@ import typer
 
 from ..checks import InputError
 from ..names import storable
-from .app import console, errors, print_lines, print_rows
+from .app import console, errors, found_in, print_lines, print_rows
 from .screen import print_text
 
 PANEL = "DICOMweb"
@@ -92,7 +92,7 @@ def detect_on_server(
 
     def say(row: Mapping[str, Any]) -> str:
         stored = f", {row['stored']} DICOM objects stored" if "stored" in row else ""
-        return f"{row['counts']['total']} suspected microbleeds{stored}"
+        return f"{found_in(row)}{stored}"
 
     if studies:
         from ..workflows.pacs import detect_studies

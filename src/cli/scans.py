@@ -31,6 +31,7 @@ from .app import (
     Volume,
     app,
     console,
+    found_in,
     print_rows,
 )
 from .pacs import Interval, Server, Store, Studies, Watch, check_no_files, detect_on_server
@@ -97,7 +98,7 @@ def detect(
     from ..workflows.detection import detect as detect_scans
 
     rows = detect_scans(source, out, bundle, **how, **of_files)
-    print_rows(rows, out, as_json, lambda row: f"{row['counts']['total']} suspected microbleeds", bids)
+    print_rows(rows, out, as_json, found_in, bids)
 
 
 class Sex(str, Enum):

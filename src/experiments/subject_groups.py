@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from ..checks import InputError
-from ..io.tables import read_table
+from ..io.tables import is_number, read_table
 
 
 def read_columns(path: Path, *needed: str) -> list[dict[str, str]]:
@@ -48,19 +48,11 @@ def cohort_rows(path: Path) -> list[dict[str, str]]:
         everything = [value for group in values.values() for value in group]
         if column == "csvd" or not everything:
             continue
-        if all(map(_is_number, everything)):
+        if all(map(is_number, everything)):
             table.append(_numbers_row(column, {name: np.array(group, float) for name, group in values.items()}))
         elif len(set(everything)) <= len(everything) / 2:
             table += _kinds_rows(column, values)
     return table
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _numbers_row(column: str, values: dict[str, np.ndarray]) -> dict[str, str]:

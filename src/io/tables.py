@@ -53,7 +53,7 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 def _cell(text: str) -> str:
     text = storable(text).replace("\r", " ")  # which some programs take for the end of the row
-    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+    return f"'{text}" if FORMULA.match(text) and not is_number(text) else text
 
 
 def _text(cell: Any) -> Any:
@@ -61,7 +61,8 @@ def _text(cell: Any) -> Any:
     return cell[1:] if isinstance(cell, str) and cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a cell holds a number."""
     try:
         float(text)
     except ValueError:

@@ -41,7 +41,7 @@ def detect_studies(url: str, studies: Iterable[str], out: Path, bundle: Path, **
     rows = detect_cases(server, cases, out, bundle, **how)
     if rank_and_world_size()[0] == 0:
         note_studies(out, {case.name: case.study for case in cases}, rows)
-        if len(rows) > 1:
+        if how.get("store") and len(rows) > 1:  # some may have failed since
             write_cohort(rows, out / "cohort.tsv")
     return rows
 
