@@ -9,8 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from geometry import planted_scan, sphere_fraction
 from measured import run_benchmark, save_task2
+from monai.transforms import Randomizable
 from once import filled_once
 from small_bundle import write_bundle
 from trained import train
@@ -38,6 +40,14 @@ def pytest_collection_modifyitems(items):
             slow.add(item.path)
             item.add_marker("no_cover")
     items.sort(key=lambda item: (item.path not in slow, item.path.name != "test_docs.py"))
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Draw the same numbers in every run and any order of the tests, also in MONAI's transforms without a seed."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    Randomizable.R.seed(0)
 
 
 @pytest.fixture(autouse=True)
