@@ -46,7 +46,6 @@ def pytest_collection_modifyitems(items):
 def same_random_numbers():
     """Draw the same numbers in every run and any order of the tests, also in MONAI's transforms without a seed."""
     torch.manual_seed(0)
-    np.random.seed(0)
     Randomizable.R.seed(0)
 
 
