@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from csvd.metrics.classification import (
+    auc_difference,
     auc_interval,
     class_rates,
     compare_readers,
@@ -38,6 +39,40 @@ def test_interval_of_an_auc_covers_the_truth():
         area = auc_interval(positive, rng.normal(positive.astype(float)))
         inside += area.low < truth < area.high
     assert 0.92 < inside / 300 < 0.98
+
+
+def test_difference_of_aucs_by_hand():
+    """Placements of the first, of two positives: 1 and 1/2, of two negatives: 1/2 and 1; of the second: all 1."""
+    positive = np.array([True, True, False, False])
+    difference, p = auc_difference(positive, np.array([4.0, 2.0, 3.0, 1.0]), np.array([4.0, 3.0, 2.0, 1.0]))
+    error = np.sqrt(2 * (2 * 0.25**2) / 2)  # of both kinds: squares of 0, -1/2 about their mean, by n - 1, by n
+    assert (difference.value, difference.high) == pytest.approx((-0.25, -0.25 + 1.95996 * error), abs=1e-5)
+    assert difference.low == pytest.approx(-0.25 - 1.95996 * error, abs=1e-5)
+    assert p == pytest.approx(2 * (1 - 0.76025), abs=1e-4)  # of the normal distribution beyond 0.7071
+
+
+def test_difference_of_aucs_keeps_its_level_covers_the_truth_and_sees_a_difference():
+    rng = np.random.default_rng(1)
+    positive = np.arange(80) < 40
+    alike, inside = [], []
+    for _ in range(300):
+        shared = rng.normal(positive.astype(float))
+        difference, p = auc_difference(positive, shared + rng.normal(size=80), shared + rng.normal(size=80))
+        alike.append(p < 0.05)
+        inside.append(difference.low < 0 < difference.high)
+    assert 0.02 < np.mean(alike) < 0.09
+    assert 0.91 < np.mean(inside) < 0.98
+    good, p = auc_difference(positive, rng.normal(2.0 * positive), rng.normal(size=80))
+    assert (good.low > 0, p < 0.001) == (True, True)
+
+
+def test_scores_of_one_order_have_equal_areas_and_opposite_ones_have_not():
+    positive = np.arange(80) < 40
+    scores = np.random.default_rng(1).normal(2.0 * positive)
+    same, p = auc_difference(positive, scores, 3 * scores)
+    assert (same.value, same.low, same.high, p) == (0, 0, 0, 1)
+    opposite, p = auc_difference(positive, positive.astype(float), -positive.astype(float))
+    assert (opposite.value, p) == (1, 0)
 
 
 def test_a_perfect_curve_has_the_interval_of_as_many_pairs_as_share_no_subject():

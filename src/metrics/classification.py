@@ -95,7 +95,15 @@ def placements(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
     """Return, for each positive and each negative subject, the share of the others that it beats (ties count half).
 
     Their means are both the area under the ROC curve; their variances give its error (DeLong et al. 1988, section 3).
+
+    Raises:
+        ValueError: all subjects have the class, or none has.
     """
+    if positive.all() or not positive.any():
+        raise ValueError(
+            f"cannot draw a ROC curve: {int(positive.sum())} of {len(positive)} subjects have the class, and both "
+            "those with and those without are needed."
+        )
     ahead, behind = scores[positive], scores[~positive]
     wins = (ahead[:, None] > behind) + 0.5 * (ahead[:, None] == behind)
     return wins.mean(axis=1), wins.mean(axis=0)
@@ -117,14 +125,9 @@ def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     References:
         .. [1] DeLong et al., Biometrics 44:837, 1988. https://doi.org/10.2307/2531595
     """
-    if positive.all() or not positive.any():
-        raise ValueError(
-            f"cannot draw a ROC curve: {int(positive.sum())} of {len(positive)} subjects have the class, and both "
-            "those with and those without are needed."
-        )
     parts = placements(positive, scores)
     auc = float(parts[0].mean())
-    variance = sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
+    variance = _variance(parts)
     if auc in (0, 1):
         pairs = min(map(len, parts))
         return exact_share(round(auc) * pairs, pairs)
@@ -133,6 +136,35 @@ def auc_interval(positive: np.ndarray, scores: np.ndarray) -> Interval:
     spread = norm.ppf(0.975) * np.sqrt(variance) / (auc * (1 - auc))
     low, high = (1 / (1 + np.exp(-(np.log(auc / (1 - auc)) + side * spread))) for side in (-1, 1))
     return Interval(auc, float(low), float(high))
+
+
+def auc_difference(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[Interval, float]:
+    """Return the area of ``first`` minus that of ``second`` on the same subjects, with DeLong's interval, and p [1]_.
+
+    p is that of equal areas. Where no subject is ranked otherwise, the difference has no variance: its interval has no
+    width, and p is 1, or 0 where there is a difference.
+
+    Args:
+        positive: whether each subject (N,) has the class.
+        first, second: scores (N,), higher for surer.
+
+    Raises:
+        ValueError: all subjects have the class, or none has.
+
+    References:
+        .. [1] DeLong et al., Biometrics 44:837, 1988. https://doi.org/10.2307/2531595
+    """
+    pairs = zip(placements(positive, first), placements(positive, second), strict=True)
+    apart = tuple(one - other for one, other in pairs)
+    difference, error = float(apart[0].mean()), np.sqrt(_variance(apart))
+    spread = norm.ppf(0.975) * error
+    p = float(2 * norm.sf(abs(difference) / error)) if error else float(difference == 0)
+    return Interval(difference, max(-1.0, difference - spread), min(1.0, difference + spread)), p
+
+
+def _variance(parts: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the variance of the mean of :func:`placements`, or of a difference of two of them."""
+    return sum(float(part.var(ddof=1)) / len(part) for part in parts if len(part) > 1)
 
 
 def compare_readers(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
