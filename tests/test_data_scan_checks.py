@@ -249,7 +249,7 @@ def test_unknown_data_type_is_named(save_scan):
 
 def test_absurd_size_is_named(save_scan):
     path = patch(save_scan("scan.nii"), 40, "<4h", 3, 32767, 32767, 32767)
-    with pytest.raises(InputError, match=r"scan\.nii' is truncated or damaged"):
+    with pytest.raises(InputError, match=r"scan\.nii' must have at most 1073741824 voxels"):
         check_scan(path)
 
 

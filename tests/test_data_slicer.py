@@ -203,7 +203,7 @@ def test_points_and_boxes_do_not_mix(results):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "are not JSON"), ("[]", "list under 'markups'"), ('{"markups": []}', "list of points")]
+    ("text", "message"), [("{", "is not JSON"), ("[]", "list under 'markups'"), ('{"markups": []}', "list of points")]
 )
 def test_file_that_is_no_markups_is_named(results, text, message):
     scans, folder = results

@@ -1,12 +1,12 @@
 """Data lists: MONAI's Decathlon-style JSON, with every path made absolute."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
+from .json_files import read_json
 
 PATH_KEYS = ("image", "label", "mask", "phase")
 """Keys whose values are paths, relative to the folder of the data list."""
@@ -31,10 +31,7 @@ def load_datalist(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"data list '{path}' does not exist: check the path.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"data list '{path}' is not JSON ({error}): correct it.") from None
+    content = read_json(path, f"data list '{path}'")
     sections = [key for key, items in content.items() if isinstance(items, list)] if isinstance(content, dict) else []
     if section not in sections or not content[section]:
         raise InputError(

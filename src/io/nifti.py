@@ -23,6 +23,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from ..checks import InputError, corners_apart
+from .nifti_files import check_present, check_size
 
 TO_MM = {1: 1000.0, 3: 0.001}
 """Factor of the codes of ``xyzt_units`` that are not mm: metre and micron. Unknown units are mm, as in ITK."""
@@ -34,8 +35,6 @@ MOST_BYTES = 2**29
 """Decompressed content that :func:`read_once` keeps in memory; of longer files each reader decompresses its own."""
 
 _read: ContextVar[dict[Path, bytes] | None] = ContextVar("read", default=None)
-
-POINTER_BYTES = 32768  # git-annex takes no longer file for a pointer
 
 
 def load_nifti(path: str | os.PathLike[str], what: str = "file", in_mm: bool = True) -> nib.Nifti1Image:
@@ -53,6 +52,7 @@ def load_nifti(path: str | os.PathLike[str], what: str = "file", in_mm: bool = T
     with open_nifti(path, name) as file:
         header = read_header(file, name)
         repair(header, name)
+        check_size(path, header, name)
     if in_mm:
         to_mm(header)
     affine = read_affine(header, name)
@@ -75,20 +75,22 @@ def read_once() -> Iterator[None]:
 @contextmanager
 def open_nifti(path: Path, name: str) -> Iterator[IO[bytes]]:
     """Open a ``.nii`` or ``.nii.gz`` file, decompressed; what fails in the block is an InputError that names it."""
-    _check_present(path, name)
+    check_present(path, name)
     if not path.is_file() or not path.name.lower().endswith((".nii", ".nii.gz")):
         raise InputError(f"{name} is not a .nii or .nii.gz file: convert it to NIfTI.")
-    with readable(name), _open_gzip(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+    with readable(name), _open_gzip(path, name) if path.name.lower().endswith(".gz") else path.open("rb") as file:
         yield file
 
 
-def _open_gzip(path: Path) -> IO[bytes]:
+def _open_gzip(path: Path, name: str) -> IO[bytes]:
     """Open a compressed file, or what :func:`read_once` has of it."""
     contents = _read.get()
     if contents is not None and path not in contents:
         with gzip.open(path) as file:
-            content = file.read(MOST_BYTES + 1)
-        contents[path] = content if len(content) <= MOST_BYTES else b""
+            start = file.read(nib.Nifti2Header.sizeof_hdr)
+            length = check_size(path, read_header(io.BytesIO(start), name), name)
+            # One byte more: the end of a gzip file holds its checksum.
+            contents[path] = b"" if length > MOST_BYTES else start + file.read(max(0, length + 1 - len(start)))
     content = (contents or {}).get(path, b"")
     return io.BytesIO(content) if content else cast(IO[bytes], gzip.open(path))
 
@@ -209,17 +211,6 @@ def axes_onto(
             "Resample it to the scan."
         )
     return onto
-
-
-def _check_present(path: Path, name: str) -> None:
-    """Check that there is content, which DataLad and git-annex keep elsewhere until it is asked for."""
-    get = f"Get its content first: `datalad get '{path}'`, or `git annex get`."
-    if path.is_symlink() and not path.exists():
-        raise InputError(f"{name} is a link to '{os.readlink(path)}', which is not here. {get}")
-    if not path.exists():
-        raise InputError(f"{name} does not exist: check the path.")
-    if path.is_file() and path.stat().st_size < POINTER_BYTES and path.read_bytes().startswith(b"/annex/objects/"):
-        raise InputError(f"{name} is a pointer of git-annex, not an image. {get}")
 
 
 def _repair_shape(header: nib.Nifti1Header) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..checks import InputError, corners_apart
 from .nifti import axes_onto, open_nifti, read_affine, read_header, repair, to_mm
+from .nifti_files import check_packing, check_size
 
 MIN_VOXELS = 8
 """Voxels that a slice needs along rows and columns: the smallest patch in which a microbleed has a neighbourhood."""
@@ -68,7 +69,8 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
             another grid than the scan.
     """
     path = Path(path)
-    header, affine = _read(path, f"scan '{path}'", _check_volume)
+    name = f"scan '{path}'"
+    header, affine = _read(path, name, _check_volume, lambda length, *_: check_packing(path, length, name))
     if mask is not None:
         _check_mask(Path(mask), path, header, affine)
     stored = header.get_data_shape()
@@ -86,13 +88,25 @@ def check_scan(path: str | os.PathLike[str], mask: str | os.PathLike[str] | None
 
 
 def _read(
-    path: Path, name: str, check_volume: Callable[[np.ndarray, str], None]
+    path: Path,
+    name: str,
+    check_volume: Callable[[np.ndarray, str], None],
+    check_first: Callable[[int, nib.Nifti1Header, np.ndarray], None],
 ) -> tuple[nib.Nifti1Header, np.ndarray]:
-    """Check the header and each volume of a file; return the header, repaired and in mm, and the affine."""
+    """Check the header and each volume of a file; return the header, repaired and in mm, and the affine.
+
+    Args:
+        path: the file.
+        name: words for it in errors.
+        check_volume: takes a volume and words for it.
+        check_first: takes the bytes of the file, its header and affine, before any voxel is read.
+    """
     with open_nifti(path, name) as file:
         header = read_header(file, name)
         _check_header(header, name)
+        length = check_size(path, header, name)
         affine = _check_affine(header, name)
+        check_first(length, header, affine)
         for index, volume in enumerate(_volumes(file, header)):
             check_volume(volume, f"{name}, volume {index}," if len(header.get_data_shape()) > 3 else name)
     return header, affine
@@ -183,9 +197,12 @@ def _check_finite(volume: np.ndarray, name: str) -> None:
 
 
 def _check_mask(mask: Path, path: Path, header: nib.Nifti1Header, affine: np.ndarray) -> None:
-    mask_header, mask_affine = _read(mask, f"mask '{mask}'", _check_mask_volume)
-    shapes = mask_header.get_data_shape(), header.get_data_shape()[:3]
-    axes_onto(f"mask '{mask}'", mask_affine, shapes[0], f"its scan '{path}'", affine, shapes[1])
+    shape, name = header.get_data_shape()[:3], f"mask '{mask}'"
+
+    def check_grid(length: int, mask_header: nib.Nifti1Header, mask_affine: np.ndarray) -> None:
+        axes_onto(name, mask_affine, mask_header.get_data_shape(), f"its scan '{path}'", affine, shape)
+
+    _read(mask, name, _check_mask_volume, check_grid)
 
 
 def _geometry_warnings(path: Path, header: nib.Nifti1Header, affine: np.ndarray) -> tuple[str, ...]:

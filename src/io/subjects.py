@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from torch.utils.data import WeightedRandomSampler
 
 from ..checks import InputError
 from .datalist import load_datalist
+from .json_files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +78,12 @@ def with_answer(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
     """Return the item with what the JSON file under ``label`` says of the subject, if it names one, in its place."""
     out = dict(item)
     if str(out.get("label")).endswith(".json"):
-        record = json.loads(Path(out.pop("label")).read_text(encoding="utf-8"))
+        path = out.pop("label")
+        record = read_json(path, f"label '{path}'")
+        if not isinstance(record, dict):
+            raise InputError(
+                f"label '{path}' must hold `label`, age and sex by name, it is {record!r:.50}. Correct it."
+            )
         out["csvd"] = record.get("label")
         out |= {key: record[key] for key in ("age", "sex") if key in record}
     return out

@@ -84,7 +84,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / "dataset_description.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig", errors="replace")) if path.exists() else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         found = {"Name": "unknown"}
     return found if isinstance(found, dict) else {"Name": "unknown"}
 

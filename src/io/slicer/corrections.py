@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from ...checks import InputError
 from ..cases import Case, find_cases
 from ..files import sha256
+from ..json_files import read_json
 from ..nifti import axes_onto, load_nifti
 from .markups import Markups, read_markups
 
@@ -83,7 +83,7 @@ def find_reviews(root: Path) -> list[Review]:
     records = _records(root)
     folders = {folder: case for case, (folder, _) in records.items() if folder.name == case}
     files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(path for path in root.rglob("*") if not path.name.startswith(".")):
+    for path in _visible(root, "*"):
         if SCENE_MASK.fullmatch(path.name):
             raise InputError(
                 f"segmentation '{path}' is not NIfTI: export it as .nii.gz on the grid of its scan, or remove it where "
@@ -115,7 +115,7 @@ def _review(case: str, files: list[Path], folder: Path | None, record: dict[str,
 def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Return folder and record of each case that csvd wrote below ``root``."""
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for path in sorted(root.rglob("*.json")):
+    for path in _visible(root, "*.json"):
         if path.stem != path.parent.name and not path.name.endswith("_record.json"):
             continue
         record = _read_json(path, "result")
@@ -130,6 +130,12 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
     return found
 
 
+def _visible(root: Path, pattern: str) -> list[Path]:
+    """Return what lies below a folder, but for hidden files and folders, such as a killed run may leave."""
+    paths = sorted(root.rglob(pattern))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+
+
 def _holds_result(folder: Path) -> bool:
     """Return whether a folder is that of a case; ``cohort/cohort.json`` describes the columns of a table."""
     path = folder / f"{folder.name}.json"
@@ -137,10 +143,7 @@ def _holds_result(folder: Path) -> bool:
 
 
 def _read_json(path: Path, what: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{what} '{path}' is not JSON ({error}): make it again.") from None
+    content = read_json(path, f"{what} '{path}'", "make it again.")
     return content if isinstance(content, dict) else {}
 
 

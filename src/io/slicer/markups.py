@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...checks import InputError
+from ..json_files import read_json
 
 TO_LPS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
 MILLIMETRES = ("mm", ["mm", "UCUM", "millimeter"])
@@ -44,10 +44,7 @@ def read_markups(path: Path) -> Markups:
             (ROI), states another coordinate system than LPS or RAS or another unit than mm, or a position that is
             no point.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise InputError(f"markups '{path}' are not JSON ({error}): save them again in 3D Slicer.") from None
+    content = read_json(path, f"file of markups '{path}'", "save them again in 3D Slicer.")
     markups = content.get("markups") if isinstance(content, dict) else None
     if not isinstance(markups, list) or not markups or not all(isinstance(markup, dict) for markup in markups):
         raise InputError(

@@ -158,7 +158,7 @@ def _says_radians(file: Path) -> bool:
     sidecar = file.with_name(f"{file.name.removesuffix('.gz').removesuffix('.nii')}.json")
     try:
         tags = json.loads(sidecar.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # without it the unit is found all the same
     return isinstance(tags, dict) and str(tags.get("Units")).lower() in ("rad", "radian", "radians")
 
