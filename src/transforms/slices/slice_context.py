@@ -75,13 +75,12 @@ def context_patches(fine: torch.Tensor, points: torch.Tensor, spacing_mm: float,
         spacing_mm: between slices.
         size: voxels.
     """
-    half = size // 2
-    padded = pad(fine.permute(2, 0, 1)[None], (half, half, half, half), mode="replicate")[0]
+    planes, half = fine.permute(2, 0, 1), size // 2
     patches = fine.new_empty(len(points), 5, size, size)
-    reach = torch.arange(size)
     for index in points[:, 2].unique().tolist():
         some = (points[:, 2] == index).nonzero()[:, 0]
-        stack = torch.stack([padded[k].mean(0) for k in context_slices(index, fine.shape[2], spacing_mm)])
-        rows, columns = (points[some, axis, None].clamp(0, fine.shape[axis] - 1) + reach for axis in (0, 1))
-        patches[some] = stack[:, rows[:, :, None], columns[:, None, :]].transpose(0, 1)
+        stack = torch.stack([planes[k].mean(0) for k in context_slices(index, len(planes), spacing_mm)])
+        windows = pad(stack[None], (half,) * 4, mode="replicate")[0].unfold(1, size, 1).unfold(2, size, 1)
+        rows, columns = (points[some, axis].clamp(0, fine.shape[axis] - 1) for axis in (0, 1))
+        patches[some] = windows[:, rows, columns].transpose(0, 1)
     return patches
