@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from ..checks import reason
 from ..names import shown
+from ..processes import end_at_sigterm
 from . import scans  # noqa: F401  # each module adds its commands, in the order of the help
 
 # isort: split
@@ -18,6 +19,7 @@ from .app import app
 
 def main(command: Callable[[], None] = app) -> None:
     """Run a command line, by default ``csvd``; exit code 2 when it cannot run, after one line on standard error."""
+    end_at_sigterm()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with suppress(OSError):  # of a file that cannot be told where it is

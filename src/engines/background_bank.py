@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ..inferers.foci import find_foci
 from ..io.content import item_digest, settings_digest
+from ..io.files import atomic_folder
 from ..lesions.labels import label_components
 from ..planes import Turn
 from ..transforms.slices.slice_context import THICK_MM, context_slices, fine_grid, to_fine
@@ -111,20 +112,18 @@ def write_background(
     places = places[rng.choice(len(places), inside)]
     fine = fine_grid(image, spacing_mm[:2]).permute(2, 0, 1).numpy()
     brain = interpolate(mask.permute(2, 0, 1)[None].float(), size=fine.shape[1:])[0].numpy() > 0.5
-    target = folder / name
-    target.mkdir(parents=True, exist_ok=True)
     sizes = (image.shape, fine.shape[1:])
     margin = ((0, 0), (REACH, REACH), (REACH, REACH))
-    np.save(target / "slices.npy", np.pad(np.clip(fine, 0, 8), margin, mode="edge").astype(np.float16))
-    np.save(target / "brain.npy", np.pad(brain, margin))
     on_fine = [to_fine(torch.as_tensor(p[:, :3]), *sizes).numpy() for p in (foci, places, lesions)]
     size = np.array(fine.shape[1:])
     for points in on_fine:
         points[:, :2] = points[:, :2].clip(0, size - 1)
-    np.savez(
-        target / "points.npz", foci=on_fine[0], inside=on_fine[1], lesions=np.c_[on_fine[2], lesions[:, 3:]].astype(int)
-    )
-    (target / "scan.json").write_text(json.dumps({"spacing_mm": list(spacing_mm)}))
+    kept = {"foci": on_fine[0], "inside": on_fine[1], "lesions": np.c_[on_fine[2], lesions[:, 3:]].astype(int)}
+    with atomic_folder(folder / name, overwrite=True) as target:
+        np.save(target / "slices.npy", np.pad(np.clip(fine, 0, 8), margin, mode="edge").astype(np.float16))
+        np.save(target / "brain.npy", np.pad(brain, margin))
+        np.savez(target / "points.npz", **kept)
+        (target / "scan.json").write_text(json.dumps({"spacing_mm": list(spacing_mm)}))
 
 
 def _lesion_points(image: np.ndarray, label: np.ndarray, tissue: float) -> np.ndarray:

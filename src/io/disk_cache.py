@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor, PersistentDataset
+from monai.utils import convert_to_tensor
 
 from .content import item_digest, settings_digest
+from .files import atomic_path
 
 
 class DiskCacheDataset(PersistentDataset):
@@ -18,7 +22,9 @@ class DiskCacheDataset(PersistentDataset):
     What the transforms before the first random one make of an item is kept under a name that tells all of these apart:
     files whenever an item is asked for, settings and weights when the first is, because a network may get its weights
     after the dataset is made. Of the meta data, affine and file name are kept. Kept files are loaded with
-    ``weights_only=True``. Those that are out of date stay until the folder is deleted.
+    ``weights_only=True``. Those that are out of date stay until the folder is deleted. MONAI writes a file in the
+    system's folder for temporary files and moves it, which copies between disks: a kill meanwhile left half a file that
+    stopped the next training. Here it is written beside its place.
 
     Args:
         data: items of a data list.
@@ -31,11 +37,18 @@ class DiskCacheDataset(PersistentDataset):
         self, data: Sequence, transform: Sequence[Callable] | Callable, cache_dir: str, track_meta: bool = True
     ) -> None:
         super().__init__(data, transform, cache_dir, hash_func=item_digest, track_meta=track_meta)
+        self.folder = Path(cache_dir)
 
     def _cachecheck(self, item_transformed: Any) -> Any:
         if not self.transform_hash:
             self.set_transform_hash(settings_digest)
-        return super()._cachecheck(item_transformed)
+        file = self.folder / f"{self.hash_func(item_transformed).decode()}{self.transform_hash}.pt"
+        if file.is_file():
+            return torch.load(file, weights_only=True)
+        made = self._pre_transform(deepcopy(item_transformed))
+        with atomic_path(file) as temporary:
+            torch.save(convert_to_tensor(made, convert_numeric=False, track_meta=self.track_meta), temporary)
+        return made
 
     def _pre_transform(self, item_transformed: Any) -> Any:
         made = super()._pre_transform(item_transformed)

@@ -1,32 +1,72 @@
 """Writing results: refused before work starts when it cannot end well, and never left half done."""
 
+import errno
 import hashlib
 import os
-import secrets
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..checks import InputError
 from ..names import storable
+from .temporary import OLD, is_temporary, temporary_folder
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""Of file systems that write at once, or not on demand."""
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` when the block ends well, and is removed when not.
+    """Yield a temporary path that becomes ``path`` when the block ends well, and is removed when not.
 
-    The temporary name is hidden and ends like ``path``, because NiBabel and others choose the format by suffix. It is
-    random: processes of two containers or machines that write to one folder may have the same number.
+    The temporary file lies in a hidden folder beside ``path`` and ends like it, because NiBabel and others choose the
+    format by suffix. It is on disk before it is renamed, and so is its name before the block ends: when the machine
+    stops, there is the earlier file or the whole new one.
+
+    Raises:
+        InputError: the disk is full or read-only.
     """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
-    try:
+    with _told(path), temporary_folder(path.parent) as folder:
+        temporary = folder / f"new{''.join(path.suffixes[-2:])}"
         yield temporary
-        temporary.replace(path)
+        _replace(temporary, path)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a file or folder, which is on disk before; its new name is after."""
+    lasting = not is_temporary(path)
+    if lasting:
+        for file in [*temporary.rglob("*"), temporary]:
+            sync(file)
+    temporary.replace(path)
+    if lasting:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Name what is to be written, not a temporary file, where the disk is full or read-only."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM or is_temporary(path):
+            raise
+        raise InputError(f"cannot write '{path}': {error.strerror}. Make room, or choose another folder.") from error
 
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
@@ -51,21 +91,34 @@ def atomic_folder(
             it holds something else that the new folder does not, which would be lost.
     """
     path = Path(path)
+    exists = FileExistsError(f"output '{path}' exists already: choose to overwrite it, or another output folder.")
     if path.exists() and not overwrite and not _is_empty_folder(path):
-        raise FileExistsError(f"output '{path}' exists already: choose to overwrite it, or another output folder.")
+        raise exists
     path.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    temporary, old = (path.with_name(f".{token}-{word}-{path.name}") for word in ("new", "old"))
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
-            _check_replaceable(path, {*os.listdir(temporary), *replaceable})
-            path.replace(old)  # a rename replaces empty folders only
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _told(path), temporary_folder(path.parent) as folder:
+        new = folder / "new"
+        new.mkdir()
+        yield new
+        names = {*os.listdir(new), *replaceable}
+        while True:
+            if path.exists() and overwrite:
+                _set_aside(path, folder / OLD, names)
+            try:
+                return _replace(new, path)
+            except OSError as error:  # a rename replaces empty folders only
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+                if not overwrite:
+                    raise exists from None
+
+
+def _set_aside(path: Path, old: Path, new: Collection[str]) -> None:
+    """Move a folder that is replaced; another process may do the same at the same time."""
     shutil.rmtree(old, ignore_errors=True)
+    old.mkdir()
+    with suppress(FileNotFoundError):
+        _check_replaceable(path, new)
+        path.replace(old / path.name)
 
 
 def _check_replaceable(folder: Path, new: Collection[str]) -> None:
@@ -91,7 +144,7 @@ def check_output(out: str | os.PathLike[str], names: Collection[str], overwrite:
     out = Path(out)
     existing = next(folder for folder in (out, *out.absolute().parents) if os.path.lexists(folder))
     try:
-        with tempfile.TemporaryDirectory(dir=existing):  # permissions say little: root ignores them, /proc has none
+        with temporary_folder(existing):  # permissions say little: root ignores them, /proc has none
             pass
     except OSError as error:
         raise InputError(

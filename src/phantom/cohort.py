@@ -18,6 +18,7 @@ from ..checks import check_one_of, check_positive
 from ..io.files import atomic_folder
 from ..io.splits import check_split, write_datalist
 from ..io.tables import write_table
+from ..processes import end_with_parent
 from .blobs import MIMICS
 from .protocols import PROTOCOLS, Protocol
 from .subject import Subject, simulate_subject
@@ -101,7 +102,7 @@ def simulate_each(
     bar = partial(tqdm, total=subjects, desc=title, disable=None if progress else True)
     if jobs == 1:
         return list(bar(map(work, range(subjects))))
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         return list(bar(pool.map(work, range(subjects))))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..io import Case, check_derivative, check_output, find_cases, is_bids, writ
 from ..io.bids.description import write_description
 from ..io.bids.labels import Labels
 from ..io.bids.outcomes import write_outcomes
+from ..io.temporary import temporary_folder
 from ..names import with_source
 from .cohort import lesions_path, write_cohort, write_derivative_cohort
 from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
@@ -108,8 +108,8 @@ def run_bundle(
     """
     if bids and not (isinstance(source, Path) and source.is_dir() and is_bids(source)):
         raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
-    with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-        results = Path(workdir) / "results" if bids else out
+    with temporary_folder() as workdir:
+        results = workdir / "results" if bids else out
         settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
         cases = (
             find_cases(source, mask=mask, section=section, known=known, phase=phase, labels=labels)
@@ -169,12 +169,12 @@ def _with_dicom(row: Row, out: Path, case: Case) -> Row:
         return row
 
     def add(case: Case) -> Result:
-        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
+        with temporary_folder() as workdir:
             try:
-                scan = case.converted(Path(workdir))
+                scan = case.converted(workdir)
                 write_dicom(folder, case.name, find_source(scan.image, scan.dicom))
             except InputError as error:
-                raise InputError(with_source(str(error), workdir, case.source)) from error
+                raise InputError(with_source(str(error), str(workdir), case.source)) from error
         return Result(row)
 
     return attempt(add, case).row

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import threading
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ..checks import InputError, cause_of, reason
 from ..io import Case
+from ..processes import end_at_sigterm, end_with_parent
 from .results import Result
 
 logger = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) ->
         threads = max(1, torch.get_num_threads() // jobs)
         context = multiprocessing.get_context("spawn")
         try:
-            with ProcessPoolExecutor(jobs, context, _start, (make, threads)) as pool:
+            with ProcessPoolExecutor(jobs, context, _start, (make, threads)) as pool, _stopping():
                 while waiting or running:
                     while waiting and len(running) < jobs:
                         case = waiting.popleft()
@@ -163,24 +164,29 @@ def _in_processes(cases: Sequence[Case], make: Callable[[], Work], jobs: int) ->
                 yield from _in_processes([case], make, 1)
 
 
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Stop the processes that were started meanwhile when the block does not end well: nobody waits for their scans."""
+    before = {*multiprocessing.active_children()}
+    try:
+        yield
+    except BaseException:
+        for process in {*multiprocessing.active_children()} - before:
+            process.terminate()
+        raise
+
+
 def _start(make: Callable[[], Work], threads: int) -> None:
     """Make what works on a scan, in a process that was just started; an error is raised where the first scan waits."""
     warnings.simplefilter("ignore")  # as the command line does in the first process
     logging.disable(logging.CRITICAL)
     share_cores(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
+    end_at_sigterm()
     try:
         _work[:] = [make()]
     except Exception as error:
         _work[:] = [error]
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it does, however that ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def share_cores(threads: int) -> None:
@@ -193,4 +199,7 @@ def _attempt_here(case: Case) -> Outcome:
     [work] = _work
     if isinstance(work, Exception):
         raise work
-    return attempt(work, case)
+    try:
+        return attempt(work, case)
+    except SystemExit:  # of this process alone
+        os._exit(1)

@@ -15,7 +15,7 @@ from ...lesions.limits import RESEARCH_USE
 from ...lesions.table import LESION_COLUMNS
 from ...names import shown
 from ..cohort_table import write_cohort_table
-from ..files import atomic_path, check_output, write_text
+from ..files import atomic_path, check_output, sync, write_text
 from ..records import check_not_corrected
 from ..tables import read_table, write_table
 from .description import bids_uri, read_description, write_description
@@ -119,7 +119,9 @@ def write_derivative(folder: Path, record: Mapping[str, Any], out: Path, image: 
     earlier = derivative_path(out, case, "_record.json")
     check_not_corrected(earlier)
     target.parent.mkdir(parents=True, exist_ok=True)
-    earlier.unlink(missing_ok=True)  # its results are replaced now
+    if earlier.exists():  # its results are replaced now
+        earlier.unlink()
+        sync(earlier.parent)
     digests = {_place_of(out, case, name).name: digest for name, digest in record["sha256"].items()}
     record = {**record, "sha256": digests}
     write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", folder / f"{case}.json")

@@ -3,8 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from ...checks import InputError
+from ...io.temporary import temporary_folder
 
 TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "synthstrip": (("mri_synthstrip",), ("-i", "{scan}", "-o", "{brain}")),
@@ -39,8 +38,8 @@ def run_tool(method: str, volume: np.ndarray, affine: np.ndarray) -> np.ndarray:
             f"method {method!r} needs the program {' or '.join(names)}, which is not on the PATH: "
             "install it, or use the method 'builtin'."
         )
-    with tempfile.TemporaryDirectory(prefix="csvd-") as folder:
-        scan, brain = Path(folder) / "scan.nii.gz", Path(folder) / "brain.nii.gz"
+    with temporary_folder() as folder:
+        scan, brain = folder / "scan.nii.gz", folder / "brain.nii.gz"
         # Above 0 everywhere, so that in the result 0 means outside the brain.
         nib.Nifti1Image(volume - volume.min() + 1, affine).to_filename(scan)
         command = [program, *(argument.format(scan=scan, brain=brain) for argument in arguments)]

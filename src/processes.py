@@ -1,0 +1,30 @@
+"""How processes end: at a signal, and with the process that started them."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+
+def end_at_sigterm() -> None:
+    """Let SIGTERM end this process as an error would: what is temporary is removed on the way, the code is 143."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it does, however that ends."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
