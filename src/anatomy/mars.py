@@ -59,6 +59,7 @@ CALLOSUM_MM = ((18, -4), (28, 0), (30, 9), (22, 17), (5, 24), (-10, 26), (-25, 2
 CALLOSUM_REACH_MM = (18.0, 6.0)  # to the side, and around the course
 GAP_MM = 16.0  # width of the internal capsule, between its nuclei, and of its fan at their edges
 EXTERNAL_MM = 8.0  # from the lentiform nucleus to the insula
+FAR_MM = 18.0  # more than any distance of the rules
 GREY_MM = 6.0  # grey matter this close to a nucleus that the rules leave out is part of it
 
 
@@ -108,7 +109,7 @@ def _lobes(index: np.ndarray) -> list[str]:
     points[:, 0] = abs(points[:, 0])
     names = [name for name, centres in LOBE_CENTRES_MM.items() for _ in centres]
     centres = np.concatenate([np.array(centres) for centres in LOBE_CENTRES_MM.values()])
-    nearest = ((points[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)
+    nearest = ((centres**2).sum(axis=1) - 2 * points @ centres.T).argmin(axis=1)  # without |point|², the same for all
     return [names[n] for n in nearest]
 
 
@@ -142,8 +143,12 @@ def _inside(ellipsoid: Ellipsoid) -> np.ndarray:
 
 
 def _distance(part: np.ndarray) -> np.ndarray:
-    """Return the distance to a part, mm."""
-    return ndimage.distance_transform_edt(~part, sampling=2.0)
+    """Return the distance to a part, mm, infinite beyond :data:`FAR_MM` of its box."""
+    margin = round(FAR_MM / 2)
+    box = tuple(slice(max(0, index.min() - margin), index.max() + margin + 1) for index in np.nonzero(part))
+    distance = np.full(part.shape, np.inf)
+    distance[box] = ndimage.distance_transform_edt(~part[box], sampling=2.0)
+    return distance
 
 
 def _to_course(y: np.ndarray, z: np.ndarray) -> np.ndarray:
