@@ -50,7 +50,8 @@ class WeightedCEDiceLoss(nn.Module):
 class MultiTaskLoss(nn.Module):
     """Loss of the teacher: that of the segmentor plus the cross-entropy of the patch classifier [1]_.
 
-    A patch is a microbleed when its label holds one.
+    In the paper a patch is a microbleed when it holds one anywhere. Here it has a label of its own, the student's:
+    whether there is one at its centre. Otherwise the teacher would answer another question than its student.
 
     Args:
         lesion_weight: for :class:`WeightedCEDiceLoss`. Defaults to 10, as in the paper.
@@ -64,11 +65,17 @@ class MultiTaskLoss(nn.Module):
         super().__init__()
         self.segmentation = WeightedCEDiceLoss(lesion_weight, dice_weight)
 
-    def forward(self, logits: tuple[torch.Tensor, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
-        """Return the scalar loss of logits of voxels (B, 2, H, W, D) and patches (B, 2) against (B, 1, H, W, D)."""
-        voxels, patches = logits
-        holds_lesion = (label > 0).flatten(1).any(dim=1).long()
-        return self.segmentation(voxels, label) + cross_entropy(patches.float(), holds_lesion)
+    def forward(
+        self, logits: tuple[torch.Tensor, torch.Tensor], target: tuple[torch.Tensor, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the scalar loss.
+
+        Args:
+            logits: of voxels (B, 2, H, W, D) and of patches (B, 2).
+            target: where microbleeds are (B, 1, H, W, D), and labels of patches (B,).
+        """
+        (voxels, patches), (lesions, label) = logits, target
+        return self.segmentation(voxels, lesions) + cross_entropy(patches.float(), label.long())
 
 
 class DistillationLoss(nn.Module):

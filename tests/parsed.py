@@ -25,8 +25,8 @@ def parsed(folder, bundle, names, **settings):
     for dataset in ("train#dataset", "validate#dataset"):
         if dataset in parser and parser[dataset]["_target_"] == "CacheDataset":
             parser[f"{dataset}#cache_num"] = 0
-    if "student" in parser:
-        parser["student#sampler"] = {"_target_": "types.SimpleNamespace"}  # the real one looks for candidates
+    for part in ("teacher", "student") if "student" in parser else ():
+        parser[f"{part}#sampler"] = {"_target_": "types.SimpleNamespace"}  # the real one looks for candidates
     if "dataset#data" in parser:
         parser["dataset#data"] = ITEMS
     return parser

@@ -42,6 +42,8 @@ def test_candidates_are_named_by_the_lesions_they_touch(scans):
     item = dataset[1]
     assert item["image"].shape == (1, 4, 4, 2)
     assert item["image"][0, 2, 2, 1] == 9
+    assert not item["lesions"].any()
+    assert dataset[0]["lesions"].nonzero().tolist() == [[0, 2, 2, 1]]
     assert (item["label"], item["index"]) == (0, 1)
     assert item["detected"] == torch.tensor(9.0).sigmoid()
     torch.testing.assert_close(item["position"], torch.tensor([20 / 15, 20 / 15, 8 / 7]) - 1)
@@ -155,6 +157,14 @@ def test_what_fooled_the_discriminator_is_drawn_again(scans):
     drawn = Counter(sampler)
     assert drawn[0] / drawn[1] == pytest.approx(8, rel=0.15)
     assert drawn[2] / 6000 == pytest.approx(0.5, abs=0.03)
+
+
+def test_search_draws_no_random_number_of_a_training(scans):
+    torch.manual_seed(0)
+    len(CandidateDataset(scans, BrightIsSuspect(), 0.5, (4, 4, 2)))
+    after_search = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(after_search, torch.rand(1))
 
 
 def test_transform_is_applied(scans):

@@ -59,7 +59,7 @@ HANDLERS = [
         {
             "train": VALIDATED,
             "validate": [*LOGS, "SaveBest"],
-            "teacher": ["LrScheduleHandler", *LOGS, "Resume"],
+            "teacher": ["HardNegativeReplay", "LrScheduleHandler", *LOGS, "Resume"],
             "student": ["HardNegativeReplay", *VALIDATED],
         },
         {"network", "optimizer", "lr_scheduler", "best"},

@@ -5,10 +5,11 @@ import copy
 import pytest
 import torch
 from monai.data import DataLoader
+from monai.engines import SupervisedTrainer
 
-from csvd.engines import DistillationTrainer, HardNegativeReplay
-from csvd.inferers import ReplaySampler
-from csvd.losses import DistillationLoss
+from csvd.engines import DistillationTrainer, HardNegativeReplay, teacher_batch
+from csvd.inferers import CandidateDataset, ReplaySampler
+from csvd.losses import DistillationLoss, MultiTaskLoss
 from csvd.networks import MultiTaskTeacher, StudentClassifier
 
 SMALL = {"features": 2, "strides": ((2, 2, 1), (2, 2, 2)), "patch_size": (8, 8, 4)}
@@ -24,7 +25,9 @@ class Patches(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         image = torch.rand(2, 8, 8, 4, generator=torch.Generator().manual_seed(index)) + self.labels[index]
-        return {"image": image, "label": self.labels[index], "index": index}
+        lesions = torch.zeros(1, 8, 8, 4, dtype=torch.uint8)
+        lesions[0, 4 * int(self.labels[index]), 4, 2] = 1  # a patch of label 0 has a microbleed at its edge
+        return {"image": image, "lesions": lesions, "label": self.labels[index], "index": index}
 
 
 def make_trainer(teacher, student, **arguments):
@@ -89,3 +92,44 @@ def test_without_a_teacher_the_target_is_the_label(networks):
     trainer, _ = make_trainer(None, networks[1], loss_function=loss)
     trainer.run()
     assert seen[0].shape == (8,)
+
+
+class BrightIsSuspect(torch.nn.Module):
+    """Detector that takes the image for log-odds."""
+
+    def forward(self, image):
+        return torch.cat([torch.zeros_like(image), image], dim=1)
+
+
+def test_teacher_and_student_are_asked_for_the_lesion_at_the_centre(networks):
+    """Two candidates 3 voxels apart, of which the first is a microbleed: each is in the patch of the other."""
+    image, lesions = torch.full((1, 24, 24, 8), -9.0), torch.zeros(1, 24, 24, 8)
+    image[0, 12, 12, 4] = image[0, 15, 12, 4] = 9
+    lesions[0, 12, 12, 4] = 1
+    scan = {"image": image, "label": lesions, "mask": torch.ones_like(lesions)}
+    candidates = CandidateDataset([scan], BrightIsSuspect(), threshold=0.5, patch_size=(8, 8, 4))
+    batch = next(iter(DataLoader(candidates, batch_size=2)))
+    _, (there, asked) = teacher_batch(batch, torch.device("cpu"), False)
+    assert there.flatten(1).any(dim=1).tolist() == [True, True]
+    assert there.nonzero().tolist() == [[0, 0, 4, 4, 2], [1, 0, 1, 4, 2]]
+    assert asked.tolist() == [1, 0]
+    student, _ = make_trainer(None, networks[1])
+    assert student.prepare_batch(batch, torch.device("cpu"), False)[1].tolist() == asked.tolist()
+
+
+def test_teacher_learns_the_centre_and_its_candidates_become_easy(networks):
+    teacher, sampler = networks[0], ReplaySampler(Patches(), num_samples=16)
+    SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=20,
+        train_data_loader=DataLoader(Patches(), batch_size=8, sampler=sampler),
+        network=teacher,
+        optimizer=torch.optim.Adam(teacher.parameters(), lr=1e-3),
+        loss_function=MultiTaskLoss(dice_weight=0),
+        prepare_batch=teacher_batch,
+        train_handlers=[HardNegativeReplay(sampler)],
+    ).run()
+    logits = teacher.eval().classify(torch.stack([Patches()[k]["image"] for k in range(5)]))
+    margin = logits[:, 1] - logits[:, 0]
+    assert margin[3:].min() > margin[:3].max()
+    assert (sampler.hardness[:3] < 0.5).all()

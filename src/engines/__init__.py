@@ -2,7 +2,7 @@
 
 from .best import EarlyStop, SaveBest
 from .calibration import CascadeCalibration, PatchCalibration
-from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output
+from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output, teacher_batch
 from .distributed import local_device, share, start, stop
 from .handler_groups import EvaluatorHandlers, ScanMetric, TrainerHandlers
 from .location_prior import LocationPrior
@@ -53,4 +53,5 @@ __all__ = [
     "share",
     "start",
     "stop",
+    "teacher_batch",
 ]

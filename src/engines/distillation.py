@@ -40,6 +40,15 @@ class DistillationTrainer(SupervisedTrainer):
             return image, (label, self.teacher.classify(image))
 
 
+def teacher_batch(batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> tuple:
+    """Return the patches of a batch, and what the teacher learns of them, for :class:`csvd.losses.MultiTaskLoss`.
+
+    That is where microbleeds are, ``lesions`` (B, 1, h, w, d), and the student's labels, ``label`` (B,).
+    """
+    image, label = cast(tuple[torch.Tensor, torch.Tensor], default_prepare_batch(batch, *args, **kwargs))
+    return image, (batch["lesions"].to(image.device), label)
+
+
 def patch_output(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logits (B, 2) and the labels (B,) of a batch, for Ignite metrics; a teacher's part is left out."""
     targets = [item["label"] for item in output]
@@ -55,7 +64,7 @@ def epoch_loss(engine: Engine) -> float:
 class HardNegativeReplay:
     """Tell the sampler after each iteration which logits the discriminator gave the candidates of the batch.
 
-    Batches hold ``index``, the outputs ``pred``, the logits (2,) of a candidate.
+    Batches hold ``index``, the outputs ``pred``, the logits (2,) of a candidate; a teacher's come after those of voxels.
 
     Args:
         sampler: that of the trainer's data loader.
@@ -71,5 +80,6 @@ class HardNegativeReplay:
     def __call__(self, engine: Engine) -> None:
         """Update the weights of the candidates of this iteration."""
         batch, output = (cast(list[Mapping[str, Any]], items) for items in (engine.state.batch, engine.state.output))
-        logits = torch.stack([item["pred"] for item in output])
+        said = [item["pred"] for item in output]
+        logits = torch.stack([one if isinstance(one, torch.Tensor) else one[-1] for one in said])
         self.sampler.update(torch.tensor([int(item["index"]) for item in batch]), logits.float().softmax(dim=1)[:, 1])

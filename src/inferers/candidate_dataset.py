@@ -18,13 +18,15 @@ from .candidates import find_candidates, relative_position
 from .cascade import infer_slabs
 
 NONE = {"label": torch.zeros(0, dtype=torch.long), "detected": torch.zeros(0), "position": torch.zeros(0, 3)}
+PATCHES = ("image", "lesions")
 
 
 class CandidateDataset(Dataset):
-    """The detector's candidates: items ``image``, ``label``, ``detected``, ``position`` and ``index``.
+    """The detector's candidates: items ``image``, ``lesions``, ``label``, ``detected``, ``position`` and ``index``.
 
-    A patch (C, h, w, d); 0 or 1; the detector's highest probability in the candidate, or at the centre of a microbleed
-    that it missed; where in the scan, (3,), see :func:`relative_position`; its number.
+    A patch (C, h, w, d); where microbleeds are in it, (1, h, w, d) uint8; 0 or 1; the detector's highest probability in
+    the candidate, or at the centre of a microbleed that it missed; where in the scan, (3,), see
+    :func:`relative_position`; its number. The label is about the candidate at the centre of the patch alone.
 
     A candidate is a microbleed when it shares a voxel with one. Candidates are found when the first item is asked for,
     not before: a config can name this dataset while the detector is still to be trained. Patches are kept in memory,
@@ -99,7 +101,8 @@ class CandidateDataset(Dataset):
                 found = list(tqdm(self._of_scans(), "candidates", len(self.scans), unit="scan", disable=None))
             self.detector.train(training)
             self._found = {key: torch.cat([nothing, *(scan[key] for scan in found)]) for key, nothing in NONE.items()}
-            self._found["image"] = [patch.clone() for scan in found for patch in scan["image"]]  # out of inference mode
+            for key in PATCHES:
+                self._found[key] = [patch.clone() for scan in found for patch in scan[key]]  # out of inference mode
         return self._found
 
     def _of_scans(self) -> Iterator[dict[str, torch.Tensor]]:
@@ -108,7 +111,8 @@ class CandidateDataset(Dataset):
         files = {} if self.cache_dir is None else dict(zip(numbers, self._files(Path(self.cache_dir)), strict=True))
         known = {n for n, file in files.items() if file.exists()}
         unknown = Subset(cast(Dataset, self.scans), [n for n in numbers if n not in known])
-        scans = iter(DataLoader(unknown, batch_size=None, num_workers=self.num_workers))
+        own = torch.Generator()  # a search draws nothing of a training, which is the same with candidates from disk
+        scans = iter(DataLoader(unknown, batch_size=None, num_workers=self.num_workers, generator=own))
         for n in numbers:
             if n in known:
                 yield torch.load(files[n], weights_only=True)
@@ -123,13 +127,13 @@ class CandidateDataset(Dataset):
         """Yield the file of what this detector, so trained, finds in each scan, so stored and so preprocessed."""
         folder.mkdir(parents=True, exist_ok=True)
         preprocessing = getattr(self.scans, "transform", None)
-        settings = [self.threshold, self.patch_size, self.add_missed, list(NONE), self.max_voxels]
+        settings = [self.threshold, self.patch_size, self.add_missed, [*NONE, *PATCHES], self.max_voxels]
         made_by = digest(settings, self.detector, getattr(preprocessing, "transforms", preprocessing))
         for item in getattr(self.scans, "data", self.scans):
             yield folder / f"{digest(made_by, item_digest(item))}.pt"
 
     def _of_scan(self, scan: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return ``image`` (N, C, h, w, d) float16, ``label`` (N,), ``detected`` (N,) and ``position`` (N, 3)."""
+        """Return an item's values for all N candidates of a scan, ``image`` as float16."""
         image = torch.as_tensor(scan["image"]).as_subclass(torch.Tensor).float().to(self.device)
         lesions, mask = (
             torch.as_tensor(scan[key]).as_subclass(torch.Tensor).to(self.device) for key in ("label", "mask")
@@ -150,6 +154,7 @@ class CandidateDataset(Dataset):
             detected = torch.cat([detected, probability[0][tuple(more.round().long().T)]])
         found = {
             "image": gather_patches(image.half(), centres, self.patch_size),
+            "lesions": gather_patches((lesions != 0).byte(), centres, self.patch_size),
             "label": labels,
             "detected": detected,
             "position": relative_position(centres, image.shape[1:]),
