@@ -1,9 +1,12 @@
 """Where the bundles are that came with this package."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from .checks import InputError
+from .checks import InputError, cause_of, is_foreseen, shortened
 
 CONFIG = "configs/inference.json"
 
@@ -26,6 +29,36 @@ def find_bundle(name: str) -> Path:
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(f"bundle '{name}' did not come with this installation of csvd: name its folder with --bundle.")
+
+
+def came_with_csvd(bundle: Path) -> bool:
+    """Return whether a folder is that of a bundle which came with this package."""
+    folder = bundle.resolve()
+    try:
+        return find_bundle(folder.name).resolve() == folder
+    except InputError:
+        return False
+
+
+def plain(path: str | Path) -> str:
+    """Return a path as a config of MONAI takes it for text; one that begins with ``$`` would be run as code."""
+    text = str(path)
+    return os.path.join(os.curdir, text) if text.startswith(("$", "@", "%")) else text
+
+
+@contextmanager
+def making(bundle: Path) -> Iterator[None]:
+    """Turn whatever MONAI raises while it makes something from the configs of a bundle into an InputError."""
+    try:
+        yield
+    except Exception as error:
+        if is_foreseen(error):
+            raise
+        cause = cause_of(error)
+        raise InputError(
+            f"bundle '{bundle}' cannot be made from its configs ({type(cause).__name__}: {shortened(cause)}): correct "
+            "them, or give another bundle."
+        ) from error
 
 
 def find_overlay(bundle: Path, overlay: str | Path) -> Path:

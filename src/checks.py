@@ -10,6 +10,8 @@ import numpy as np
 
 GRID_TOLERANCE = 0.1
 """Share of the smallest voxel by which the corners of a grid may be off."""
+LONGEST = 300
+"""Letters of what others say in an error."""
 EXTRAS = {
     "dicom": ("DICOM needs", ("dcm2niix", "dicomweb_client", "highdicom", "pydicom", "requests")),
     "experiments": ("this command needs", ("fire", "matplotlib", "openpyxl", "sklearn", "statsmodels", "tensorboard")),
@@ -19,6 +21,10 @@ EXTRAS = {
 
 class InputError(ValueError):
     """A file or folder of the user breaks a rule: one line with its name, the rule, the value and what to do."""
+
+
+class BundleError(RuntimeError):
+    """A bundle that did not come with csvd, whose folder is the text, failed in a way that nobody foresaw."""
 
 
 def describe(image: Any) -> str:
@@ -87,10 +93,16 @@ def cause_of(error: BaseException) -> BaseException:
 
     MONAI wraps the errors of transforms in its own, and ours are often raised from those of a library.
     """
+    chain = _chain(error)
+    return next((one for one in chain if isinstance(one, InputError)), chain[-1])
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and, one after the other, what each was raised from."""
     chain = [error]
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
-    return next((one for one in chain if isinstance(one, InputError)), chain[-1])
+    return chain
 
 
 def is_foreseen(error: BaseException) -> bool:
@@ -104,4 +116,13 @@ def reason(error: BaseException) -> str:
     text = " ".join(str(cause).split())
     if is_foreseen(error):
         return text
-    return f"internal error, {type(cause).__name__}: {text}. Report it, with its traceback (--log FILE or --debug)."
+    what = f"internal error, {type(cause).__name__}: {shortened(text)}."
+    bundle = next((one for one in _chain(error) if isinstance(one, BundleError)), None)
+    unless = f", unless it is the fault of bundle '{bundle}', which did not come with csvd" if bundle else ""
+    return f"{what} Report it, with its traceback (--log FILE or --debug){unless}."
+
+
+def shortened(value: Any) -> str:
+    """Return a value as text of at most :data:`LONGEST` letters, in one line."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -8,6 +8,7 @@ from typing import Any, cast
 import ignite.distributed as idist
 import torch
 
+from ..checks import InputError
 from ..io.files import atomic_path
 from ..networks import CascadeNetwork, MeanOfFolds
 from .distributed import is_first
@@ -25,6 +26,27 @@ def save_state(state: Mapping[str, Any], path: Path) -> None:
         with atomic_path(path) as temporary:
             torch.save(state, temporary)
     idist.barrier()
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """Return a bare state dict from disk, on the CPU. What is in the file beside tensors is never run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it is damaged, or holds more than tensors.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch has one for each way in which a file can be broken
+        raise InputError(
+            f"weights '{path}' cannot be read ({type(error).__name__}): the file is damaged, or holds more "
+            "than tensors, which would run code. Copy it again, or save a bare state dict."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"weights '{path}' must be a bare state dict, tensors by name. Save `network.state_dict()`.")
+    return state
 
 
 class HalfPrecision:
@@ -45,7 +67,7 @@ class HalfPrecision:
         Raises:
             FileNotFoundError: there is no such file.
         """
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        state = read_state(self.path)
         halved = {
             name: value.half() if name.startswith(self.prefix) and value.is_floating_point() else value
             for name, value in state.items()
@@ -63,8 +85,9 @@ def load_weights(network: torch.nn.Module, path: str | Path, prefix: str = "") -
 
     Raises:
         FileNotFoundError: there is no such file.
+        InputError: see :func:`read_state`.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_state(path)
     part = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     network.load_state_dict(part or state)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..checks import InputError
 from ..names import folder_name
+from ..sequences import SEQUENCES
 from .bids.folders import BIDS_SUFFIXES, bids_scans, is_bids
 from .bids.labels import Labels
 from .bids.sidecars import bids_name
@@ -245,8 +246,15 @@ def _case_of_item(item: dict[str, Any], name: str, path: Path) -> Case:
     if item.get("contrast") not in (None, "dark", "bright"):
         raise InputError(
             f"data list '{path}': `contrast` of case '{name}' must be 'dark' or 'bright', it is "
-            f"{item['contrast']!r}. Correct it."
+            f"{item['contrast']!r:.50}. Correct it."
         )
+    if item.get("sequence") not in (None, *SEQUENCES):
+        raise InputError(
+            f"data list '{path}': `sequence` of case '{name}' must be one of {', '.join(SEQUENCES)}, it is "
+            f"{item['sequence']!r:.50}. Correct it."
+        )
+    if not isinstance(item.get("mask"), str | None) or not isinstance(item.get("phase"), str | None):
+        raise InputError(f"data list '{path}': `mask` and `phase` of case '{name}' must be paths. Correct them.")
     files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
     subject = None if item.get("subject") is None else str(item["subject"])
     return Case(

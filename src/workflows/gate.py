@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,15 @@ from typing import Any
 from monai.bundle import ConfigParser
 from tqdm import tqdm
 
+from ..bundles import making, plain
 from ..checks import InputError, reason
+from ..engines.weights import read_state
 from ..io import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_tags
 from ..io.dicom.conversion import convert_all
 from ..io.dicom.files import is_dicom
 from ..io.dicom.series import sort_series
+from ..io.json_files import read_json
+from ..io.temporary import temporary_folder
 from ..sequences import GROUPS, SUITABLE
 from ..transforms.slices.name_sequence import UNSURE
 from .single_run import SingleRun
@@ -79,11 +82,14 @@ class SequenceGate:
         for needed in (CONFIG, WEIGHTS):
             if not (bundle / needed).exists():
                 raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
-        parser = ConfigParser()
-        parser.read_config(str(bundle / CONFIG))
-        parser.update({"bundle_root": str(bundle), **(settings or {})})
-        parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
-        self.single_run = SingleRun(parser)
+        read_json(bundle / CONFIG, f"config '{bundle / CONFIG}'")  # MONAI does not name it
+        with making(bundle):
+            parser = ConfigParser()
+            parser.read_config(str(bundle / CONFIG))
+            parser.update({"bundle_root": plain(bundle), **(settings or {})})
+            parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
+            self.single_run = SingleRun(parser)
+        read_state(bundle / WEIGHTS)
 
     def __call__(self, case: Case) -> SeriesSequence:
         """Name one series, with what its JSON files say, or its BIDS name where they do not decide."""
@@ -174,8 +180,8 @@ def sort_study(root: Path, bundle: Path) -> list[SortedSeries]:
     if not root.is_dir():
         raise InputError(f"study '{root}' is not a folder: give the folder that holds its series.")
     gate = SequenceGate(bundle)
-    with tempfile.TemporaryDirectory(prefix="csvd-") as workdir:
-        cases = list(find_series(root, Path(workdir)))
+    with temporary_folder() as workdir:
+        cases = list(find_series(root, workdir))
         if not cases:
             raise InputError(f"study '{root}' must hold series, it holds neither NIfTI nor DICOM files.")
         return [_sort(case, gate) for case in tqdm(cases, desc="series", unit="series", disable=None)]

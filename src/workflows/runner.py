@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,16 +12,21 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from ..bundles import CONFIG, find_overlay
-from ..checks import InputError, cause_of, is_foreseen
+from ..bundles import CONFIG, came_with_csvd, find_overlay, making, plain
+from ..checks import BundleError, InputError, cause_of, is_foreseen
+from ..engines.weights import read_state
 from ..io import Case, check_scan, derivative_path, write_derivative
 from ..io.files import sha256
+from ..io.json_files import read_json
 from ..io.nifti import read_once
+from ..io.temporary import temporary_folder
 from ..names import with_source
+from ..sequences import SEQUENCES
 from .gate import SequenceGate, check_sequence
 from .results import Result
 from .single_run import SingleRun
 
+WEIGHTS = "models/model.pt"
 WRITER = "handlers#1"  # of the results, in that config
 OTHER_FILES = ("mask", "phase", "label")  # of an item, besides the scan
 
@@ -60,8 +64,11 @@ class BundleRunner:
         # A bundle that cannot be made ends the command, not each scan.
         kind: tuple[str, str | None] = (self.contrast or "dark", None)
         parser = self._config(*kind)
-        self.also = taken_over(parser)
-        self.runs = {kind: SingleRun(parser)}
+        with making(bundle):
+            self.also = taken_over(parser)
+            self.runs = {kind: SingleRun(parser)}
+            weights = parser.get_parsed_content("weights") if "weights" in parser else bundle / WEIGHTS
+        read_state(weights)  # what cannot be read is told before any scan
         self.dicom = dicom
         self.derivative = derivative
         self.any_sequence = any_sequence
@@ -73,19 +80,22 @@ class BundleRunner:
             InputError: the scan cannot be converted from DICOM, breaks a rule of :func:`csvd.io.check_scan`, the gate
                 refuses its sequence, or DICOM objects cannot be written for it.
         """
-        with tempfile.TemporaryDirectory(prefix="csvd-") as workdir, read_once():
+        with temporary_folder() as workdir, read_once():
             try:
-                return self._run(case.converted(Path(workdir)), case, workdir)
+                return self._run(case.converted(workdir), case, str(workdir))
             except Exception as error:
                 if is_foreseen(error):
-                    raise InputError(with_source(str(cause_of(error)), workdir, case.source)) from error
+                    raise InputError(with_source(str(cause_of(error)), str(workdir), case.source)) from error
+                if not came_with_csvd(self.bundle):
+                    raise BundleError(self.bundle) from error
                 raise
 
     def single_run(self, contrast: str, sequence: str | None) -> SingleRun:
         """Return what runs scans of a contrast and a sequence; its network is kept for the next scan."""
         kind = contrast, sequence
         if kind not in self.runs:
-            self.runs[kind] = SingleRun(self._config(*kind))
+            with making(self.bundle):
+                self.runs[kind] = SingleRun(self._config(*kind))
         return self.runs[kind]
 
     def _config(self, contrast: str, sequence: str | None) -> ConfigParser:
@@ -143,24 +153,40 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
             config names one for the contrast of ``settings`` (``contrast_overlays``), that is taken.
 
     Raises:
-        InputError: the bundle has no such config, or no weights; an overlay does not exist, or is one over training.
+        InputError: the bundle has no such config, or no weights; an overlay does not exist, or is one over training;
+            a config is no JSON object, or cannot be read as one of MONAI's.
     """
-    for needed in (CONFIG, "models/model.pt"):
+    for needed in (CONFIG, WEIGHTS):
         if not (bundle / needed).exists():
             raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
-    known = {**ConfigParser.load_config_file(str(bundle / CONFIG)), **settings}
-    own = known.get("contrast_overlays", {}).get(known["contrast"])
-    files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
-    for file in files:
-        _check_overlay(file)
-    parser = ConfigParser()
-    parser.read_config([str(bundle / CONFIG), *map(str, files)])
-    parser.update({"bundle_root": str(bundle), **settings})
+    for name, allowed in (("contrast", ("dark", "bright")), ("sequence", (None, *SEQUENCES))):
+        if settings.get(name) not in (None, *allowed):  # of a result to resume, it may be anything, code too
+            raise InputError(f"{name} must be one of {', '.join(filter(None, allowed))}, it is {settings[name]!r:.50}.")
+    with making(bundle):
+        known = {**load_config(bundle / CONFIG), **settings}
+        own = known.get("contrast_overlays", {}).get(known["contrast"])
+        files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
+        for file in files:
+            _check_overlay(file)
+        parser = ConfigParser()
+        parser.read_config([str(bundle / CONFIG), *map(str, files)])
+        paths = {"bundle_root": plain(bundle)}
+        if "output_dir" in settings:
+            paths["output_dir"] = plain(settings["output_dir"])
+        parser.update({**settings, **paths})
     return parser
 
 
+def load_config(path: Path) -> dict[str, Any]:
+    """Return the content of a config (JSON)."""
+    content = read_json(path, f"config '{path}'")
+    if not isinstance(content, dict):
+        raise InputError(f"config '{path}' must hold values by name, it holds {content!r:.50}. Correct it.")
+    return content
+
+
 def _check_overlay(path: Path) -> None:
-    if any(key.startswith(("train#", "validate#")) for key in ConfigParser.load_config_file(str(path))):
+    if any(key.startswith(("train#", "validate#")) for key in load_config(path)):
         raise InputError(
             f"overlay '{path}' must be one over inference.json, it is one over the configs of training. Give it to "
             "`python -m monai.bundle run`."

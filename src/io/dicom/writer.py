@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from ... import __version__
-from ...checks import InputError
+from ...checks import InputError, shortened
 from ..files import atomic_path
 from ..records import DICOM_ENDS
 from ..tables import read_table
@@ -48,7 +48,8 @@ def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
         The files.
 
     Raises:
-        InputError: the instance map is not on the grid of the scan, or the table names a lesion that it lacks.
+        InputError: the instance map is not on the grid of the scan, the table names a lesion that it lacks, or tags
+            of the images cannot be taken over.
     """
     image: Any = nib.load(folder / f"{case}_cmb.nii.gz")
     instances = np.asarray(image.dataobj)
@@ -71,8 +72,14 @@ def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
         "software_versions": __version__,
         "device_serial_number": __version__,
     }
-    seg = make_segmentation(planes, instances, affine, rows, equipment, record["threshold"]) if rows else None
-    report = make_report(planes, seg, rows, equipment, record["warnings"])
+    try:
+        seg = make_segmentation(planes, instances, affine, rows, equipment, record["threshold"]) if rows else None
+        report = make_report(planes, seg, rows, equipment, record["warnings"])
+    except Exception as error:  # highdicom and pydicom have one for each tag that breaks the standard
+        raise InputError(
+            f"results of DICOM folder '{source.folder}' cannot be written as DICOM, because a tag of its images breaks "
+            f"the standard ({type(error).__name__}: {shortened(error)}). Correct it, or leave out --dicom."
+        ) from error
     objects = zip(DICOM_ENDS, (seg, report), strict=True)
     paths = {folder / f"{case}_{end}.dcm": made for end, made in objects if made is not None}
     with ExitStack() as stack:  # the names change when both files are complete
