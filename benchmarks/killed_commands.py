@@ -56,7 +56,7 @@ COMMANDS = {
     "detect, one scan": Command((*DETECT, "IN/scans/sub-0_swi.nii.gz")),
     "detect --jobs 2": Command((*DETECT, "IN/scans", "--jobs", "2")),
     "detect --bids": Command((*DETECT, "IN/bids", "--bids")),
-    "detect --dicom": Command((*DETECT, "IN/dicom", "--dicom", "--any-sequence")),
+    "detect --dicom": Command(("detect", "--out", "OUT", "IN/dicom", "--dicom", "--any-sequence")),
     "classify": Command(("classify", "--bundle", "IN/classifier", "--out", "OUT", "IN/scans")),
     "pack": Command(("pack", "IN/bundle", "--out", "OUT/bundle.zip"), ("--overwrite",)),
     "train_detector": _training("train_detector", *PAPER_RUN),

@@ -59,6 +59,27 @@ def is_temporary(path: Path) -> bool:
     return any(NAME.fullmatch(name) for name in path.absolute().parent.parts)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder, if it is not there, and let no other process of this machine in this block at the same time.
+
+    Raises:
+        InputError: another one is, see above.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = _lock(folder.resolve())
+    except BlockingIOError:
+        raise InputError(
+            f"another run of csvd writes to output folder '{folder}': wait for its end, or choose another --out."
+        ) from None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
 def remove_left(parent: str | os.PathLike[str]) -> None:
     """Remove what killed runs left in a folder, see :func:`temporary_folder`."""
     with suppress(OSError), os.scandir(parent) as entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..io import Case, check_derivative, check_output, find_cases, is_bids, writ
 from ..io.bids.description import write_description
 from ..io.bids.labels import Labels
 from ..io.bids.outcomes import write_outcomes
-from ..io.temporary import temporary_folder
+from ..io.temporary import alone_in, temporary_folder
 from ..names import with_source
 from .cohort import lesions_path, write_cohort, write_derivative_cohort
 from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
@@ -103,12 +104,13 @@ def run_bundle(
         It is the same whatever scans are worked on before.
 
     Raises:
-        InputError: the input or output cannot be used, or results to resume were made with other settings. A bad scan
-            is a row.
+        InputError: the input or output cannot be used, another run writes tables of a cohort to ``out``, or results to
+            resume were made with other settings. A bad scan is a row.
     """
     if bids and not (isinstance(source, Path) and source.is_dir() and is_bids(source)):
         raise InputError(f"--bids needs a BIDS folder, input '{source}' is none. Give its root, or leave --bids out.")
-    with temporary_folder() as workdir:
+    with ExitStack() as stack:
+        workdir = stack.enter_context(temporary_folder())
         results = workdir / "results" if bids else out
         settings = {"output_dir": str(results), "overwrite": overwrite, **local_device(), **(settings or {})}
         cases = (
@@ -127,6 +129,9 @@ def run_bundle(
         done = _finished(own, out, config_of, bids) if resume else []
         left = [case for case in own if case.name not in {row["case"] for row in done}]
         (check_derivative if bids else check_output)(out, [case.name for case in left], overwrite=overwrite)
+        first = rank_and_world_size()[0] == 0
+        if first and (cohort if bids else len(cases) > 1):
+            stack.enter_context(alone_in(out))
         if dicom:
             done = [_with_dicom(row, out, next(case for case in own if case.name == row["case"])) for row in done]
         how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
@@ -135,10 +140,10 @@ def run_bundle(
         if bids:
             write_outcomes(told, out)
         rows = gather(told, cases)
-    if rank_and_world_size()[0] == 0 and bids and isinstance(source, Path):
-        write_derivative_cohort(rows, out, source) if cohort else write_description(out, source)
-    elif rank_and_world_size()[0] == 0 and len(cases) > 1:
-        write_table(rows, out / "cohort.tsv")
+        if first and bids and isinstance(source, Path):
+            write_derivative_cohort(rows, out, source) if cohort else write_description(out, source)
+        elif first and len(cases) > 1:
+            write_table(rows, out / "cohort.tsv")
     return rows
 
 
