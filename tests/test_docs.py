@@ -157,8 +157,13 @@ LONG = {  # a block that stands in several documents runs once
 }
 
 
+def marked(block):
+    """Return a block for pytest; an experiment is run by ``make test-all`` alone."""
+    return pytest.param(block, marks=pytest.mark.whole if "csvd experiment" in block else ())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("block", LONG, ids=LONG.values())
+@pytest.mark.parametrize("block", map(marked, LONG), ids=LONG.values())
 def test_documented_commands_that_take_long_run_with_less(workplace, block):
     run(block, workplace, LESS=str(workplace))
 
