@@ -9,7 +9,7 @@ import torch
 from monai.data import Dataset
 from monai.transforms import Compose, Lambda, ScaleIntensityd
 
-from csvd.inferers import CandidateDataset, ReplaySampler
+from csvd.inferers import CandidateBatches, CandidateDataset, ReplaySampler
 
 
 class BrightIsSuspect(torch.nn.Module):
@@ -60,9 +60,11 @@ def test_nothing_is_looked_for_before_it_is_needed(scans):
     detector = BrightIsSuspect()
     dataset = CandidateDataset(scans, detector, threshold=0.5, patch_size=(4, 4, 2))
     sampler = ReplaySampler(dataset, num_samples=4)
+    batches = CandidateBatches(dataset)
     detector.forward = lambda image: torch.cat([image * 0, image * 0 - 9], dim=1)  # trained meanwhile, and badly
     with pytest.raises(ValueError, match=r"no candidate at a threshold of 0.5"):
         next(iter(sampler))
+    assert list(batches) == []
 
 
 def test_a_scan_that_was_searched_is_not_searched_again(scans, tmp_path):

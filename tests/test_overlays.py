@@ -68,6 +68,17 @@ OVERLAYS = [
         },
     ),
     ("train train_paper train_student_no_kd", {"student#trainer#loss_function": "CrossEntropyLoss"}),
+    (
+        "train train_paper candidate_auc",
+        {
+            "teacher#handlers": ["HardNegativeReplay", *VALIDATED],
+            "teacher#evaluator#key_val_metric": {"teacher_auc": "ROCAUC"},
+            "teacher#stage#save_best": "SaveBest",
+            "student#handlers": ["HardNegativeReplay", *VALIDATED],
+            "student#evaluator#key_val_metric": {"auc": "ROCAUC"},
+            "val_candidates": "CandidateBatches",
+        },
+    ),
     ("train train_paper bfloat16", {"train#inferer": "AutocastInferer"}),
     ("train train_paper cache_on_disk", {"train#dataset": "DiskCacheDataset", "validate#dataset": "DiskCacheDataset"}),
     (

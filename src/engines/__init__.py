@@ -2,7 +2,7 @@
 
 from .best import EarlyStop, SaveBest
 from .calibration import CascadeCalibration, PatchCalibration
-from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_output, teacher_batch
+from .distillation import DistillationTrainer, HardNegativeReplay, epoch_loss, patch_odds, patch_output, teacher_batch
 from .distributed import local_device, share, start, stop
 from .handler_groups import EvaluatorHandlers, ScanMetric, TrainerHandlers
 from .location_prior import LocationPrior
@@ -46,6 +46,7 @@ __all__ = [
     "load_weights",
     "local_device",
     "loss_of",
+    "patch_odds",
     "patch_output",
     "prepare_subjects",
     "save_weights",

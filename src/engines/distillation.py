@@ -50,10 +50,20 @@ def teacher_batch(batch: dict[str, torch.Tensor], *args: Any, **kwargs: Any) -> 
 
 
 def patch_output(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the logits (B, 2) and the labels (B,) of a batch, for Ignite metrics; a teacher's part is left out."""
-    targets = [item["label"] for item in output]
+    """Return the logits (B, 2) and the labels (B,) of a batch, for Ignite metrics; a teacher's part is left out.
+
+    That is its logits beside the labels of a student, and the logits of voxels before its own, those of patches.
+    """
+    said, targets = ([item[key] for item in output] for key in ("pred", "label"))
+    logits = [one[-1] if isinstance(one, Sequence) else one for one in said]
     labels = [target[0] if isinstance(target, Sequence) else target for target in targets]
-    return torch.stack([item["pred"] for item in output]), torch.stack([torch.as_tensor(label) for label in labels])
+    return torch.stack(logits), torch.stack([torch.as_tensor(label) for label in labels])
+
+
+def patch_odds(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the log-odds (B,) of a microbleed and the labels (B,) of a batch, see :func:`patch_output`."""
+    logits, labels = patch_output(output)
+    return logits[:, 1] - logits[:, 0], labels
 
 
 def epoch_loss(engine: Engine) -> float:
@@ -64,7 +74,7 @@ def epoch_loss(engine: Engine) -> float:
 class HardNegativeReplay:
     """Tell the sampler after each iteration which logits the discriminator gave the candidates of the batch.
 
-    Batches hold ``index``, the outputs ``pred``, the logits (2,) of a candidate; a teacher's come after those of voxels.
+    Batches hold ``index``, the outputs ``pred``, as for :func:`patch_output`.
 
     Args:
         sampler: that of the trainer's data loader.
@@ -80,6 +90,5 @@ class HardNegativeReplay:
     def __call__(self, engine: Engine) -> None:
         """Update the weights of the candidates of this iteration."""
         batch, output = (cast(list[Mapping[str, Any]], items) for items in (engine.state.batch, engine.state.output))
-        said = [item["pred"] for item in output]
-        logits = torch.stack([one if isinstance(one, torch.Tensor) else one[-1] for one in said])
-        self.sampler.update(torch.tensor([int(item["index"]) for item in batch]), logits.float().softmax(dim=1)[:, 1])
+        index = torch.tensor([int(item["index"]) for item in batch])
+        self.sampler.update(index, patch_odds(output)[0].float().sigmoid())

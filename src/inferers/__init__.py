@@ -1,7 +1,7 @@
 """From a scan and trained networks to candidates and probability maps."""
 
 from .autocast import AutocastInferer
-from .candidate_dataset import CandidateDataset, ReplaySampler
+from .candidate_dataset import CandidateBatches, CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates, relative_position
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
 from .patch_detector import Detections, PatchDetector
@@ -12,6 +12,7 @@ from .subtype import SliceBag, SliceBagd, SubtypeInferer, gradcam, leave_out
 
 __all__ = [
     "AutocastInferer",
+    "CandidateBatches",
     "CandidateDataset",
     "Candidates",
     "CascadeInferer",

@@ -162,6 +162,27 @@ class CandidateDataset(Dataset):
         return {key: values.cpu() for key, values in found.items()}
 
 
+class CandidateBatches:
+    """Batches of all candidates in their order. It has no length.
+
+    MONAI's engines ask data for their length when they are built, and candidates cannot be counted before the detector
+    is trained.
+
+    Args:
+        dataset: candidates.
+        batch_size: patches of a batch.
+    """
+
+    def __init__(self, dataset: CandidateDataset, batch_size: int = 64) -> None:
+        check_positive("batch_size", batch_size)
+        self.dataset = dataset
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the batches."""
+        yield from DataLoader(self.dataset, batch_size=self.batch_size)
+
+
 class ReplaySampler(Sampler[int]):
     """Draw microbleeds and other candidates in a fixed proportion, those that fooled the discriminator more often.
 
