@@ -54,8 +54,8 @@ def patch_output(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, tor
 
     That is its logits beside the labels of a student, and the logits of voxels before its own, those of patches.
     """
-    said, targets = ([item[key] for item in output] for key in ("pred", "label"))
-    logits = [one[-1] if isinstance(one, Sequence) else one for one in said]
+    predictions, targets = ([item[key] for item in output] for key in ("pred", "label"))
+    logits = [one[-1] if isinstance(one, Sequence) else one for one in predictions]
     labels = [target[0] if isinstance(target, Sequence) else target for target in targets]
     return torch.stack(logits), torch.stack([torch.as_tensor(label) for label in labels])
 

@@ -153,5 +153,6 @@ class Study:
             kept = {key: parser[f"{dataset}#{key}"] for key in ("data", "transform")}
             cache = str(self.out / "cache" / "scans")
             parser[dataset] = {"_target_": "csvd.io.DiskCacheDataset", "cache_dir": cache, **kept}
-        parser["student#dataset#cache_dir"] = str(self.out / "cache" / "candidates")
+        for dataset in ("student#dataset", "calibration#step#candidates"):
+            parser[f"{dataset}#cache_dir"] = str(self.out / "cache" / "candidates")
         return parser
