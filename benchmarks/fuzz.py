@@ -39,7 +39,7 @@ from csvd.workflows import detection, gate, runner  # noqa: F401  # loaded once,
 LIMIT_S = 60.0
 LIMIT_BYTES = 2**30
 """Beyond what a process has that has loaded everything."""
-LONGEST_LINE = 1000
+LONGEST_LINE = 1100
 RESULTS = ("_cmb.nii.gz", "_prob.nii.gz", "_lesions.tsv", "_candidates.tsv", "_lesions.mrk.json", ".html", ".json")
 WRITING = {"os.mkdir": 0, "os.rename": 1, "os.remove": 0, "os.rmdir": 0, "os.symlink": 1, "os.link": 1}
 """Events of :func:`sys.addaudithook` that change a disk, and which of their arguments is what they make."""

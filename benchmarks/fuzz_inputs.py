@@ -49,6 +49,7 @@ def make_templates(folder: Path) -> None:
     config = write_bundle(folder / "bundle") / "configs" / "inference.json"
     content = json.loads(config.read_text())  # its results lie on the grid that its network gets: that of the scan
     steps = [step for step in content["image_transforms"] if step["_target_"] != "Orientationd"]
+    steps[0]["reader"] = "csvd.io.NiftiReader"  # as the bundle that came with csvd
     config.write_text(json.dumps(content | {"image_transforms": steps}))
     write_classifier(folder / "classifier")
 

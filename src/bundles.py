@@ -52,9 +52,9 @@ def making(bundle: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_foreseen(error):
-            raise
         cause = cause_of(error)
+        if is_foreseen(error):
+            raise InputError(str(cause)) from error
         raise InputError(
             f"bundle '{bundle}' cannot be made from its configs ({type(cause).__name__}: {shortened(cause)}): correct "
             "them, or give another bundle."

@@ -12,6 +12,8 @@ GRID_TOLERANCE = 0.1
 """Share of the smallest voxel by which the corners of a grid may be off."""
 LONGEST = 300
 """Letters of what others say in an error."""
+LONGEST_LINE = 1000
+"""Letters of an error: of longer ones, which repeat what a file has, start and end are enough."""
 EXTRAS = {
     "dicom": ("DICOM needs", ("dcm2niix", "dicomweb_client", "highdicom", "pydicom", "requests")),
     "experiments": ("this command needs", ("fire", "matplotlib", "openpyxl", "sklearn", "statsmodels", "tensorboard")),
@@ -115,7 +117,7 @@ def reason(error: BaseException) -> str:
     cause = cause_of(error)
     text = " ".join(str(cause).split())
     if is_foreseen(error):
-        return text
+        return text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - LONGEST]}…{text[1 - LONGEST :]}"
     what = f"internal error, {type(cause).__name__}: {shortened(text)}."
     bundle = next((one for one in _chain(error) if isinstance(one, BundleError)), None)
     unless = f", unless it is the fault of bundle '{bundle}', which did not come with csvd" if bundle else ""

@@ -1,7 +1,9 @@
 """Names of files as text that every screen, table, page and disk can hold."""
 
 import hashlib
+import json
 import re
+from typing import Any
 
 LONGEST_BYTES = 200
 """Of the name of a folder: with the endings of the files in it, it stays below the 255 that most disks allow."""
@@ -18,6 +20,12 @@ def shown(text: str) -> str:
 def storable(text: str) -> str:
     """Return a text that can be written as UTF-8: bytes that are not UTF-8 become U+FFFD, all else stays."""
     return NOT_UTF8.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def json_line(content: Any) -> str:
+    """Return JSON in one line that any screen can show: what would steer a terminal is a number in it."""
+    text = storable(json.dumps(content, ensure_ascii=False))
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def with_source(text: str, temporary: str, source: str) -> str:

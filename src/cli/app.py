@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 
 from .. import __version__
-from ..names import storable
+from ..names import json_line
 from .logs import log_to, log_to_screen
 from .screen import is_terminal, print_columns, print_text
 
@@ -100,7 +99,7 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
         return  # with 0: torchrun ends the first process, which has tables to write, when another fails
     failed = [row for row in rows if row["status"] == "failed"]
     if as_json:
-        print(storable(json.dumps(rows, ensure_ascii=False)))
+        print(json_line(rows))
     elif len(rows) > 1 and is_terminal(console):
         _print_table(rows, out, say)
     else:

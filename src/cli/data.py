@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ..checks import InputError
 from .app import app, console
+from .screen import print_text
 
 AXES = ("x_mm", "y_mm", "z_mm")
 
@@ -50,7 +51,7 @@ def phantom(
         if head or phenotype or preset != "ukbb" or jobs:
             raise InputError("--backgrounds takes no --preset, --head, --phenotype or --jobs: leave them out.")
         path = _plant(backgrounds, out, subjects, seed, lesions, mimics, split, overwrite)
-        console.print(f"{subjects} scans with planted microbleeds: {path}", soft_wrap=True, markup=False)
+        print_text(console, f"{subjects} scans with planted microbleeds: {path}")
         return
     how: dict[str, Any] = {"jobs": jobs, "split": split, "overwrite": overwrite}
     if preset == "study":
@@ -60,7 +61,7 @@ def phantom(
     else:
         how |= {"head": head, "phenotype": phenotype, "lesions": lesions, "mimics": mimics}
         datalist = write_cohort(preset, subjects, out, seed, **how)
-    console.print(f"{subjects} simulated subjects: {datalist}")
+    print_text(console, f"{subjects} simulated subjects: {datalist}")
 
 
 def _plant(
@@ -122,10 +123,10 @@ def datalist(
     write_datalist(out, subjects, split, seed, name=root.absolute().name, description=about)
     total = sum(map(len, subjects))
     labelled = sum("label" in item or "points" in item for items in subjects for item in items)
-    console.print(f"{total} scans of {len(subjects)} subjects, {labelled} annotated: {out}", soft_wrap=True)
+    print_text(console, f"{total} scans of {len(subjects)} subjects, {labelled} annotated: {out}")
     left = not_reviewed(root) if layout is Layout.slicer else []
     if left:
-        console.print(f"left out, not corrected since csvd wrote them: {', '.join(left)}", soft_wrap=True, markup=False)
+        print_text(console, f"left out, not corrected since csvd wrote them: {', '.join(left)}")
 
 
 @app.command()
@@ -137,7 +138,7 @@ def pack(
     """Write a shareable archive with the package: csvd pack bundles/cmb_detection --out cmb_detection.zip"""
     from ..workflows.pack import pack_bundle
 
-    console.print(str(pack_bundle(bundle, out, overwrite=overwrite)))
+    print_text(console, str(pack_bundle(bundle, out, overwrite=overwrite)))
 
 
 @app.command()
@@ -167,7 +168,7 @@ def demo(
     found = sum(row["found"] is not None for row in rows)
     console.print(f"{found} of {len(rows)} simulated lesions were found, within 5 mm. Research use only.")
     console.print("d: diameter at half contrast: true, seen without noise; found, in the scan.")
-    console.print(f"Page: {folder / (folder.name + '.html')}", soft_wrap=True, markup=False)
+    print_text(console, f"Page: {folder / (folder.name + '.html')}")
 
 
 def _point(lesion: dict[str, str]) -> str:

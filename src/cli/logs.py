@@ -6,8 +6,18 @@ from pathlib import Path
 
 import typer
 
+from ..names import shown
+
 LIBRARIES = ("ignite", "monai", "nibabel.global")
 """Loggers of libraries that would tell of the same errors once more."""
+
+
+class Shown(logging.Formatter):
+    """Formatter of lines in which nothing steers a terminal, see :func:`csvd.names.shown`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        return shown(super().format(record))
 
 
 def log_to(path: Path | None) -> Path | None:
@@ -23,7 +33,7 @@ def log_to(path: Path | None) -> Path | None:
         handler = logging.FileHandler(f"{path}.{rank}" if rank else path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise typer.BadParameter(f"cannot write to '{path}' ({error.strerror}). Choose another file.") from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(Shown("%(asctime)s %(levelname)s %(message)s"))
     _listen(handler)
     return path
 
@@ -31,7 +41,9 @@ def log_to(path: Path | None) -> Path | None:
 def log_to_screen(wanted: bool) -> bool:
     """Write the log of csvd to standard error too."""
     if wanted:
-        _listen(logging.StreamHandler())
+        handler = logging.StreamHandler()
+        handler.setFormatter(Shown())
+        _listen(handler)
     return wanted
 
 

@@ -50,7 +50,7 @@ def evaluate_detection(
     if as_json:
         print(storable(experiments.as_json(figures)))
     else:
-        console.print((out / "rates.md").read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+        console.print(shown((out / "rates.md").read_text(encoding="utf-8")), soft_wrap=True, markup=False)
     failed = [scan for one in figures for scan in one["each"] if scan["status"] == "failed"]
     for scan in failed:
         errors.print(shown(f"{scan['case']}: failed: {scan['reason']}"), soft_wrap=True, markup=False)
@@ -74,7 +74,7 @@ def evaluate_classification(
     from ..experiments import evaluate_classification as evaluate_table
 
     for table in evaluate_table(predictions, out, readers, cohort):
-        console.print(table.read_text(encoding="utf-8"), soft_wrap=True, markup=False)
+        console.print(shown(table.read_text(encoding="utf-8")), soft_wrap=True, markup=False)
 
 
 class Experiment(str, Enum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..checks import InputError
-from ..names import storable
+from ..names import json_line
 from .app import console, errors, found_in, print_lines, print_rows
 from .screen import print_text
 
@@ -104,7 +103,7 @@ def detect_on_server(
 
     def tell(row: dict[str, Any]) -> None:
         if as_json:
-            print(storable(json.dumps(row, ensure_ascii=False)), flush=True)
+            print(json_line(row), flush=True)
         else:
             print_lines([row], out, say, bids=False)
 

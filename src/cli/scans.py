@@ -1,6 +1,5 @@
 """Commands that take scans: ``csvd detect``, ``classify``, ``sort``."""
 
-import json
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..names import storable
+from ..names import json_line
 from .app import (
     SOURCES,
     AnySequence,
@@ -35,6 +34,7 @@ from .app import (
     print_rows,
 )
 from .pacs import Interval, Server, Store, Studies, Watch, check_no_files, detect_on_server
+from .screen import print_text
 from .series import print_series
 
 
@@ -165,7 +165,7 @@ def report(results: Annotated[Path, typer.Argument(help="Folder of the results o
     """Write table and page of a cohort again: csvd report results"""
     from ..workflows.cohort import report as report_cohort
 
-    console.print(f"see {report_cohort(results)}. Research use only.", soft_wrap=True, markup=False)
+    print_text(console, f"see {report_cohort(results)}. Research use only.")
 
 
 @app.command()
@@ -182,7 +182,7 @@ def sort(
 
     rows = sort_study(study, bundle or find_bundle("cmb_detection"))
     if as_json:
-        print(storable(json.dumps([asdict(row) for row in rows], ensure_ascii=False)))
+        print(json_line([asdict(row) for row in rows]))
         raise typer.Exit(int(any(row.found is None for row in rows)))
     print_series(rows)
     raise typer.Exit(int(any(row.found is None for row in rows)))

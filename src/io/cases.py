@@ -184,7 +184,7 @@ def _cases_of_folder(folder: Path) -> list[Case]:
         return [Case(_name(path), path, notes=notes.copy()) for path in scans]
     studies = find_studies(folder)
     if studies:
-        return [Case(name, folder, dicom=tuple(files)) for name, files in studies.items()]
+        return [Case(folder_name(name), folder, dicom=tuple(files)) for name, files in studies.items()]
     what = f"only {_listed(skipped)}" if skipped else "neither NIfTI (.nii, .nii.gz) nor DICOM files"
     raise InputError(
         f"folder '{folder}' must hold scans, it holds {what}. NIfTI files in subfolders are not read: give one of them."
@@ -202,7 +202,7 @@ def _cases_of_bids(root: Path, labels: Labels) -> list[Case]:
         )
     return [
         Case(
-            scan.name,
+            folder_name(scan.name),
             scan.image,
             f"sub-{scan.entities['sub']}",
             phase=scan.phase,
@@ -258,7 +258,7 @@ def _case_of_item(item: dict[str, Any], name: str, path: Path) -> Case:
     files: dict[str, Any] = {key: Path(item[key]) for key in ("mask", "phase") if item.get(key) is not None}
     subject = None if item.get("subject") is None else str(item["subject"])
     return Case(
-        name,
+        folder_name(name),
         Path(item["image"]),
         subject,
         **files,

@@ -5,6 +5,7 @@ from math import prod
 from pathlib import Path
 
 import nibabel as nib
+from nibabel.spatialimages import HeaderDataError
 
 from ..checks import InputError
 
@@ -33,6 +34,7 @@ def check_size(path: Path, header: nib.Nifti1Header, name: str) -> int:
 
     Raises:
         InputError: a volume has more than :data:`MOST_VOXELS`, or the file is too small for its voxels.
+        HeaderDataError: its type of voxels is unknown.
     """
     shape = header.get_data_shape()
     if prod(shape[:3]) > MOST_VOXELS:
@@ -40,12 +42,16 @@ def check_size(path: Path, header: nib.Nifti1Header, name: str) -> int:
             f"{name} must have at most {MOST_VOXELS} voxels in a volume, its header says {shape}. Convert it again, or "
             "crop it."
         )
-    length = header.get_data_offset() + prod(shape) * header.get_data_dtype().itemsize
+    try:
+        dtype = header.get_data_dtype()
+    except KeyError as error:
+        raise HeaderDataError(f"data code {error} not recognized") from None
+    length = header.get_data_offset() + prod(shape) * dtype.itemsize
     size = path.stat().st_size
     if length > size * (MOST_PACKED if path.name.lower().endswith(".gz") else 1):
         raise InputError(
             f"{name} is truncated or damaged: a file of {size} bytes cannot hold its voxels, by its header {shape} of "
-            f"{header.get_data_dtype()}. Copy it again."
+            f"{dtype}. Copy it again."
         )
     return length
 

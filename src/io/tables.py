@@ -13,6 +13,8 @@ from .files import atomic_path
 
 FORMULA = re.compile(r"'*[=+\-@\t]")
 """Start of a text that a spreadsheet would run as a formula, or that was kept from it by an apostrophe."""
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What a terminal may take for a command."""
 
 
 def write_table(
@@ -52,7 +54,7 @@ def read_table(path: str | os.PathLike[str]) -> list[dict[str, str]]:
 
 
 def _cell(text: str) -> str:
-    text = storable(text).replace("\r", " ")  # which some programs take for the end of the row
+    text = CONTROL.sub("\N{REPLACEMENT CHARACTER}", storable(text).replace("\r", " "))  # which may end a row
     return f"'{text}" if FORMULA.match(text) and not is_number(text) else text
 
 

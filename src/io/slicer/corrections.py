@@ -121,12 +121,14 @@ def _records(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:
         record = _read_json(path, "result")
         if "sha256" not in record:  # not of the detector
             continue
-        if record["case"] in found:
+        case = record.get("case")
+        if not isinstance(case, str) or not _is_whole(record):
+            raise InputError(f"result '{path}' is damaged: it lacks its case, its files or its input. Detect again.")
+        if case in found:
             raise InputError(
-                f"case '{record['case']}' has two results, '{found[record['case']][0]}' and '{path.parent}': give one "
-                "folder of results."
+                f"case '{case}' has two results, '{found[case][0]}' and '{path.parent}': give one folder of results."
             )
-        found[record["case"]] = (path.parent, record)
+        found[case] = (path.parent, record)
     return found
 
 
@@ -134,6 +136,16 @@ def _visible(root: Path, pattern: str) -> list[Path]:
     """Return what lies below a folder, but for hidden files and folders, such as a killed run may leave."""
     paths = sorted(root.rglob(pattern))
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Return whether what is read of a result is of the kind that csvd writes."""
+    scan = record.get("input", {})
+    if not isinstance(record["sha256"], dict) or not isinstance(scan, dict):
+        return False
+    shape, contrast = scan.get("shape"), record.get("contrast")
+    kinds = isinstance(scan.get("file"), str | None), isinstance(shape, list | None)
+    return all(kinds) and contrast in (None, "dark", "bright")
 
 
 def _holds_result(folder: Path) -> bool:
