@@ -1,7 +1,7 @@
 """Seconds of microbleednet, the public program of Sundaresan et al., beside ours, on the same scan and machine.
 
 FOLDER is a clone of https://github.com/v-sundaresan/microbleed-detection, with its requirements installed. Its steps
-are its own functions: radial symmetry (slice by slice, two radii; ours: three dimensions, four radii), vessels masked and
+are its own functions: radial symmetry (slice by slice, two radii; ours: in 3-D, four radii), vessels masked and
 filled in, and its detection network on its patches, without weights, which change no time. The discriminators are left
 out: their times depend on the candidates.
 
