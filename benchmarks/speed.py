@@ -144,7 +144,7 @@ def measure(scan: Path, threads: int, repeats: int) -> Steps:
         first = {"seconds": time.perf_counter() - started, "megabytes": peak_megabytes()}
         clock = Clock()
         for where, name in STEPS.items():
-            owner, attribute = _find(where)
+            owner, attribute = find(where)
             patches.enter_context(patch.object(owner, attribute, clock.timed(name, getattr(owner, attribute))))
         for _ in range(repeats):
             clock.steps = {}
@@ -164,7 +164,8 @@ def _value(run: Steps, name: str, key: str) -> float:
     return run.get(name, {}).get(key, 0.0)
 
 
-def _find(where: str) -> tuple[Any, str]:
+def find(where: str) -> tuple[Any, str]:
+    """Return the owner of a function ("module:name" or "module:Class.name"), and its name there."""
     module, names = where.split(":")
     *owners, attribute = names.split(".")
     owner = import_module(module)

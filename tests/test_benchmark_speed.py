@@ -1,0 +1,38 @@
+"""The clock of the benchmarks of speed, and what is computed from its seconds."""
+
+import json
+import time
+
+import pytest
+from measured import load
+
+speed, growth = load("speed"), load("growth")
+
+
+def test_a_step_counts_without_the_steps_inside_it():
+    clock = speed.Clock()
+    inner = clock.timed("inner", lambda seconds: time.sleep(seconds))
+    with clock.step("outer"):
+        time.sleep(0.05)
+        inner(0.2)
+        inner(seconds=0.1)
+    assert clock.steps["inner"]["seconds"] == pytest.approx(0.3, abs=0.04)
+    assert clock.steps["outer"]["seconds"] == pytest.approx(0.05, abs=0.04)
+    assert clock.steps["inner"]["megabytes"] > 10
+
+
+def test_every_step_exists():
+    assert all(callable(getattr(*speed.find(where))) for where in speed.STEPS)
+
+
+def test_two_measurements_are_compared(tmp_path, capsys):
+    for name, seconds in (("before", 2.0), ("after", 1.0)):
+        steps = {speed.SCAN: {"seconds": seconds, "megabytes": 1.0}}
+        (tmp_path / name).write_text(json.dumps({"256x288x48, 1 thread": steps}))
+    speed.compare(tmp_path / "before", tmp_path / "after")
+    assert "| **whole scan** | 2.00 to 1.00 (x 0.50) |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_exponent_of_growth(power):
+    assert growth.exponent([1, 2, 4, 8], [3 * n**power for n in (1, 2, 4, 8)]) == pytest.approx(power)
