@@ -1,6 +1,7 @@
 """A scan without a microbleed gets no subtype: transform, table, screen."""
 
 import csv
+import json
 
 import pytest
 import torch
@@ -57,6 +58,15 @@ def test_table_has_the_same_columns_for_everybody(tmp_path):
     told, none = (dict(zip(both.split("\t"), line.split("\t"), strict=True)) for line in (told, none))
     assert (told["subtype"], told["reason"], told["p_CAA"]) == ("CAA", "n/a", "0.5")
     assert (none["status"], none["subtype"], none["reason"], none["p_CAA"]) == ("ok", "n/a", REASON, "n/a")
+
+
+def test_every_column_of_the_table_is_in_its_dictionary(tmp_path):
+    write_subtypes([row("a", "CAA"), row("b", None)], tmp_path / "cohort.tsv")
+    columns = (tmp_path / "cohort.tsv").read_text().splitlines()[0].split("\t")
+    dictionary = json.loads((tmp_path / "cohort.json").read_text())
+    assert list(dictionary) == columns
+    assert dictionary["p_CAA"] == {"LongName": "p CAA", "Description": "probability of CAA among the subtypes"}
+    assert (dictionary["age"]["Units"], dictionary["sex"]["Levels"]["F"]) == ("year", "female")
 
 
 def test_failed_scan_has_its_reason_in_the_same_column(tmp_path):

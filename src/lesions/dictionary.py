@@ -29,13 +29,14 @@ NAMES = {
     "cnr": "contrast-to-noise ratio",
     "mars": "region of the Microbleed Anatomical Rating Scale",
     "edge_mm": "distance to the edge of the brain",
+    "subtype": "subtype of cerebral small vessel disease",
 }
 """Names of columns whose own name says too little."""
 
 UNITS = {"_mm": "mm", "_mm3": "mm^3", "_ml": "mL", "_percent": "%"}
 """Units by the end of a column's name."""
 
-UNITS_OF = {"difference": "arbitrary", "median_intensity": "arbitrary"}
+UNITS_OF = {"difference": "arbitrary", "median_intensity": "arbitrary", "age": "year"}
 
 LEVELS: dict[str, dict[str, str]] = {
     "status": {"ok": "the scan has a result", "failed": "the scan has none, see reason"},
@@ -65,6 +66,7 @@ LEVELS: dict[str, dict[str, str]] = {
     },
     "side": {"left": "of the patient", "right": "of the patient", "midline": f"within {MIDLINE_MM:g} mm of it"},
     "mars": {name: f"{name}, {region}" for name, region in MARS.items()},
+    "sex": {"F": "female", "M": "male"},
     "susceptibility": {
         "paramagnetic": "like blood",
         "diamagnetic": "like calcification",
