@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 LONGEST_BYTES = 200
@@ -31,6 +33,17 @@ def json_line(content: Any) -> str:
 def with_source(text: str, temporary: str, source: str) -> str:
     """Return a text that names what the user gave, ``source``, in place of files in a temporary folder."""
     return re.sub(re.escape(temporary) + r"[^'\s]*", lambda match: source, text)
+
+
+def without_folders(text: str, *paths: str | os.PathLike[str]) -> str:
+    """Return a text in which files are named without the folders that some paths lie in: they may name a person.
+
+    Of ``'/home/ann/scans/sub-01/x.nii'`` it leaves ``'sub-01/x.nii'`` where a path is ``/home/ann/scans/y.nii``.
+    """
+    above = {str(folder) for path in paths for one in (Path(path), Path(path).absolute()) for folder in one.parents}
+    for folder in sorted(above - {".", "/"}, key=len, reverse=True):
+        text = re.sub(rf"(?<![^\s'\"(=\[]){re.escape(os.path.join(folder, ''))}", "", text)
+    return text
 
 
 def folder_name(text: str) -> str:

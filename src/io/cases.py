@@ -61,6 +61,11 @@ class Case:
         return str(self.image)
 
     @property
+    def paths(self) -> list[Path]:
+        """What the user has of it: the folders that these lie in go into no result, see :func:`without_folders`."""
+        return [path for path in (self.image, self.mask, self.phase) if path is not None]
+
+    @property
     def is_dicom(self) -> bool:
         """Whether it is a DICOM study."""
         return bool(self.dicom)

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from .. import __version__
 from ..anatomy.registration import Alignment
-from ..names import with_source
+from ..names import with_source, without_folders
 from .burden import burden
 from .outlines import LARGEST_MM
 from .susceptibility import Susceptibility
@@ -47,7 +47,8 @@ def case_record(
     of_result = [*_warnings(quality["mask_volume_ml"], counts["large"]), *filter(None, [alignment.warning])]
 
     def of_user(text: str) -> str:
-        return with_source(text, item["temporary"], item["source"]) if "temporary" in item else text
+        text = with_source(text, item["temporary"], item["source"]) if "temporary" in item else text
+        return without_folders(text, *item["paths"].split("\n")) if "paths" in item else text
 
     return {
         "case": case,

@@ -18,7 +18,7 @@ from ..io.bids.description import write_description
 from ..io.bids.labels import Labels
 from ..io.bids.outcomes import write_outcomes
 from ..io.temporary import alone_in, temporary_folder
-from ..names import with_source
+from ..names import with_source, without_folders
 from .cohort import lesions_path, write_cohort, write_derivative_cohort
 from .pool import Row, attempt, gather, local_device, own_share, rank_and_world_size, run_each
 from .results import Result
@@ -137,14 +137,21 @@ def run_bundle(
         how: dict[str, Any] = {"derivative": out if bids else None, "any_sequence": any_sequence, "overlays": overlays}
         make = partial(BundleRunner, bundle, settings, gate_bundle, dicom, **how)
         told = done + [_with_earlier(row, out, bids) for row in run_each(left, make, jobs)]
+        paths = {case.name: [*case.paths, out, bundle] for case in cases}
         if bids:
-            write_outcomes(told, out)
+            write_outcomes([_to_write(row, paths) for row in told], out)
         rows = gather(told, cases)
+        written = [_to_write(row, paths) for row in rows]
         if first and bids and isinstance(source, Path):
-            write_derivative_cohort(rows, out, source) if cohort else write_description(out, source)
+            write_derivative_cohort(written, out, source) if cohort else write_description(out, source)
         elif first and len(cases) > 1:
-            write_table(rows, out / "cohort.tsv")
+            write_table(written, out / "cohort.tsv")
     return rows
+
+
+def _to_write(row: Row, paths: Mapping[str, Sequence[Path]]) -> Row:
+    """Return the row of a scan for tables and pages: its reason, if it failed, names files without their folders."""
+    return {**row, "reason": without_folders(row["reason"], *paths[row["case"]])} if row["status"] == "failed" else row
 
 
 def _earlier(out: Path, case: str, bids: bool) -> Path | None:

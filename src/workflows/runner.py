@@ -108,6 +108,7 @@ class BundleRunner:
         if self.gate is not None:
             scan = check_sequence(scan, self.gate(scan), self.contrast, self.any_sequence)
         known = {"source": case.source, "source_sha256": fingerprint(case, self.also), "temporary": workdir}
+        known["paths"] = "\n".join(map(str, case.paths))
         item = {**scan.item(self.also), **known, **({"sequence": "SWI"} if scan.is_swi else {})}
         single_run = self.single_run(item.get("contrast") or self.contrast or "dark", item.get("sequence"))
         evaluator = single_run(item)

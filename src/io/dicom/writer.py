@@ -31,6 +31,11 @@ BLANK = (
     "ReferringPhysicianName",
 )
 """What every object of a study has, if only empty; anonymising programs take it away."""
+KEPT = {*BLANK, "IssuerOfPatientID"}
+PRIVATE_GROUPS = (0x0010, 0x0032, 0x0038)
+"""Patient, request and visit."""
+PRIVATE_TAGS = ("StudyComments", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName")
+PRIVATE_TAGS += ("InstitutionCodeSequence", "StationName", "DeviceSerialNumber")
 
 
 def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
@@ -88,9 +93,22 @@ def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
     return [*paths]
 
 
+def _is_private(tag: Any) -> bool:
+    """Return whether a tag tells more of people and places than the objects of a study need; highdicom takes all."""
+    from pydicom.datadict import dictionary_VR, keyword_for_tag
+
+    keyword = keyword_for_tag(tag)
+    if keyword in KEPT:
+        return False
+    person = bool(keyword) and dictionary_VR(tag) == "PN"
+    return person or tag.is_private or tag.group in PRIVATE_GROUPS or keyword in PRIVATE_TAGS
+
+
 def _complete(planes: Sequence[SlicePlane]) -> Sequence[SlicePlane]:
-    """Give the headers what DICOM demands of a study, empty, where they lack it, and what highdicom looks for."""
+    """Take from the headers what is private, give them what DICOM demands of a study, and what highdicom looks for."""
     for header in headers(planes):
+        for tag in [tag for tag in header.keys() if _is_private(tag)]:
+            del header[tag]
         for name in BLANK:
             if name not in header:
                 setattr(header, name, "")
