@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from csvd.experiments import Size
 from csvd.experiments.candidates import CandidateTable
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import CASCADE, THRESHOLDS
-from csvd.experiments.transfer import BOTH, SEVEN, STRATEGIES, THREE, TUNED
+from csvd.experiments.transfer import BOTH, PAIRS, SEVEN, STRATEGIES, THREE, TUNED
 from csvd.io.splits import SECTIONS
 
 SIZE = Size(training=6, validation=3, test=2, folds=3)
@@ -22,6 +23,16 @@ LOW, HIGH = 7, 15
 """Indices of the highest thresholds at which all lesions are found, and at which the F1 is best."""
 NO_KD = ["train_detector", "train_student_no_kd"]
 DETECTION = ("1.000", "40.000")
+SAID = {
+    name: torch.tensor(values * 2).logit(eps=1e-6).numpy()
+    for name, values in {
+        SEVEN: [0.9, 0.3, 0.3, 0.3],
+        TUNED: [0.9, 0.0, 0.0, 0.3],
+        THREE: [0.0, 0.3, 0.3, 0.3],
+        BOTH: [0.9, 0.0, 0.0, 0.0],
+    }.items()
+}
+"""Log-odds of a microbleed and three other candidates of each of two subjects."""
 KINDS = (("swi", "dark", 1.0, 3.0, 0), ("qsm", "bright", 5.0, 7.0, 1))
 
 
@@ -178,11 +189,22 @@ def candidates():
     return CandidateTable(patches, torch.zeros(8, 3), labels, subjects, seconds=1.0)
 
 
-def test_transfer_compares_four_strategies_on_three_scanners(study, candidates, monkeypatch):
-    said = {SEVEN: [0.9, 0.3, 0.3, 0.3], TUNED: [0.9, 0.0, 0.0, 0.3], THREE: [0.0, 0.3, 0.3, 0.3], BOTH: [0.9, 0, 0, 0]}
+@pytest.fixture
+def work(study, candidates, monkeypatch):
+    """Transfer whose networks say of a microbleed and of three other candidates what ``SAID`` has."""
     work = sys.modules["csvd.experiments.transfer"].Transfer
-    monkeypatch.setattr(work, "candidates", lambda self, preset: candidates)
-    monkeypatch.setattr(work, "likelihood", lambda self, name, preset, found: np.array(said[name] * 2))
+    monkeypatch.setattr(work, "candidates", lambda self, *_: candidates)
+    monkeypatch.setattr(work, "odds", lambda self, name, fold, found: SAID[name][: len(found.labels)])
+    return work
+
+
+def test_transfer_compares_four_strategies_on_three_scanners(study, work, monkeypatch):
+    monkeypatch.setattr(work, "calibration", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr(
+        work,
+        "train",
+        lambda self, name, fold, tables: {"AUC": 1, "best epoch": 4 + fold, "epochs": 9, "converged": fold > 0},
+    )
     folder = experiments.transfer(study, SIZE)
     expected = {
         SEVEN: ("1.000", "1.000", "0.250", "3.000"),
@@ -196,41 +218,149 @@ def test_transfer_compares_four_strategies_on_three_scanners(study, candidates, 
         (test, name, expected[name]) for test in ("7T", "3T", "3T, CCM") for name in STRATEGIES
     ]
     assert {(row["microbleeds"], row["other candidates"]) for row in rows} == {("2", "6")}
+    assert {(row["best epochs"], row["converged"]) for row in rows} == {("4 to 6", "2 of 3")}
     assert len(rows_of(folder, "candidates_ccm3t")) == 8
+    assert len(rows_of(folder, "trainings")) == len(STRATEGIES) * SIZE.folds
     assert_pictures(folder, "roc", "removed")
 
 
-def test_transfer_trains_the_folds_and_fine_tunes_what_learned_at_7_tesla(study):
-    work = sys.modules["csvd.experiments.transfer"].Transfer(study, SIZE)
-    assert work.train(TUNED, 2) == study.out / "weights" / "7T_fine-tuned_on_3T" / "fold_2" / "student.pt"
-    assert study.trained == {
-        (data, "fold_2"): (["train_fold"], work.detector) for data in ("trained_on_7T", "7T_fine-tuned_on_3T")
+def test_transfer_tests_the_differences_between_strategies(study, work, monkeypatch):
+    monkeypatch.setattr(work, "calibration", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr(work, "train", lambda *_: {"AUC": 1, "best epoch": 1, "epochs": 9, "converged": True})
+    rows = rows_of(experiments.transfer(study, SIZE), "differences")[: len(PAIRS)]
+    assert {(row["AUC of"], row["minus AUC of"]): (row["difference"], row["p"]) for row in rows} == {
+        (TUNED, SEVEN): ("0.000 [0.000, 0.000]", "1"),
+        (THREE, SEVEN): ("-1.000 [-1.000, -1.000]", "0"),
+        (BOTH, SEVEN): ("0.000 [0.000, 0.000]", "1"),
+        (TUNED, THREE): ("1.000 [1.000, 1.000]", "0"),
+        (BOTH, TUNED): ("0.000 [0.000, 0.000]", "1"),
     }
 
 
-def test_discriminators_stand_in_one_table(study, candidates, monkeypatch):
+def test_transfer_leaves_a_fold_out_and_calibrates_on_it(study, work, candidates, monkeypatch):
+    """Two subjects a protocol in two folds. Log-odds are true with those of the wrong scale and shift."""
+    work = work(study, replace(SIZE, folds=2))
+    tables = {"ucsf7t": candidates, "ucsf3t": candidates}
+    held_out, kept = (work.part(BOTH, 1, tables, held_out) for held_out in (True, False))
+    assert (held_out.subjects.tolist(), kept.subjects.tolist()) == ([1] * 4 + [3] * 4, [0] * 4 + [1] * 4)
+    assert len(work.part(TUNED, 1, tables, held_out=True).labels) == 4
+    rng = np.random.default_rng(0)
+    truth = rng.normal(-1, 2, 4000)
+    many = CandidateTable(
+        torch.zeros(4000, 1, 1, 1, 1),
+        torch.zeros(4000, 3),
+        (rng.random(4000) < 1 / (1 + np.exp(-truth))).astype(int),
+        np.arange(4000),
+    )
+    monkeypatch.setattr(type(work), "odds", lambda self, name, fold, found: 3 * truth[found.subjects] + 4)
+    temperature, bias = work.calibration(SEVEN, {"ucsf7t": many})
+    assert (temperature, bias) == pytest.approx((3, -4 / 3), abs=0.3)
+
+
+def test_transfer_fine_tunes_what_learned_at_7_tesla(study, work, candidates, monkeypatch):
+    module = sys.modules["csvd.experiments.transfer"]
+    calls = []
+
+    def train(parser, training, validation, path, start):
+        path.parent.mkdir(parents=True)
+        calls.append((parser.get_parsed_content("seed"), len(training.labels), len(validation.labels), path, start))
+        return {"epochs": 3}
+
+    monkeypatch.setattr(module, "train_on_candidates", train)
+    tables = {"ucsf7t": candidates, "ucsf3t": candidates}
+    work = work(study, replace(SIZE, folds=2))
+    for _ in range(2):  # the second finds what the first did
+        assert work.train(TUNED, 1, tables) == {"epochs": 3}
+    folder = study.out / "weights"
+    start = folder / "trained_on_7T" / "fold_1" / "residual.pt"
+    assert calls == [(1, 4, 4, folder / "7T_fine-tuned_on_3T" / "fold_1" / "residual.pt", start)]
+
+
+def test_discriminators_stand_in_one_table(study, candidates, logged, monkeypatch):
     module = sys.modules["csvd.experiments.discriminators"]
-    train = experiments.Study.train
-
-    def train_and_log(self, data, stages, variant, detector=None):
-        weights = train(self, data, stages, variant, detector)
-        with SummaryWriter(weights) as log:
-            log.add_scalar("accuracy", 0.75, 1)
-        return weights
-
-    monkeypatch.setattr(experiments.Study, "train", train_and_log)
     monkeypatch.setattr(module, "search", lambda *_: candidates)
     monkeypatch.setattr(module, "load_weights", lambda *_: None)
     monkeypatch.setattr(module, "likelihood", lambda *_: np.array([0.9, 0.6, 0.1, 0.1] * 2))
-    sections = {name: study.cohort("ukbb", 2, seed) for seed, name in enumerate(SECTIONS)}
-    folder = experiments.discriminators(study, sections, [{"discriminator": "another", "parameters": 1}])
+    monkeypatch.setattr(module, "_calibrated", lambda study, data, weights, variant: weights.parent / "teacher")
+    asked = {}
+
+    def more(name, settings):
+        asked[name] = settings
+        return {"real": name}
+
+    folder = experiments.discriminators(
+        study, sections_of(study), [{"discriminator": "another", "parameters": 1}], more=more
+    )
     *rows, another = rows_of(folder, "discriminators")
-    names = ["student with KD", "teacher", "student", "residual", "five-block"]
+    names = ["student", "student with KD", "teacher", "residual", "five-block"]
     assert [(row["discriminator"], rates(row)) for row in rows] == [(name, found(k)) for k, name in enumerate(names, 1)]
-    patches = {tuple(row[f"patch {name}"] for name in ("accuracy", "precision", "recall")) for row in rows}
-    assert patches == {("0.75", "0.5", "1.0")}
-    assert {row["patch AUC"].split()[0] for row in rows} == {"1.000"}
-    assert (another["discriminator"], another["parameters"], another["TPR"]) == ("another", "1", "")
+    patches = {tuple(row[f"patch {name}"] for name in ("accuracy", "precision")) for row in rows}
+    assert patches == {("0.75", "0.5")}
+    columns = ("patch recall", "balanced accuracy", "balanced precision", "patch AUC")
+    assert {tuple(row[name].split()[0] for name in columns) for row in rows} == {("1.000", "0.833", "0.750", "1.000")}
+    assert {row["best epoch"] for row in rows} == {"2 of 3"}
+    assert [row["training accuracy"] for row in rows] == ["0.450", "0.450", "", "0.450", "0.450"]
+    assert [row["real"] for row in rows] == names
+    assert (another["discriminator"], another["parameters"], another["TPR"], another["real"]) == (
+        "another",
+        "1",
+        "",
+        "",
+    )
     assert int(rows[3]["parameters"]) == 898274
-    assert list(study.trained) == [("given", name) for name in ("kd", "student", "residual", "five_block")]
+    assert [variant for _, variant in study.trained] == ["student_0", "student_with_KD_0", "residual", "five-block"]
     assert_pictures(folder, "froc", "confusion", "accuracy")
+    networks = [asked[name]["network_def#discriminator"]["_target_"].rsplit(".", 1)[1] for name in names]
+    kinds = ["StudentClassifier", "StudentClassifier", "MultiTaskTeacher", "ResidualPatchClassifier", "FiveBlockCNN"]
+    assert networks == kinds
+    assert asked["student"]["threshold"] == THRESHOLDS[HIGH]
+
+
+def test_students_with_and_without_a_teacher_differ_by_their_false_positives_alone(
+    study, candidates, logged, monkeypatch
+):
+    """The student with a teacher has a false positive more in each subject, and finds one microbleed less surely."""
+    module = sys.modules["csvd.experiments.distillation"]
+    alone, taught = (np.array([sure, 0.6, 0.1, 0.1, 0.9, 0.1, 0.1, 0.1]) for sure in (0.9, 0.5))
+    monkeypatch.setattr(module, "search", lambda *_: candidates)
+    monkeypatch.setattr(
+        module, "probability_of", lambda study, data, weights, *_: taught if "KD" in weights.name else alone
+    )
+    folder = experiments.compare_students(study, sections_of(study))
+    rows = rows_of(folder, "distillation")
+    assert [(row["student"], row["seed"]) for row in rows[:-3]] == [
+        (name, str(seed)) for seed in range(3) for name in ("student", "student with KD", "its teacher")
+    ]
+    assert [rates(row)[1] for row in rows[:-3] if row["TPR"]] == [f"{k}.000" for k in range(1, 7)]
+    assert {row["best epoch"] for row in rows[:-3]} == {"2 of 3"}
+    without, with_teacher, difference = rows[-3:]
+    assert (without["FPs per subject"], with_teacher["FPs per subject"]) == ("3.000 (2.000)", "4.000 (2.000)")
+    assert (without["patch AUC"], with_teacher["patch AUC"]) == ("1.000 (0.000)", "0.917 (0.000)")
+    assert difference["FPs per subject"] == "1.000 (0.000) [1.000, 1.000]"
+    assert difference["TPR"] == "0.000 (0.000) [0.000, 0.000]"
+    # 11 of 12 pairs in order; of two draws of the first subject 2 of 3 pairs, of two of the second all
+    assert difference["patch AUC"] == "\N{MINUS SIGN}0.083 (0.000) [\N{MINUS SIGN}0.333, 0.000]"
+    stages = {"student": ["train_student_no_kd"], "student_with_KD": list(CASCADE[1:])}
+    detector = study.out / "detector"
+    assert study.trained == {
+        ("given", f"{name}_{seed}"): (run, detector) for seed in range(3) for name, run in stages.items()
+    }
+    text = (folder / "distillation.md").read_text()
+    assert "2 training, 2 validation, 2 test subjects, simulated. 15000 updates of a batch of 32 candidates" in text
+    assert_pictures(folder, "froc_distillation")
+
+
+def test_students_of_an_experiment_are_trained_on_many_lesions_and_tested_on_few(study, monkeypatch):
+    asked, compared = [], []
+    module = sys.modules["csvd.experiments.distillation"]
+    monkeypatch.setattr(
+        experiments.Study,
+        "cohort",
+        lambda self, preset, subjects, seed, **how: asked.append((preset, subjects, how)) or [preset] * subjects,
+    )
+    monkeypatch.setattr(module, "compare_students", lambda study, sections, match: compared.append(sections))
+    experiments.distillation(study, Size(training=4, validation=2, test=2, folds=0))
+    assert compared == [
+        {"training": ["ukbb", "ukbb", "oxvasc", "oxvasc"], "validation": ["ukbb", "oxvasc"], "test": ["ukbb", "oxvasc"]}
+    ]
+    assert [how for _, _, how in asked] == [{"lesions": 25}] * 2 + [{}] * 4

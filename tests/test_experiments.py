@@ -106,6 +106,7 @@ def test_folds_part_the_subjects(tmp_path, folds):
         ("components", ["froc"]),
         ("transfer", ["roc", "removed"]),
         ("seeds", ["froc"]),
+        ("distillation", ["froc_distillation"]),
     ],
 )
 def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name, pictures):
@@ -118,7 +119,9 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     said = []
     size = small.EXPERIMENT
-    if name == "transfer":
+    if name == "distillation":
+        size = replace(small.EXPERIMENT, training=4, validation=2, test=2, settings=OWN_DETECTOR)
+    elif name == "transfer":
         size = replace(small.EXPERIMENT, folds=2, settings=OWN_DETECTOR)
     study = experiments.Study(tmp_path, find_bundle("cmb_detection"), size.settings, said.append)
     folder = getattr(experiments, name)(study, size)
@@ -160,7 +163,7 @@ def test_discriminators_stand_in_one_table(small_cohort, tmp_path):
     folder = experiments.discriminators(study, sections, [{"discriminator": "another", "parameters": 1}])
     with (folder / "discriminators.tsv").open() as file:
         rows = {row["discriminator"]: row for row in csv.DictReader(file, delimiter="\t")}
-    assert list(rows) == ["student with KD", "teacher", "student", "residual", "five-block", "another"]
+    assert list(rows) == ["student", "student with KD", "teacher", "residual", "five-block", "another"]
     assert int(rows["residual"]["parameters"]) == 898274
     assert all(row["patch AUC"] and row["TPR"] for name, row in rows.items() if name != "another")
     assert all((folder / f"{picture}.png").exists() for picture in ("froc", "confusion", "accuracy"))

@@ -87,6 +87,7 @@ class Experiment(str, Enum):
     transfer = "transfer"
     leave_out = "leave-out"
     seeds = "seeds"
+    distillation = "distillation"
     csvd_crossval = "csvd-crossval"
     subtypes = "subtypes"
     sequences = "sequences"

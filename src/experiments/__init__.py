@@ -6,6 +6,7 @@ from .components import components
 from .crossval import crossval
 from .csvd_crossval import csvd_crossval
 from .discriminators import discriminators
+from .distillation import compare_students, distillation
 from .evaluation import evaluate_cohort
 from .evaluation_figures import cohort_curves, cohort_figures
 from .evaluation_tables import as_json, write_evaluation
@@ -27,10 +28,12 @@ __all__ = [
     "as_json",
     "cohort_curves",
     "cohort_figures",
+    "compare_students",
     "components",
     "crossval",
     "csvd_crossval",
     "discriminators",
+    "distillation",
     "evaluate_classification",
     "evaluate_cohort",
     "generalize",

@@ -23,6 +23,18 @@ _FULL = Size(
 )
 FULL = {
     **dict.fromkeys(("ablation", "crossval", "generalize", "components", "transfer", "leave-out", "seeds"), _FULL),
+    "distillation": Size(
+        training=24,
+        validation=16,
+        test=48,
+        folds=0,
+        settings={
+            "candidate_threshold": 0.42,
+            "train#trainer#max_epochs": 32,
+            "student#sampler#num_samples": 1280,
+            "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
+        },
+    ),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10, settings={"found_lesions": 0}),
     "subtypes": Size(training=240, validation=45, test=90, folds=0),
     "sequences": Size(training=42, validation=10, test=75, folds=0, settings={"epochs": 45, "batch_size": 8}),
@@ -77,6 +89,19 @@ QUICK = {
     ),
     **dict.fromkeys(("leave-out", "seeds"), replace(_QUICK, training=8, settings=_SHORT)),
     "components": replace(_QUICK, training=6, validation=3, test=6, settings=_SHORT),
+    "distillation": replace(
+        _QUICK,
+        training=8,
+        validation=4,
+        test=6,
+        settings={
+            **_QUICK.settings,
+            "train#trainer#max_epochs": 8,
+            "student#sampler#num_samples": 480,
+            "candidate_threshold": 0.6,
+            "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
+        },
+    ),
     "sequences": Size(
         training=12,
         validation=4,
