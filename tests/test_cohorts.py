@@ -23,12 +23,13 @@ from csvd.workflows.pool import gather, local_device, own_share, run_each
 from csvd.workflows.results import Result
 
 BUNDLE = find_bundle("cmb_detection")
-CASES = [Case(name, Path(f"{name}.nii.gz")) for name in ("a", "b", "c", "killer", "d", "bad", "e")]
+CASES = [Case(name, Path(f"{name}.nii.gz")) for name in ("a", "b", "c", "killed", "d", "bad", "ended", "e")]
+SIGNALS = {"killed": signal.SIGKILL, "ended": signal.SIGTERM}
 
 
 def work(case):
-    if case.name == "killer":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if case.name in SIGNALS:
+        os.kill(os.getpid(), SIGNALS[case.name])
     if case.name == "bad":
         raise InputError("bad must be good")
     return Result({"case": case.name, "length": len(case.name)}, {"counting": 0.5})
@@ -74,7 +75,7 @@ def assert_same_results(out, expected):
 def test_scan_that_kills_its_process_is_a_row_and_the_rest_goes_on(quick_processes):
     rows = {row["case"]: row for row in run_each(CASES, make_work, jobs=2)}
     assert rows["bad"] == {"case": "bad", "subject": None, "status": "failed", "reason": "bad must be good"}
-    assert "was killed" in rows["killer"]["reason"]
+    assert all("was killed" in rows[name]["reason"] for name in SIGNALS)
     assert all(rows[name] == {"case": name, "status": "ok", "length": 1} for name in "abcde")
 
 
