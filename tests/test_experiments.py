@@ -22,6 +22,7 @@ from csvd.experiments.tables import chosen_threshold, write_results
 from csvd.io import load_datalist
 from csvd.io.splits import SECTIONS
 
+FEW_CANDIDATES = {"patch_size": [8, 8, 8], "student#dataset#patch_size": [12, 12, 10], "candidate_threshold": 0.05}
 OWN_DETECTOR = {key: value for key, value in small.EXPERIMENT.settings.items() if not key.startswith("network_def")}
 
 
@@ -122,7 +123,8 @@ def test_experiment_runs_to_its_table(small_cohort, tmp_path, monkeypatch, name,
     if name == "distillation":
         size = replace(small.EXPERIMENT, training=4, validation=2, test=2, settings=OWN_DETECTOR)
     elif name == "transfer":
-        size = replace(small.EXPERIMENT, folds=2, settings=OWN_DETECTOR)
+        settings = {**OWN_DETECTOR, **FEW_CANDIDATES, "epochs": 2, "patience": 1}
+        size = replace(small.EXPERIMENT, folds=2, settings=settings)
     study = experiments.Study(tmp_path, find_bundle("cmb_detection"), size.settings, said.append)
     folder = getattr(experiments, name)(study, size)
     assert (folder / f"{name}.tsv").exists()

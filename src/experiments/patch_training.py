@@ -1,0 +1,170 @@
+"""Training of a discriminator on stored candidates: an epoch is quick, and the validation is the AUC of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.metrics import Average
+from monai.bundle import ConfigParser
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import ROCAUC
+from torch.utils.data import DataLoader, Dataset
+
+from ..checks import check_between, check_positive
+from ..engines import EvaluatorHandlers, SaveBest, SeedSampler, Stage, TrainerHandlers, load_weights, loss_of
+from .candidates import CandidateTable
+
+LESION_SHARE = 0.25
+BATCH = 128
+SCALE = 0.3
+
+
+class PatchBatches(Dataset):
+    """Batches of candidates drawn at random, a quarter of them microbleeds, shifted, mirrored and turned at random.
+
+    An item of the data set is a whole batch, a dictionary: ``image`` (B, C, h, w, d) float32 and ``label`` (B,). Its
+    key is a seed, see :class:`csvd.engines.SeedSampler`.
+
+    Args:
+        table: candidates, whose patches are at least as large as ``size``: room for shifts.
+        size: of the patches of a batch, (h, w, d); turned in plane where h and w are alike.
+        batch_size: patches of a batch.
+
+    Raises:
+        ValueError: there is no microbleed or no other candidate, or an argument is out of its range.
+    """
+
+    def __init__(self, table: CandidateTable, size: Sequence[int], batch_size: int = 32) -> None:
+        check_positive("batch_size", batch_size)
+        labels = torch.from_numpy(table.labels)
+        if set(labels.tolist()) != {0, 1}:
+            raise ValueError(f"cannot train on candidates of the classes {labels.unique().tolist()}: needs 0 and 1.")
+        self.patches, self.labels, self.size = table.patches, labels, tuple(size)
+        for have, want in zip(table.patches.shape[2:], self.size, strict=True):
+            check_between("size", want, 1, have)
+        self.kinds = [(labels == kind).nonzero()[:, 0] for kind in (1, 0)]
+        lesions = max(1, round(LESION_SHARE * batch_size))
+        self.numbers = (lesions, max(1, batch_size - lesions))
+
+    def __getitem__(self, seed: int) -> dict[str, torch.Tensor]:
+        """Return the batch of a seed."""
+        rng = torch.Generator().manual_seed(seed)
+        chosen = torch.cat(
+            [
+                kind[torch.randint(len(kind), (n,), generator=rng)]
+                for kind, n in zip(self.kinds, self.numbers, strict=True)
+            ]
+        )
+        image = torch.stack([self._moved(self.patches[index], rng) for index in chosen]).float()
+        scale = 1 + SCALE * (2 * torch.rand((*image.shape[:2], 1, 1, 1), generator=rng) - 1)
+        return {"image": image * scale, "label": self.labels[chosen]}
+
+    def _moved(self, patch: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Return a part (C, h, w, d) of a patch, mirrored and turned."""
+        for axis, size in enumerate(self.size, start=1):
+            first = int(torch.randint(patch.shape[axis] - size + 1, (1,), generator=rng))
+            patch = patch.narrow(axis, first, size)
+        *mirrored, turned = torch.rand(4, generator=rng) < 0.5
+        patch = patch.flip([axis for axis, flip in enumerate(mirrored, start=1) if flip])
+        return patch.transpose(1, 2) if turned and self.size[0] == self.size[1] else patch
+
+
+def middles(table: CandidateTable, size: Sequence[int]) -> list[dict[str, torch.Tensor]]:
+    """Return the middle parts, of ``size``, of the patches of all candidates, in batches with their labels."""
+    patches = table.patches
+    for axis, want in enumerate(size, start=2):
+        patches = patches.narrow(axis, (patches.shape[axis] - want) // 2, want)
+    parts = zip(patches.split(BATCH), torch.from_numpy(table.labels).split(BATCH), strict=True)
+    return [{"image": image.float(), "label": label} for image, label in parts]
+
+
+def train_on_candidates(
+    parser: ConfigParser, training: CandidateTable, validation: CandidateTable, path: Path, start: Path | None = None
+) -> dict[str, Any]:
+    """Train the discriminator of a config until the AUC of validation candidates stops rising; keep the best weights.
+
+    A training that was stopped goes on after the last whole epoch.
+
+    Args:
+        parser: of ``train_paper.json``; gives network, optimiser, schedule, size of patches and batches, samples of an
+            epoch, and most epochs; and ``patience``, epochs without a higher AUC after which the training stops.
+        training: candidates to learn from.
+        validation: of other subjects.
+        path: file of the weights; beside it, ``resume.pt``.
+        start: weights to begin with. Defaults to random ones.
+
+    Returns:
+        ``AUC`` of the best epoch, ``best epoch``, ``epochs``, and whether the AUC had stopped rising (``converged``).
+    """
+    parser.get_parsed_content("initialize")
+    value = parser.get_parsed_content
+    network, device, size, most = (
+        value(name) for name in ("student#network", "device", "patch_size", "student#trainer#max_epochs")
+    )
+    # Not in bfloat16: batches of some dozen patches soon have a loss that is no number.
+    network.to(memory_format=torch.channels_last_3d)
+    batch_size, patience = value("student#dataloader#batch_size"), value("patience")
+    batches = DataLoader(
+        PatchBatches(training, size, batch_size),
+        sampler=SeedSampler(max(1, value("student#sampler#num_samples") // batch_size)),
+        batch_size=None,
+    )
+    best = SaveBest(network, str(path))
+    how: dict[str, Any] = {"device": device, "decollate": False}
+    evaluator = SupervisedEvaluator(
+        val_data_loader=middles(validation, size),
+        network=network,
+        key_val_metric={"auc": ROCAUC(output_transform=odds_and_labels)},
+        val_handlers=[EvaluatorHandlers(save_best=best)],
+        **how,
+    )
+    handlers = TrainerHandlers(
+        network,
+        value("student#optimizer"),
+        value("student#lr_scheduler"),
+        str(path.with_name("resume.pt")),
+        seed=value("seed"),
+        evaluator=evaluator,
+        save_best=best,
+        patience=patience,
+        log_every=len(batches),
+    )
+    trainer = SupervisedTrainer(
+        max_epochs=most,
+        train_data_loader=batches,
+        network=network,
+        optimizer=value("student#optimizer"),
+        loss_function=torch.nn.CrossEntropyLoss(),
+        key_train_metric={"loss": Average(output_transform=loss_of)},
+        train_handlers=[handlers],
+        **how,
+    )
+    Stage(network, trainer, str(path), save_best=best, builds_on=[] if start is None else [(network, str(start))]).run()
+    state = evaluator.state
+    return {
+        "AUC": float(state.best_metric),
+        "best epoch": state.best_metric_epoch,
+        "epochs": trainer.state.epoch,
+        "converged": trainer.state.epoch - state.best_metric_epoch >= patience,
+    }
+
+
+def odds_and_labels(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the log-odds (B,) and the labels (B,) of an output with logits (B, 2) under ``pred``."""
+    logits = output["pred"]
+    return logits[:, 1] - logits[:, 0], output["label"]
+
+
+def candidate_odds(parser: ConfigParser, table: CandidateTable, path: Path) -> np.ndarray:
+    """Return the log-odds (N,) of candidates by the discriminator of a config with the weights of a file."""
+    network, device, size = (parser.get_parsed_content(name) for name in ("student#network", "device", "patch_size"))
+    load_weights(network, path)
+    network.to(memory_format=torch.channels_last_3d).eval()
+    with torch.inference_mode():
+        parts = [network(batch["image"].to(device)).cpu() for batch in middles(table, size)]
+    logits = torch.cat(parts)
+    return (logits[:, 1] - logits[:, 0]).numpy()
