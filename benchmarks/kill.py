@@ -119,7 +119,7 @@ class Killed:
         shutil.rmtree(self.out, ignore_errors=True)
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "log").unlink(missing_ok=True)
-        if self.command.words[0] == "pack" or self.command.training:
+        if self.command.words[0] == "pack" or self.command.bundle:
             self.out.mkdir()
 
     def _words(self, again: bool) -> list[str]:

@@ -1,5 +1,6 @@
 """The commands that ``kill.py`` kills, their inputs, and what of their results is compared."""
 
+import json
 import multiprocessing
 import os
 import runpy
@@ -36,22 +37,26 @@ class Command:
         words: of the command line; ``IN`` and ``OUT`` stand for the folders of inputs and results.
         again: words that are added to go on.
         whole: whether a file that is there at any moment must be that of the end.
-        training: whether it is ``python -m monai.bundle`` and not ``csvd``.
+        bundle: folder in which it is ``python -m monai.bundle run``; else it is ``csvd``.
     """
 
     words: tuple[str, ...]
     again: tuple[str, ...] = ("--resume",)
     whole: bool = True
-    training: bool = False
+    bundle: Path | None = None
 
 
-def _training(*words: str) -> Command:
+def _training(bundle: Path, *words: str) -> Command:
     folders = ("--dataset_dir", "IN/cohort", "--ckpt_dir", "OUT", "--output_dir", "OUT")
-    return Command((*words, *folders), (), whole=False, training=True)
+    return Command((*words, *folders), (), whole=False, bundle=bundle)
 
 
 DETECT = ("detect", "--bundle", "IN/bundle", "--out", "OUT")
-PAPER_RUN = ("--config_file", PAPER, *QUICK)
+CLASSIFIER = BUNDLE.with_name("csvd_classification")
+EPOCHS = ("--train#trainer#max_epochs", "2", "--val_interval", "1")
+PATCHES = ("--train#sampler#batches", "2", "--train#dataset#batch_size", "16")
+SLICES = tuple(str(part) for pair in small.CLASSIFIER.items() for part in (f"--{pair[0]}", pair[1]))
+DEFAULT = ("training", "--config_file", "configs/train.json", *EPOCHS)
 COMMANDS = {
     "detect, one scan": Command((*DETECT, "IN/scans/sub-0_swi.nii.gz")),
     "detect --jobs 2": Command((*DETECT, "IN/scans", "--jobs", "2")),
@@ -59,11 +64,11 @@ COMMANDS = {
     "detect --dicom": Command(("detect", "--out", "OUT", "IN/dicom", "--dicom", "--any-sequence")),
     "classify": Command(("classify", "--bundle", "IN/classifier", "--out", "OUT", "IN/scans")),
     "pack": Command(("pack", "IN/bundle", "--out", "OUT/bundle.zip"), ("--overwrite",)),
-    "train_detector": _training("train_detector", *PAPER_RUN),
-    "detector, teacher, student, calibration": _training("training", *PAPER_RUN),
+    "training": _training(BUNDLE, *DEFAULT, *PATCHES),
+    "training of the cascade": _training(BUNDLE, "training", "--config_file", PAPER, *QUICK),
+    "training of the classifier": _training(CLASSIFIER, *DEFAULT, *SLICES),
     "experiment": Command(("experiment", "generalize", "--quick", "--out", "OUT"), (), whole=False),
 }
-FAST = [*COMMANDS][:6]
 
 
 def write_inputs(folder: Path) -> None:
@@ -79,6 +84,11 @@ def write_inputs(folder: Path) -> None:
     write_classic(folder / "dicom", oblique())
     (folder / "cohort").mkdir()
     write_small_cohort(folder / "cohort")
+    sections = json.loads((folder / "cohort" / "datalist.json").read_text())
+    for number, item in enumerate(item for items in sections.values() for item in items):
+        kind = ("aSVD", "CAA", "CADASIL")[number % 3]
+        item |= {"subject": f"sub-{number}", "csvd": kind, "age": 60 + number, "sex": "FM"[number % 2]}
+    (folder / "cohort" / "datalist.json").write_text(json.dumps(sections))
 
 
 def words_of(command: Command, inputs: Path, out: Path, again: bool) -> list[str]:
@@ -92,10 +102,11 @@ def become(command: Command, words: list[str]) -> None:
     forks = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: forks  # type: ignore[assignment]
     torch.set_num_threads(1)
-    if command.training:
-        os.chdir(BUNDLE)
+    if command.bundle is not None:
+        os.chdir(command.bundle)
         sys.argv = ["monai.bundle", "run", *words]
         runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+        return
     if words[0] == "experiment":
         make_small()
     sys.argv = ["csvd", *words]
