@@ -1,7 +1,7 @@
 """Nothing of a person or a machine goes from DICOM files, names of folders and paths into results, pages and logs.
 
-Each tag of a study has a mark of its own. All that a detection writes and prints is searched for each mark: texts, JSON,
-decompressed maps, and DICOM objects, which need a few of them.
+Each tag of a study has a mark of its own. All that a detection writes and prints is searched for each mark: tables,
+pages, decompressed maps, and DICOM objects, which need a few of them.
 """
 
 import gzip

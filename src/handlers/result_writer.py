@@ -125,8 +125,8 @@ def save_map(values: MetaTensor, dtype: type, scan: nib.Nifti1Image, path: Path,
     header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     header.set_intent("none")
-    texts = {"descrip": description, "aux_file": "", "db_name": ""}
-    for field in texts.keys() & header.keys():  # NIfTI-2 has no db_name
+    texts = {"descrip": description, "aux_file": "", "db_name": "", "data_type": ""}
+    for field in texts.keys() & header.keys():  # NIfTI-2 lacks the last two
         header[field] = texts[field]
     header["cal_min"], header["cal_max"] = 0, 0
     nib.save(own.__class__(values[0].numpy().astype(dtype), own.affine, header), path)
