@@ -85,6 +85,7 @@ class Experiment(str, Enum):
     generalize = "generalize"
     components = "components"
     transfer = "transfer"
+    federated = "federated"
     leave_out = "leave-out"
     seeds = "seeds"
     distillation = "distillation"

@@ -10,6 +10,7 @@ from .distillation import compare_students, distillation
 from .evaluation import evaluate_cohort
 from .evaluation_figures import cohort_curves, cohort_figures
 from .evaluation_tables import as_json, write_evaluation
+from .federated import federated
 from .generalize import generalize
 from .leave_out import leave_out
 from .seeds import seeds
@@ -36,6 +37,7 @@ __all__ = [
     "distillation",
     "evaluate_classification",
     "evaluate_cohort",
+    "federated",
     "generalize",
     "leave_out",
     "seeds",

@@ -32,6 +32,9 @@ _CANDIDATES = {  # of the study of Chen et al.: a hundred candidates a scan, as 
 FULL = {
     **dict.fromkeys(("ablation", "crossval", "generalize", "components", "leave-out", "seeds"), _FULL),
     "transfer": Size(training=40, validation=0, test=20, folds=5, settings={**_CANDIDATES, "epochs": 16}),
+    "federated": Size(
+        training=16, validation=16, test=0, folds=0, settings={"epochs": 15, "train#sampler#batches": 80}
+    ),
     "distillation": Size(
         training=24,
         validation=16,
@@ -85,6 +88,7 @@ QUICK = {
         training=60, validation=0, test=30, folds=10, settings={"train#trainer#max_epochs": 24, "found_lesions": 0}
     ),
     "subtypes": Size(training=12, validation=6, test=18, folds=0, settings={"train#trainer#max_epochs": 8}),
+    "federated": Size(training=3, validation=3, test=0, folds=0, settings={"epochs": 6, "train#sampler#batches": 10}),
     "transfer": Size(
         training=6,
         validation=0,
