@@ -34,8 +34,15 @@ BLANK = (
 KEPT = {*BLANK, "IssuerOfPatientID"}
 PRIVATE_GROUPS = (0x0010, 0x0032, 0x0038)
 """Patient, request and visit."""
-PRIVATE_TAGS = ("StudyComments", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName")
-PRIVATE_TAGS += ("InstitutionCodeSequence", "StationName", "DeviceSerialNumber")
+PRIVATE_TAGS = (
+    "StudyComments",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionalDepartmentName",
+    "InstitutionCodeSequence",
+    "StationName",
+    "DeviceSerialNumber",
+)
 
 
 def write_dicom(folder: Path, case: str, source: Source) -> list[Path]:
