@@ -63,7 +63,9 @@ SeenAs = Annotated[
 Mask = Annotated[Path | None, typer.Option(help="Brain mask on the grid of the scan; default: computed.")]
 Section = Annotated[str, typer.Option(help="Section of the data list.")]
 Volume = Annotated[int | None, typer.Option(help="Volume of a 4-D scan, from 0; default: the last.")]
-BundleFolder = Annotated[Path | None, typer.Option(help="Bundle folder; default: the released bundle.")]
+BundleFolder = Annotated[
+    Path | None, typer.Option(help="Bundle folder, whose configs run as code; default: the released bundle.")
+]
 Overlays = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +87,17 @@ Log = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", callback=log_to_screen, help="Print the log on standard error too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+
+
+def bundle_or_own(bundle: Path | None, name: str) -> Path:
+    """Return the bundle that the user named, in a terminal with a word of warning, or the one that came with csvd."""
+    from ..bundles import came_with_csvd, find_bundle
+
+    if bundle is None:
+        return find_bundle(name)
+    if is_terminal(errors) and not came_with_csvd(bundle):
+        print_text(errors, f"csvd: the configs of bundle '{bundle}' run as code: use only bundles that you trust.")
+    return bundle
 
 
 def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict], str], bids: bool = False) -> None:

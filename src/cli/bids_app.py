@@ -18,6 +18,7 @@ from .app import (
     Log,
     Overwrite,
     Resume,
+    bundle_or_own,
     console,
     errors,
     found_in,
@@ -83,7 +84,6 @@ def bids_app(
 
     Exit codes: 0, all is done; 1, some scan failed, and its row says why; 2, the command cannot run.
     """
-    from ..bundles import find_bundle
     from ..workflows.bids_app import read_dataset, run_group, run_participants, validate
 
     labels = read_dataset(bids_dir, participant_label or (), session_label or ())
@@ -97,7 +97,7 @@ def bids_app(
         return
     if not skip_bids_validator:
         print_text(errors, validate(bids_dir, labels))
-    bundle = bundle or find_bundle("cmb_detection")
+    bundle = bundle_or_own(bundle, "cmb_detection")
     how: dict[str, Any] = {"any_sequence": any_sequence, "jobs": jobs, "resume": resume, "overwrite": overwrite}
     rows, missing = run_participants(bids_dir, output_dir, bundle, labels, **how)
     if missing:

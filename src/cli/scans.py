@@ -29,6 +29,7 @@ from .app import (
     Source,
     Volume,
     app,
+    bundle_or_own,
     console,
     found_in,
     print_rows,
@@ -80,14 +81,12 @@ def detect(
     debug: Debug = False,
 ) -> None:
     """Detect microbleeds: csvd detect sub-01_swi.nii.gz --out results"""
-    from ..bundles import find_bundle
-
     settings = _settings(contrast, volume, device, threshold=threshold, operating_point=operating_point)
     if drop_diamagnetic:
         settings["drop_diamagnetic"] = True
     how: dict[str, Any] = {"jobs": jobs, "resume": resume, "overwrite": overwrite, "overlays": overlay or ()}
     how |= {"any_sequence": any_sequence, "dicom": dicom, "settings": settings}
-    bundle = bundle or find_bundle("cmb_detection")
+    bundle = bundle_or_own(bundle, "cmb_detection")
     of_files = {"mask": mask, "phase": phase, "section": section, "bids": bids}
     if dicomweb or study or watch or store:
         check_no_files(source, of_files)
@@ -141,7 +140,7 @@ def classify(
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
     how |= {"known": known, "settings": _settings(contrast, volume, device)}
     how |= {"any_sequence": any_sequence, "gate_bundle": find_bundle("cmb_detection")}
-    rows = classify_scans(source, out, bundle or find_bundle("csvd_classification"), **how)
+    rows = classify_scans(source, out, bundle_or_own(bundle, "csvd_classification"), **how)
     print_rows(rows, out, as_json, _subtype_of)
 
 
@@ -177,10 +176,9 @@ def sort(
     debug: Debug = False,
 ) -> None:
     """Identify the sequence of each series, and whether it is suitable: csvd sort STUDY_DIR"""
-    from ..bundles import find_bundle
     from ..workflows.gate import sort_study
 
-    rows = sort_study(study, bundle or find_bundle("cmb_detection"))
+    rows = sort_study(study, bundle_or_own(bundle, "cmb_detection"))
     if as_json:
         print(json_line([asdict(row) for row in rows]))
         raise typer.Exit(int(any(row.found is None for row in rows)))

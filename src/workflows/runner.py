@@ -166,7 +166,9 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
     with making(bundle):
         known = {**load_config(bundle / CONFIG), **settings}
         own = known.get("contrast_overlays", {}).get(known["contrast"])
-        files = [find_overlay(bundle, overlay) for overlay in overlays or ([own] if own else [])]
+        files = [find_overlay(bundle, overlay) for overlay in overlays]
+        if own and not overlays:  # of the bundle alone: the user named no file
+            files = [bundle / "configs" / f"{own}.json"]
         for file in files:
             _check_overlay(file)
         parser = ConfigParser()
