@@ -101,56 +101,70 @@ def train_on_candidates(
         ``AUC`` of the best epoch, ``best epoch``, ``epochs``, and whether the AUC had stopped rising (``converged``).
     """
     parser.get_parsed_content("initialize")
-    value = parser.get_parsed_content
-    network, device, size, most = (
-        value(name) for name in ("student#network", "device", "patch_size", "student#trainer#max_epochs")
-    )
-    # Not in bfloat16: batches of some dozen patches soon have a loss that is no number.
+    network, patience = (parser.get_parsed_content(name) for name in ("student#network", "patience"))
+    # Not in bfloat16: the loss is soon no number.
     network.to(memory_format=torch.channels_last_3d)
-    batch_size, patience = value("student#dataloader#batch_size"), value("patience")
-    batches = DataLoader(
-        PatchBatches(training, size, batch_size),
-        sampler=SeedSampler(max(1, value("student#sampler#num_samples") // batch_size)),
-        batch_size=None,
-    )
     best = SaveBest(network, str(path))
-    how: dict[str, Any] = {"device": device, "decollate": False}
-    evaluator = SupervisedEvaluator(
+    evaluator = _evaluator(parser, validation, best)
+    trainer = _trainer(parser, training, evaluator, best)
+    Stage(network, trainer, str(path), save_best=best, builds_on=[] if start is None else [(network, str(start))]).run()
+    epochs, best_epoch = trainer.state.epoch, evaluator.state.best_metric_epoch
+    return {
+        "AUC": float(evaluator.state.best_metric),
+        "best epoch": best_epoch,
+        "epochs": epochs,
+        "converged": epochs - best_epoch >= patience,
+    }
+
+
+def _evaluator(parser: ConfigParser, validation: CandidateTable, best: SaveBest) -> SupervisedEvaluator:
+    """Return what measures the AUC of the validation candidates and keeps the best weights."""
+    network, device, size = (parser.get_parsed_content(name) for name in ("student#network", "device", "patch_size"))
+    return SupervisedEvaluator(
+        device=device,
         val_data_loader=middles(validation, size),
         network=network,
         key_val_metric={"auc": ROCAUC(output_transform=odds_and_labels)},
         val_handlers=[EvaluatorHandlers(save_best=best)],
-        **how,
+        decollate=False,
+    )
+
+
+def _trainer(
+    parser: ConfigParser, training: CandidateTable, evaluator: SupervisedEvaluator, best: SaveBest
+) -> SupervisedTrainer:
+    """Return the training of the discriminator on batches of candidates."""
+    value = parser.get_parsed_content
+    network, optimizer, batch_size = (
+        value(f"student#{name}") for name in ("network", "optimizer", "dataloader#batch_size")
+    )
+    batches = DataLoader(
+        PatchBatches(training, value("patch_size"), batch_size),
+        sampler=SeedSampler(max(1, value("student#sampler#num_samples") // batch_size)),
+        batch_size=None,
     )
     handlers = TrainerHandlers(
         network,
-        value("student#optimizer"),
+        optimizer,
         value("student#lr_scheduler"),
-        str(path.with_name("resume.pt")),
+        str(best.path.with_name("resume.pt")),
         seed=value("seed"),
         evaluator=evaluator,
         save_best=best,
-        patience=patience,
+        patience=value("patience"),
         log_every=len(batches),
     )
-    trainer = SupervisedTrainer(
-        max_epochs=most,
+    return SupervisedTrainer(
+        device=value("device"),
+        max_epochs=value("student#trainer#max_epochs"),
         train_data_loader=batches,
         network=network,
-        optimizer=value("student#optimizer"),
+        optimizer=optimizer,
         loss_function=torch.nn.CrossEntropyLoss(),
         key_train_metric={"loss": Average(output_transform=loss_of)},
         train_handlers=[handlers],
-        **how,
+        decollate=False,
     )
-    Stage(network, trainer, str(path), save_best=best, builds_on=[] if start is None else [(network, str(start))]).run()
-    state = evaluator.state
-    return {
-        "AUC": float(state.best_metric),
-        "best epoch": state.best_metric_epoch,
-        "epochs": trainer.state.epoch,
-        "converged": trainer.state.epoch - state.best_metric_epoch >= patience,
-    }
 
 
 def odds_and_labels(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
