@@ -156,7 +156,8 @@ def damaged_dicom(path: Path, draw: Draw, pixels: bool) -> None:
         else:
             element.VR = "LO" if element.VR != "UI" else "UI"  # an odd text, whatever belongs there
             texts = [text[:60] for text in TEXTS if "\ud800" not in text]
-            element.value = str(draw.choice([*map(str, FLOATS), *texts]))
+            text = str(draw.choice([*map(str, FLOATS), *texts]))
+            element.value = text.encode("latin-1", "replace").decode("latin-1") if element.VR == "UI" else text
     header.save_as(path, enforce_file_format=False)
     if not pixels and draw.random() < 0.2:  # another encoding than the file has
         other = str(draw.choice(["2", "5", "9"])).encode()

@@ -14,7 +14,7 @@ MOST_VOXELS = 2**30
 """Of a volume: those of a head of 25 cm at a quarter of a millimetre. More are a damaged header, or no memory."""
 MOST_PACKED = 1032
 """Bytes that a byte of a gzip file can stand for, a limit of its method."""
-LARGE, MOST_PACKED_SCAN = 2**28, 300
+LARGE, MOST_PACKED_SCAN = 2**26, 300
 """Bytes of a scan from which it is not read to find that nearly all its voxels are equal, and what tells that."""
 
 

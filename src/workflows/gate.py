@@ -87,7 +87,8 @@ class SequenceGate:
             parser = ConfigParser()
             parser.read_config(str(bundle / CONFIG))
             parser.update({"bundle_root": plain(bundle), **(settings or {})})
-            parser["handlers"] = parser["handlers"][:1]  # no table: a row a series is returned
+            loaders = [one for one in parser["handlers"] if one["_target_"] == "CheckpointLoader"]
+            parser["handlers"] = loaders  # no table: a row a series is returned
             self.single_run = SingleRun(parser)
         read_state(bundle / WEIGHTS)
 
