@@ -151,7 +151,8 @@ def _stops(trainings: Sequence[Mapping[str, Any]], strategy: str) -> dict[str, s
     mine = [one for one in trainings if one["strategy"] == strategy]
     best = [one["best epoch"] for one in mine]
     converged = sum(bool(one["converged"]) for one in mine)
-    return {"best epochs": f"{min(best)} to {max(best)}", "converged": f"{converged} of {len(mine)}"}
+    between = f"{min(best)} to {max(best)}" if min(best) < max(best) else str(best[0])
+    return {"best epochs": between, "converged": f"{converged} of {len(mine)}"}
 
 
 def _difference(
@@ -196,7 +197,8 @@ def _write(
         f"for {len(tests)} comparisons by Holm's method."
     )
     write_results(tests, study.out / "differences", "Differences between strategies", [subjects, delong])
-    write_results(trainings, study.out / "trainings", "Trainings", [subjects, stopped])
+    rounded = [{**one, "AUC": f"{one['AUC']:.3f}"} for one in trainings]
+    write_results(rounded, study.out / "trainings", "Trainings", [subjects, stopped])
 
 
 def _save(found: CandidateTable, likelihoods: Mapping[str, np.ndarray], path: Path) -> None:
