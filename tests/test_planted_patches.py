@@ -58,6 +58,9 @@ def test_hard_foci_come_more_often(bank_dir):
     for _ in range(8):
         dataset.update(torch.cat([index, torch.tensor([-1])]), torch.cat([(index == 5) * 0.9, torch.ones(1)]))
     assert dataset.hardness[5] == pytest.approx(0.9, abs=0.01)
+    before = dataset[0]["index"]
+    assert torch.equal(before, patches(bank_dir, 0, batch_size=300)[0]["index"])  # within an epoch all stays as it is
+    dataset.start_epoch()
     drawn = dataset[0]["index"].tolist()
     assert drawn.count(5) > 2 * sum(n >= 0 for n in drawn) / len(index)
 

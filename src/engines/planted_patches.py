@@ -92,8 +92,8 @@ class PlantedPatches(Dataset):
             weights = np.array([float(item.get("weight", 1)) for item in self.data])
             self.weights = weights / weights.sum()
             self.first = np.cumsum([0, *(len(scan.foci) for scan in self._scans)])
-            # Shared, so that the processes of a data loader see what ReplayHardFoci notes in the first one.
-            self.hardness = torch.full((max(1, int(self.first[-1])),), 0.5).share_memory_()
+            self.hardness = torch.full((max(1, int(self.first[-1])),), 0.5)
+            self._drawn_by = self.hardness.clone().share_memory_()  # the processes of a data loader see it
         return self._scans
 
     def __getitem__(self, seed: int) -> dict[str, torch.Tensor]:
@@ -124,7 +124,7 @@ class PlantedPatches(Dataset):
         elif kind == Kind.NOTHING and len(scan.foci):
             first = int(self.first[number])
             chosen = first + rng.integers(len(scan.foci), size=HARDEST_OF)
-            hardest = int(np.argmax(self.hardness.numpy()[chosen])) if rng.random() < HARD_SHARE else 0
+            hardest = int(np.argmax(self._drawn_by.numpy()[chosen])) if rng.random() < HARD_SHARE else 0
             focus = int(chosen[hardest])
             point = scan.foci[focus - first] + np.r_[rng.integers(-1, 2, 2), 0]
         else:
@@ -142,6 +142,13 @@ class PlantedPatches(Dataset):
         shown = index >= 0
         index = index[shown].cpu()
         self.hardness[index] += 0.5 * (probability[shown].detach().float().cpu() - self.hardness[index])
+
+    def start_epoch(self) -> None:
+        """Draw by what was noted until now.
+
+        Within an epoch it stays the same: batches are made ahead, and how far depends on the speed of the machine.
+        """
+        self._drawn_by.copy_(self.hardness)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Return how hard each dark focus is, by scan, for :class:`csvd.engines.Resume`."""
@@ -197,7 +204,7 @@ class SeedSampler(Sampler[int]):
 class ReplayHardFoci:
     """Handler that fills the bank of :class:`PlantedPatches`, and tells it what the network says of its dark foci.
 
-    The outputs ``pred`` are log-odds (B, M) of M networks, of which the mean counts.
+    The next epoch draws by it. The outputs ``pred`` are log-odds (B, M) of M networks, of which the mean counts.
 
     Args:
         dataset: of the trainer's data loader.
@@ -209,6 +216,7 @@ class ReplayHardFoci:
     def attach(self, engine: Engine) -> None:
         """Fill the bank on ``STARTED``, before there are processes that load data; look on ``ITERATION_COMPLETED``."""
         engine.add_event_handler(Events.STARTED, lambda: self.dataset.scans)
+        engine.add_event_handler(Events.EPOCH_STARTED, lambda: self.dataset.start_epoch())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:
