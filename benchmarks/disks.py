@@ -160,7 +160,8 @@ def in_own_mounts(kind: str, folder: Path, told: Path) -> None:
         raise OSError(ctypes.get_errno(), "cannot have mounts of its own: run as root")
     mount("--make-rprivate", "/")
     mount("-t", "tmpfs", "none", "/mnt")
-    told.write_text("\n".join(KINDS[kind](Place(folder))))
+    with told.open("w") as file:  # before something is mounted over it
+        file.write("\n".join(KINDS[kind](Place(folder))))
 
 
 def slow(folder: Path, delay_us: int) -> int:
