@@ -30,7 +30,7 @@ from csvd.io import check_scan, find_cases
 from csvd.io.nifti import load_nifti, read_once
 from csvd.io.scan_checks import MIN_VOXELS
 
-LIMIT_S, LIMIT_BYTES = 600.0, 2**28
+LIMIT_S, LIMIT_BYTES = 600.0, 2**30
 MEMBER = 2**26
 """Bytes of zeros of each member of a gzip file; one is compressed, and written again and again."""
 SMALL = (MIN_VOXELS,) * 3
