@@ -16,6 +16,8 @@ from csvd import experiments
 from csvd.bundles import find_bundle
 from csvd.experiments.components import VARIANTS
 from csvd.experiments.crossval import _fold
+from csvd.experiments.discriminators import UNTIL_CONVERGED
+from csvd.experiments.distillation import WITH, student
 from csvd.experiments.leave_out import FAMILIES
 from csvd.experiments.study import THRESHOLDS, Variant
 from csvd.experiments.tables import chosen_threshold, write_results
@@ -51,6 +53,15 @@ def test_isotropic_pooling_goes_with_its_crop(tmp_path):
     variant = VARIANTS["isotropic pooling"]
     parser = experiments.Study(tmp_path, find_bundle("cmb_detection"), {}).parser(tmp_path, tmp_path, variant)
     assert parser.get_parsed_content("transforms#crop").cropper.k_divisible == [4, 4, 4]
+
+
+def test_discriminators_of_other_papers_may_train_four_times_as_long(tmp_path):
+    study = experiments.Study(tmp_path, find_bundle("cmb_detection"), {"train#trainer#max_epochs": 3})
+    variants = {"student": student(WITH, 1)[0], "five-block": Variant("five-block", ("five_block",), UNTIL_CONVERGED)}
+    parsers = {name: study.parser(tmp_path, tmp_path, variant) for name, variant in variants.items()}
+    epochs = {name: parser.get_parsed_content("student#trainer#max_epochs") for name, parser in parsers.items()}
+    assert epochs == {"student": 3, "five-block": 12}
+    assert parsers["student"].get_parsed_content("seed") == 1
 
 
 def test_threshold_is_chosen_by_the_best_f1_or_by_the_sensitivity():

@@ -26,6 +26,8 @@ from .tables import INTERVAL, NOTE, plot_froc, rates_row, write_results
 TEACHER = "teacher"
 OTHERS: Mapping[str, tuple[str, ...]] = {"residual": ("residual", "train_residual"), "five-block": ("five_block",)}
 """Discriminators of other papers, with their overlays over ``train_paper.json``."""
+UNTIL_CONVERGED = {"student#trainer#max_epochs": "$4 * @train#trainer#max_epochs"}
+"""For these, at most; they stop when the AUC has not risen for 20 epochs."""
 BALANCED = ("balanced accuracy", "balanced precision")
 
 
@@ -108,7 +110,7 @@ def train_all(study: Study, data: Path, detector: Path) -> Iterator[Discriminato
             teacher = Variant(TEACHER, settings=AS_TEACHER)
             yield Discriminator(TEACHER, _calibrated(study, data, weights, teacher), teacher, weights, "teacher_auc")
     for name, overlays in OTHERS.items():
-        variant = Variant(name, (NO_KD, *overlays, "candidate_auc"))
+        variant = Variant(name, (NO_KD, *overlays, "candidate_auc"), UNTIL_CONVERGED)
         weights = study.train(data, (NO_KD,), variant, detector)
         yield Discriminator(name, weights, variant, weights)
 
@@ -192,8 +194,9 @@ def _notes(match: str) -> list[str]:
         "Patch and balanced columns are of these candidates, at 0.5, before calibration; balanced: as of a set with as "
         "many microbleeds as others. Training accuracy: of augmented patches, half of them microbleeds, the others "
         "those that are hardest. TPR to F1: of whole scans, after calibration and clean-up.",
-        "Weights of the epoch with the highest AUC of validation candidates. Parameters: of the discriminator; "
-        "seconds: of detector and discriminator, without preprocessing.",
+        "Weights of the epoch with the highest AUC of validation candidates; students and teacher train to the end, "
+        "the others until it has not risen for 20 epochs, at most four times as long. Parameters: of the "
+        "discriminator; seconds: of detector and discriminator, without preprocessing.",
         NOTE.format(match=match, seeds=0),
     ]
 
