@@ -100,7 +100,7 @@ def test_two_sites_are_averaged_and_compared_with_each_alone(small_cohort, tmp_p
 
     def cohort(self, preset, subjects, seed, **how):
         assert how == {"lesions": LESIONS}
-        return items[3:] if seed == 2 else items[:2] if preset == SITES["A"] else items[2:3]
+        return {1: items[:2], 2: items[3:], 3: items[2:3], 4: items[3:]}[seed]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
     said, averages = [], []

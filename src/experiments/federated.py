@@ -46,8 +46,11 @@ def federated(study: Study, size: Size) -> Path:
     a site alone is a federation of one.
     """
     cohorts = {
-        site: [study.cohort(preset, n, seed, lesions=LESIONS) for n, seed in ((size.training, 1), (size.validation, 2))]
-        for site, preset in SITES.items()
+        site: [
+            study.cohort(preset, subjects, seed, lesions=LESIONS)
+            for subjects, seed in ((size.training, 2 * k + 1), (size.validation, 2 * k + 2))
+        ]
+        for k, (site, preset) in enumerate(SITES.items())
     }
     rows: list[dict[str, Any]] = []
     for name, clients in ROWS.items():
@@ -194,7 +197,7 @@ def _notes(study: Study, size: Size) -> list[str]:
         f"Simulated: {size.training} training and {size.validation} validation subjects a site, those who have "
         f"microbleeds with a median of {LESIONS:g}; A is the preset {SITES['A']}, B {SITES['B']}.",
         f"{ROUNDS} rounds of {epochs // ROUNDS} epochs of {batches} updates for every client of every row; one "
-        "network; averages weighted by the number of scans. Seed 0.",
+        "network; averages weighted by the number of scans. Seeds: trainings 0, cohorts 1 to 4, all of other subjects.",
         "Lesions matched by distance. TPR, FPs and F1 at the threshold with the highest TPR at one FP per scan or "
         "less, chosen on the same scans for each row. 95 % intervals: exact (Clopper-Pearson, Poisson for FPs).",
         "Loss: mean of the last epoch of each round; where it still falls, the training had not converged. Research "

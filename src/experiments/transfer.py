@@ -107,8 +107,8 @@ def transfer(study: Study, size: Size) -> Path:
     left one fold out, after one calibration a strategy. Subjects with cavernous malformations (CCM) are in no training.
     """
     work = Transfer(study, size)
-    development = {preset: work.candidates(preset, size.training, 1) for preset in DEVELOPMENT}
-    tested = {test: work.candidates(preset, size.test, 2) for preset, test in TESTS.items()}
+    development = {name: work.candidates(name, size.training, seed) for seed, name in enumerate(DEVELOPMENT, start=1)}
+    tested = {test: work.candidates(name, size.test, seed) for seed, (name, test) in enumerate(TESTS.items(), start=3)}
     trainings = [
         {"strategy": name, "fold": fold + 1, **work.train(name, fold, development)}
         for name in STRATEGIES
@@ -180,7 +180,8 @@ def _write(
     tests = [{**row, "p": f"{row['p']:.3g}", "p, Holm": f"{p:.3g}"} for row, p in zip(differences, holm, strict=True)]
     subjects = (
         f"{size.training} simulated development subjects a protocol in {size.folds} folds, {size.test} simulated test "
-        "subjects a protocol. Seeds: subjects 1 and 2, trainings the number of the fold. Research use only."
+        "subjects a protocol, all of them different. Seeds: cohorts 1 to 5, trainings the number of the fold. Research "
+        "use only."
     )
     stopped = "A training stops when the AUC of the fold's candidates no longer rises, and keeps its best weights."
     notes = [
