@@ -25,7 +25,7 @@ from .tables import RATES as COLUMNS
 
 PRESETS = ("ukbb", "oxvasc")
 LESIONS = 25
-"""Microbleeds of a subject to learn from; those to test on have as many as patients."""
+"""Median of the microbleeds of a subject to learn from, if there are any; those to test on have as many as patients."""
 PATCH_AUC = "patch AUC"
 WITHOUT, WITH = "student", "student with KD"
 STUDENTS: Mapping[str, tuple[tuple[str, ...], Sequence[str]]] = {  # overlays and stages
