@@ -9,7 +9,7 @@ from monai.engines import SupervisedTrainer
 from planted import ball
 from torch.utils.data import DataLoader
 
-from csvd.engines import PlantedPatches, ReplayHardFoci, SeedSampler
+from csvd.engines import PlantedPatches, ReplayHardFoci, Resume, SeedSampler
 from csvd.losses import PatchLoss
 from csvd.networks import PatchEnsemble
 from csvd.phantom import plant_scan
@@ -89,6 +89,49 @@ def test_processes_that_load_data_see_what_is_hard(bank_dir):
 
     trainer.run(loader, max_epochs=2)
     assert drawn[1] > drawn[0] + 3
+
+
+class Stop(Exception):
+    pass
+
+
+def trained(bank_dir, resume, killed=False):
+    """Train for two epochs with a process that loads batches ahead; return the weights."""
+    torch.manual_seed(0)
+    dataset, network = patches(bank_dir, 0, 3, batch_size=16), PatchEnsemble(members=1, features=8)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    how = {"batch_size": None, "num_workers": 1, "prefetch_factor": 4, "persistent_workers": True}
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=2,
+        train_data_loader=DataLoader(dataset, sampler=SeedSampler(4), **how),
+        network=network,
+        optimizer=optimizer,
+        loss_function=PatchLoss(),
+        train_handlers=[
+            ReplayHardFoci(dataset),
+            Resume(str(resume), {"network": network, "optimizer": optimizer, "hard_foci": dataset}, seed=5),
+        ],
+        decollate=False,
+    )
+    if killed:
+        trainer.add_event_handler(Events.ITERATION_COMPLETED(once=6), _stop)
+        with pytest.raises(Stop):
+            trainer.run()
+    else:
+        trainer.run()
+    return network.state_dict()
+
+
+def _stop(engine):
+    raise Stop
+
+
+def test_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(bank_dir, tmp_path):
+    expected = trained(bank_dir, tmp_path / "whole.pt")
+    trained(bank_dir, tmp_path / "killed.pt", killed=True)
+    found = trained(bank_dir, tmp_path / "killed.pt")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_scan_without_foci_is_planted_into_and_none_is_an_error(tmp_path):

@@ -179,7 +179,10 @@ def _inside(scan: BankedScan, kind: Kind, rng: np.random.Generator) -> np.ndarra
 
 
 class SeedSampler(Sampler[int]):
-    """The seeds of an epoch, of the generator of PyTorch: an epoch that is seeded alike has the same batches.
+    """The seeds of an epoch, by the seed of PyTorch: an epoch that is seeded alike has the same batches.
+
+    They do not depend on what was drawn since: a data loader whose processes persist draws when it starts them, in the
+    first epoch, but also in the epoch in which a training is resumed.
 
     Args:
         batches: of an epoch.
@@ -198,7 +201,8 @@ class SeedSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Draw an epoch."""
-        yield from torch.randint(2**62, (self.batches,)).tolist()
+        generator = torch.Generator().manual_seed(torch.initial_seed())
+        yield from torch.randint(2**62, (self.batches,), generator=generator).tolist()
 
 
 class ReplayHardFoci:

@@ -67,6 +67,8 @@ class Resume:
         if isinstance(transform, Randomizable):
             transform.set_random_state(seed=seed)
         engine.set_data(cast(Iterable, data))  # a new iterator, because the old one may have drawn its order already
+        if getattr(data, "persistent_workers", False):
+            torch.manual_seed(seed)  # their start alone, in the first epoch of a process, draws a number
 
     def save(self, engine: Engine) -> None:
         """Write the state of the epoch that has just ended."""
