@@ -176,9 +176,9 @@ def _balanced(counts: torch.Tensor) -> torch.Tensor:
 
 def _training(one: Discriminator) -> dict[str, str]:
     """Return the columns of the training: its best epoch, and the accuracy of its patches in that."""
-    best, epochs = best_epoch(one.log, one.tag)
+    best, columns = best_epoch(one.log, one.tag)
     accuracy = "" if one.name == TEACHER else f"{logged(one.log, 'accuracy')[best]:.3f}"
-    return {"best epoch": f"{best} of {epochs}", "training accuracy": accuracy}
+    return {**columns, "training accuracy": accuracy}
 
 
 def _candidates(found: CandidateTable) -> str:
@@ -195,8 +195,8 @@ def _notes(match: str) -> list[str]:
         "many microbleeds as others. Training accuracy: of augmented patches, half of them microbleeds, the others "
         "those that are hardest. TPR to F1: of whole scans, after calibration and clean-up.",
         "Weights of the epoch with the highest AUC of validation candidates; students and teacher train to the end, "
-        "the others until it has not risen for 20 epochs, at most four times as long. Parameters: of the "
-        "discriminator; seconds: of detector and discriminator, without preprocessing.",
+        "the others until it has not risen for 20 epochs, at most four times as long. Minutes: of the "
+        "training; parameters: of the discriminator; seconds: of detector and discriminator, without preprocessing.",
         NOTE.format(match=match, seeds=0),
     ]
 

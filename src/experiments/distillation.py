@@ -127,10 +127,16 @@ def logged(folder: Path, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in events}  # the last, where an epoch was begun again
 
 
-def best_epoch(folder: Path, tag: str) -> tuple[int, int]:
-    """Return after which epoch the AUC of the validation candidates was highest, and how many there were."""
+def best_epoch(folder: Path, tag: str) -> tuple[int, dict[str, str]]:
+    """Return after which epoch the AUC of the validation candidates was highest, and columns of the training.
+
+    Its minutes are the median of an epoch times the epochs, so that it may have been interrupted.
+    """
     areas = logged(folder, tag)
-    return max(areas, key=areas.__getitem__), max(areas)
+    ends = [event.wall_time for event in EventAccumulator(str(folder)).Reload().Scalars(tag)]
+    best, epochs = max(areas, key=areas.__getitem__), max(areas)
+    minutes = epochs * float(np.median(np.diff(ends))) / 60 if len(ends) > 1 else float("nan")
+    return best, {"best epoch": f"{best} of {epochs}", "minutes": f"{minutes:.1f}"}
 
 
 def subjects_of(sections: Mapping[str, Sequence[Item]]) -> str:
@@ -208,8 +214,7 @@ def _moments(values: torch.Tensor) -> tuple[list[float], list[float]]:
 
 def _row(name: str, seed: int, weights: Path, tag: str) -> dict[str, Any]:
     """Return the first columns of a row."""
-    best, epochs = best_epoch(weights, tag)
-    return {"student": name, "seed": str(seed), "best epoch": f"{best} of {epochs}"}
+    return {"student": name, "seed": str(seed), **best_epoch(weights, tag)[1]}
 
 
 def _updates(study: Study, data: Path, detector: Path) -> str:
@@ -227,7 +232,8 @@ def _updates(study: Study, data: Path, detector: Path) -> str:
 def _notes(match: str) -> list[str]:
     return [
         "A teacher learns from the candidates of its student, and from the same labels. Weights: those of the highest "
-        "AUC of validation candidates. Patch AUC: of the candidates of test subjects, DeLong's interval.",
+        "AUC of validation candidates. Minutes: of the training. Patch AUC: of the candidates of test subjects, with "
+        "DeLong's interval.",
         "Difference: with minus without KD, mean and standard deviation over seeds; interval: bootstrap over test "
         "subjects of that mean, the same subjects for both.",
         NOTE.format(match=match, seeds=f"{SEEDS[0]} to {SEEDS[-1]}"),
