@@ -49,8 +49,11 @@ def make_templates(folder: Path) -> None:
     config = write_bundle(folder / "bundle") / "configs" / "inference.json"
     content = json.loads(config.read_text())  # its results lie on the grid that its network gets: that of the scan
     steps = [step for step in content["image_transforms"] if step["_target_"] != "Orientationd"]
-    steps[0]["reader"] = "csvd.io.NiftiReader"  # as the bundle that came with csvd
+    steps[0]["reader"] = "csvd.io.NiftiReader"  # as the bundle that came with csvd, in the gate too
     config.write_text(json.dumps(content | {"image_transforms": steps}))
+    gate = json.loads(config.with_name("sequence_inference.json").read_text())
+    gate["series_transforms"][0]["reader"] = "csvd.io.NiftiReader"
+    config.with_name("sequence_inference.json").write_text(json.dumps(gate))
     write_classifier(folder / "classifier")
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 from dicom_study import change, write_series
@@ -15,6 +16,8 @@ from csvd.checks import LONGEST_LINE, BundleError, InputError, reason
 from csvd.engines.weights import read_state
 from csvd.io import check_scan, find_cases, slicer_items
 from csvd.io.bids.description import read_description
+from csvd.io.dicom.files import read_dicom, read_tags
+from csvd.io.dicom.stacks import overlaps
 from csvd.io.nifti import read_once
 from csvd.io.nifti_files import check_size
 from csvd.io.slicer.markups import read_markups
@@ -132,6 +135,31 @@ def test_tag_that_no_dicom_object_takes_over_is_a_reason(csvd, bundle, tmp_path)
     assert (code, len(errors)) == (1, 1)
     assert "cannot be written as DICOM, because a tag of its images breaks the standard" in errors[0]
     assert not (tmp_path / "out" / "study").exists()
+
+
+@pytest.mark.parametrize("tags", [{"PixelRepresentation": 3}, {"Rows": 0}])
+def test_pixels_that_cannot_be_read_are_a_reason(csvd, bundle, tmp_path, tags):
+    paths = write_series(tmp_path / "study")
+    change(paths, **tags)
+    command = ("detect", tmp_path / "study", "--out", tmp_path / "out", "--bundle", bundle, "--dicom")
+    code, _, errors = csvd(*command)
+    assert (code, len(errors)) == (1, 1)
+    assert "internal error" not in errors[0]
+
+
+def test_no_slices_overlap_where_there_are_none():
+    assert not overlaps([])
+
+
+def test_tag_longer_than_memory_ends_its_file(monkeypatch, tmp_path):
+    def no_memory(*arguments, **options):
+        raise MemoryError
+
+    paths = write_series(tmp_path)
+    monkeypatch.setattr(pydicom, "dcmread", no_memory)
+    with pytest.raises(EOFError, match="longer than memory"):
+        read_dicom(paths[0])
+    assert len(read_tags(paths[0], ["Modality"])) == 0
 
 
 def test_long_values_are_shortened_in_errors():

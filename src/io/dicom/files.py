@@ -92,7 +92,10 @@ def read_dicom(path: Path, tags: Sequence[str | int] | None = None, pixels: bool
     source = BytesIO(missing + path.read_bytes()) if missing else path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard: they are checked where they are used
-        header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
+        try:
+            header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
+        except MemoryError:
+            raise EOFError(f"'{path}' ends before a tag that would be longer than memory") from None
     header.filename = str(path)
     return header
 

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ...checks import InputError
+from ...checks import InputError, shortened
 from .files import numbers_of, read_dicom, values_of
 from .image_kinds import PARTS, image_kind
 from .series import Instance, common_folder, plane_affine
@@ -164,8 +164,12 @@ def _check_pixels(source: Source, image: Any, name: str) -> None:
         seen = [replace(plane, tile=tile).pixels().astype(float).ravel() for tile in tiles]
     except RuntimeError:
         return  # a compressed image that only dcm2niix can read
+    except Exception as error:  # pydicom has one for each way in which tags of pixels can be wrong
+        what = f"the pixels of '{plane.header.filename}' cannot be read ({shortened(error)})"
+        raise InputError(f"{name} {what}. Leave out --dicom, or export it again.") from error
     volume = (len(source.volumes) - 1,) if len(image.shape) > 3 else ()
     converted = np.asarray(image.dataobj[(..., *volume)], dtype=float)[voxels].ravel()
+    seen = [one for one in seen if one.size == converted.size]
     alike = (np.allclose(one, converted) or np.corrcoef(one, converted)[0, 1] >= LOWEST_CORRELATION for one in seen)
     if not any(alike):
         raise InputError(

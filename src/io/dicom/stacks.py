@@ -90,7 +90,7 @@ def _odd_spacing(one: Instance, step: float, name: str) -> list[str]:
 
 def overlaps(stack: Sequence[Instance]) -> bool:
     """Return whether slices are at least twice as thick as they are apart, as those of sliding projections are."""
-    thick = numbers_of(stack[0].tags, "SliceThickness", 1)
+    thick = numbers_of(stack[0].tags, "SliceThickness", 1) if stack else None
     corners = [one.to_mm[:3, 3] for one in stack if one.to_mm is not None]
     if not thick or len(corners) < 2:
         return False

@@ -114,7 +114,8 @@ def _is_private(tag: Any) -> bool:
 def _complete(planes: Sequence[SlicePlane]) -> Sequence[SlicePlane]:
     """Take from the headers what is private, give them what DICOM demands of a study, and what highdicom looks for."""
     for header in headers(planes):
-        for tag in [tag for tag in header.keys() if _is_private(tag)]:
+        tags = [*header.keys()]  # a data set yields elements, which may not be readable
+        for tag in filter(_is_private, tags):
             del header[tag]
         for name in BLANK:
             if name not in header:
