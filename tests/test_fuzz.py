@@ -15,12 +15,14 @@ def run(name, *arguments):
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 
+@pytest.mark.slow
 def test_damaged_inputs_of_each_kind_end_well():
     code, lines = run("fuzz", "--inputs", 54, "--seed", 11)
     assert code == 0, lines
     assert lines[-1].startswith("| fuzzing | 54 | 0 |")
 
 
+@pytest.mark.slow
 def test_bombs_and_very_many_files_end_soon_with_one_line():
     code, lines = run("bombs", "--less", 500)
     assert code == 0, lines
