@@ -83,7 +83,7 @@ def wait_for_ever():
     return lambda case: time.sleep(600)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_processes_end_with_the_one_that_started_them():
     code = "from test_cohorts import CASES, run_each, wait_for_ever; run_each(CASES, wait_for_ever, jobs=2)"
     first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)

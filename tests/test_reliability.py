@@ -61,13 +61,6 @@ def test_disks_that_are_full_at_other_files_or_slow():
     assert all(row[1] == "0" for row in rows.values())
 
 
-@pytest.mark.slow
-def test_threads_change_no_byte():
-    """With the weights that are shipped, on a simulated scan."""
-    rows = run("determinism", "--scans", 1, "--commands", "detect")
-    assert all(row[1] == "0" for row in rows.values())
-
-
 @pytest.mark.whole
 def test_threads_order_and_processes_change_no_byte_of_a_cohort():
     rows = run("determinism", "--scans", 3, "--avx2")

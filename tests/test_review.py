@@ -47,7 +47,7 @@ def read_truth(cohort, subject):
         return np.array([[float(row[f"{axis}_mm"]) for axis in "xyz"] for row in rows])
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_corrected_points_train_new_weights(tmp_path):
     cohort, results, tuned = tmp_path / "cohort", tmp_path / "results", tmp_path / "tuned"
     few = ("--subjects", 2, "--phenotype", "CAA", "--seed", 5, "--split", 0, 0, 1, "--jobs", 1)
