@@ -43,7 +43,7 @@ def test_a_subject_does_not_depend_on_the_size_of_the_cohort(cohort, tmp_path):
     assert files(small / "sub-001") == files(cohort / "sub-001")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_the_number_of_processes_changes_nothing(tmp_path):
     one, two = (write_cohort("tiny", 2, tmp_path / str(jobs), seed=3, jobs=jobs).parent for jobs in (1, 2))
     assert files(one) == files(two)
