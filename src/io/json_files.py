@@ -26,3 +26,11 @@ def read_json(path: str | os.PathLike[str], name: str, advice: str = "correct it
         raise InputError(f"{name} is not JSON ({error}): {advice}") from None
     except RecursionError:
         raise InputError(f"{name} is not JSON of csvd (brackets in too many others): {advice}") from None
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Return the content of a config (JSON)."""
+    content = read_json(path, f"config '{path}'")
+    if not isinstance(content, dict):
+        raise InputError(f"config '{path}' must hold values by name, it holds {content!r:.50}. Correct it.")
+    return content

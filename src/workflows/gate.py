@@ -18,7 +18,7 @@ from ..io import Case, check_scan, read_sidecar, sequence_of_name, sequence_of_t
 from ..io.dicom.conversion import convert_all
 from ..io.dicom.files import is_dicom
 from ..io.dicom.series import sort_series
-from ..io.json_files import read_json
+from ..io.json_files import load_config
 from ..io.temporary import temporary_folder
 from ..sequences import GROUPS, SUITABLE
 from ..transforms.slices.name_sequence import UNSURE
@@ -82,7 +82,7 @@ class SequenceGate:
         for needed in (CONFIG, WEIGHTS):
             if not (bundle / needed).exists():
                 raise InputError(f"bundle '{bundle}' has no {needed}: give the folder of a complete bundle.")
-        read_json(bundle / CONFIG, f"config '{bundle / CONFIG}'")  # MONAI does not name it
+        load_config(bundle / CONFIG)  # MONAI does not name what it cannot read
         with making(bundle):
             parser = ConfigParser()
             parser.read_config(str(bundle / CONFIG))

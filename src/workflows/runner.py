@@ -17,7 +17,7 @@ from ..checks import BundleError, InputError, cause_of, is_foreseen
 from ..engines.weights import read_state
 from ..io import Case, check_scan, derivative_path, write_derivative
 from ..io.files import sha256
-from ..io.json_files import read_json
+from ..io.json_files import load_config
 from ..io.nifti import read_once
 from ..io.temporary import temporary_folder
 from ..names import with_source
@@ -178,14 +178,6 @@ def read_config(bundle: Path, settings: Mapping[str, Any], overlays: Sequence[st
             paths["output_dir"] = plain(settings["output_dir"])
         parser.update({**settings, **paths})
     return parser
-
-
-def load_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config (JSON)."""
-    content = read_json(path, f"config '{path}'")
-    if not isinstance(content, dict):
-        raise InputError(f"config '{path}' must hold values by name, it holds {content!r:.50}. Correct it.")
-    return content
 
 
 def _check_overlay(path: Path) -> None:
