@@ -87,3 +87,9 @@ def test_values_that_break_the_standard_are_none(tmp_path):
     header = read_tags(path, ["EchoTime", "Rows"])
     assert numbers_of(header, "EchoTime", 1) is None
     assert numbers_of(header, "Rows", 1) == [40.0]
+
+
+def test_values_that_many_files_share_are_kept_once(tmp_path):
+    first, second = (read_tags(path, ["SeriesInstanceUID", "PixelSpacing"]) for path in write_series(tmp_path)[:2])
+    assert first == second
+    assert all(one is other for tag, values in first.items() for one, other in zip(values, second[tag], strict=True))

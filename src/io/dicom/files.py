@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 MARK = b"DICM"
@@ -100,15 +101,18 @@ def read_dicom(path: Path, tags: Sequence[str | int] | None = None, pixels: bool
     return header
 
 
-def read_tags(path: Path, tags: Sequence[str | int]) -> Any:
-    """Return the data set of some tags of a DICOM file; empty where it cannot be read."""
-    import pydicom
+def read_tags(path: Path, tags: Sequence[str | int]) -> dict[str | int, list[str]]:
+    """Return the values of some tags of a DICOM file, see :func:`values_of`; none where it cannot be read.
+
+    They are small, for folders of very many files: texts that occur again are the same object.
+    """
     from pydicom.errors import InvalidDicomError
 
     try:
-        return read_dicom(path, tags)
+        header = read_dicom(path, tags)
     except (InvalidDicomError, OSError, EOFError, ValueError):
-        return pydicom.FileDataset(str(path), {})
+        return {}
+    return {tag: [*map(intern, values)] for tag in tags if (values := values_of(header, tag))}
 
 
 def values_of(header: Any, tag: str | int) -> list[str]:

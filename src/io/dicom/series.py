@@ -1,10 +1,10 @@
 """DICOM files sorted into series, whatever exports and anonymising programs did to their identifiers."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...checks import check_extra
+from ..files import sha256
 from .files import numbers_of, read_dicom, read_tags, values_of
 from .image_kinds import GE_TYPE, GE_TYPES, derivation, image_kind
 
@@ -43,7 +44,7 @@ class Instance:
 
     Attributes:
         path: the file.
-        tags: data set of :data:`TAGS`; empty where the file cannot be read.
+        tags: values of :data:`TAGS` or a data set; empty where the file cannot be read.
     """
 
     path: Path
@@ -219,19 +220,22 @@ def _without_copies(members: Sequence[Instance]) -> list[Instance]:
     copies: set[Path] = set()
     for alike in candidates.values():
         if len(alike) > 1:
-            seen: set[bytes] = set()
+            files: set[str] = set()
+            images: set[str] = set()
             for one in alike:
-                pixels = _pixels(one.path)
-                if pixels in seen:
+                file = sha256(one.path)
+                if file not in files and (pixels := _pixels(one.path)) not in images:
+                    images.add(pixels)
+                else:
                     copies.add(one.path)
-                seen.add(pixels)
+                files.add(file)
     return [one for one in members if one.path not in copies]
 
 
-def _pixels(path: Path) -> bytes:
+def _pixels(path: Path) -> str:
     """Return a hash of the stored pixels of a file; of the whole file where they cannot be read."""
     try:
         stored = read_dicom(path, pixels=True).get("PixelData")
     except Exception:  # whatever pydicom says of it: dcm2niix will have its own word
         stored = None
-    return sha256(path.read_bytes() if stored is None else stored).digest()
+    return sha256(path) if stored is None else hashlib.sha256(stored).hexdigest()
