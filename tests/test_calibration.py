@@ -101,3 +101,8 @@ def test_operating_points_that_cannot_be_had_come_closest():
 def test_error_names_what_has_no_calibration(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_candidates_that_are_all_alike_are_left_as_they_are():
+    label = torch.tensor([0, 1, 0, 1, 0, 1])
+    assert fit_calibration(torch.tensor([[0.0797, 0.1921]]).repeat(6, 1), torch.full((6,), 0.4953), label) == (1, 0, 0)

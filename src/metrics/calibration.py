@@ -107,7 +107,10 @@ def fit_platt(odds: torch.Tensor, label: torch.Tensor, weight: torch.Tensor) -> 
 def _most_likely(
     odds: torch.Tensor, others: torch.Tensor, label: torch.Tensor, weight: torch.Tensor
 ) -> tuple[float, list[float], float]:
-    """Return temperature, coefficients of ``others`` (N, K) and bias under which labels (N,) are most likely."""
+    """Return temperature, coefficients of ``others`` (N, K) and bias under which labels (N,) are most likely.
+
+    Of candidates that are all alike none is: temperature 1, else 0.
+    """
     if set(label.unique().tolist()) != {0, 1}:
         raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
     odds, others, label, weight = odds.double(), others.double(), label.double(), weight.double()
@@ -122,6 +125,8 @@ def _most_likely(
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
+    if not fitted.isfinite().all():
+        return 1.0, [0.0] * others.shape[1], 0.0
     return fitted[0].exp().item(), fitted[1:-1].tolist(), fitted[-1].item()
 
 
