@@ -46,15 +46,19 @@ def make_templates(folder: Path) -> None:
     (anat / "sub-01_T2starw.json").write_text(json.dumps(tags))
     (folder / "bids" / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
     (folder / "bids" / "participants.tsv").write_text("participant_id\tage\tsex\nsub-01\t71\tF\n")
-    config = write_bundle(folder / "bundle") / "configs" / "inference.json"
-    content = json.loads(config.read_text())  # its results lie on the grid that its network gets: that of the scan
-    steps = [step for step in content["image_transforms"] if step["_target_"] != "Orientationd"]
-    steps[0]["reader"] = "csvd.io.NiftiReader"  # as the bundle that came with csvd, in the gate too
-    config.write_text(json.dumps(content | {"image_transforms": steps}))
-    gate = json.loads(config.with_name("sequence_inference.json").read_text())
-    gate["series_transforms"][0]["reader"] = "csvd.io.NiftiReader"
-    config.with_name("sequence_inference.json").write_text(json.dumps(gate))
+    keep_grid(write_bundle(folder / "bundle"))
     write_classifier(folder / "classifier")
+
+
+def keep_grid(bundle: Path) -> None:
+    """Have a small bundle read scans as the one that came with csvd, and leave them on their grid, in the gate too."""
+    for name, steps in (("inference", "image_transforms"), ("sequence_inference", "series_transforms")):
+        path = bundle / "configs" / f"{name}.json"
+        config = json.loads(path.read_text())
+        config[steps][0]["reader"] = "csvd.io.NiftiReader"
+        if name == "inference":
+            config[steps] = [step for step in config[steps] if step["_target_"] != "Orientationd"]
+        path.write_text(json.dumps(config))
 
 
 def damaged_bytes(content: bytes, draw: Draw, end: int | None = None) -> bytes:

@@ -10,16 +10,22 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # small scans, bundles and trainings
 
+import fire  # noqa: F401  # and what else the commands load when they need it: once, before the processes are forked
+import nilearn.datasets  # noqa: F401
 import pydicom
+import SimpleITK  # noqa: F401
 import small
 import torch
 from conftest import write_small_cohort
 from dicom_study import oblique, write_classic
-from small_bundle import write_bundle, write_classifier, write_scan
+from fuzz_inputs import keep_grid
+from small_bundle import SHAPE, VOXEL_MM, write_bundle, write_classifier, write_scan
 from trained import BUNDLE, PAPER, QUICK
 
+from csvd import losses  # noqa: F401
 from csvd.cli import main as csvd
 from csvd.experiments import generalize
+from csvd.io.dicom import writer  # noqa: F401
 from csvd.io.temporary import NAME
 from csvd.phantom import PROTOCOLS
 
@@ -61,7 +67,7 @@ COMMANDS = {
     "detect, one scan": Command((*DETECT, "IN/scans/sub-0_swi.nii.gz")),
     "detect --jobs 2": Command((*DETECT, "IN/scans", "--jobs", "2")),
     "detect --bids": Command((*DETECT, "IN/bids", "--bids")),
-    "detect --dicom": Command(("detect", "--out", "OUT", "IN/dicom", "--dicom", "--any-sequence")),
+    "detect --dicom": Command((*DETECT, "IN/dicom", "--dicom")),
     "classify": Command(("classify", "--bundle", "IN/classifier", "--out", "OUT", "IN/scans")),
     "pack": Command(("pack", "IN/bundle", "--out", "OUT/bundle.zip"), ("--overwrite",)),
     "training": _training(BUNDLE, *DEFAULT, *PATCHES),
@@ -73,7 +79,7 @@ COMMANDS = {
 
 def write_inputs(folder: Path) -> None:
     """Write what the commands read."""
-    write_bundle(folder / "bundle")
+    keep_grid(write_bundle(folder / "bundle"))
     (folder / "bundle" / "LICENSE").write_text("of a test")
     (folder / "bundle" / "configs" / "metadata.json").write_text("{}")
     write_classifier(folder / "classifier")
@@ -83,7 +89,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "bids" / "dataset_description.json").write_text('{"Name": "simulated", "BIDSVersion": "1.10.0"}')
     write_classic(folder / "dicom", oblique())
     (folder / "cohort").mkdir()
-    write_small_cohort(folder / "cohort")
+    write_small_cohort(folder / "cohort", SHAPE, VOXEL_MM)
     sections = json.loads((folder / "cohort" / "datalist.json").read_text())
     for number, item in enumerate(item for items in sections.values() for item in items):
         kind = ("aSVD", "CAA", "CADASIL")[number % 3]
@@ -119,7 +125,9 @@ def make_small() -> None:
 
     size = replace(small.EXPERIMENT, settings={**small.EXPERIMENT.settings, **SMALLEST})
     experiments.QUICK = dict.fromkeys(experiments.QUICK, size)
-    PROTOCOLS.update({name: replace(small.PROTOCOL, vary=one.vary) for name, one in PROTOCOLS.items()})
+    PROTOCOLS.update(
+        {name: replace(small.PROTOCOL, vary=one.vary, contrasts=one.contrasts) for name, one in PROTOCOLS.items()}
+    )
     module = sys.modules[generalize.__module__]
     module.TESTS = {name: module.TESTS[name] for name in ("ukbb", "oxvasc")}  # type: ignore[attr-defined]
 

@@ -131,11 +131,11 @@ def trained(shared, small_cohort):
     return filled_once(shared / "trained", lambda folder: train(small_cohort, folder))
 
 
-def write_small_cohort(folder):
+def write_small_cohort(folder, shape=(48, 56, 44), voxel_mm=(2.0, 2.0, 2.0)):
     """Write four planted scans with labels and their data list."""
-    shape, items = (48, 56, 44), []
+    items = []
     for number in range(4):
-        planted = planted_scan(shape=shape, voxel_mm=(2.0, 2.0, 2.0), radius_mm=4.0, seed=number)
+        planted = planted_scan(shape=shape, voxel_mm=voxel_mm, radius_mm=4.0, seed=number)
         label = sphere_fraction(planted.image.affine, shape, planted.lesion_world_mm, 4.0) > 0.5
         label = label.astype(np.uint8) * (number > 0)
         nib.save(planted.image, folder / f"sub-{number}_swi.nii.gz")
