@@ -103,6 +103,9 @@ def test_error_names_what_has_no_calibration(call, message):
         call()
 
 
-def test_candidates_that_are_all_alike_are_left_as_they_are():
-    label = torch.tensor([0, 1, 0, 1, 0, 1])
-    assert fit_calibration(torch.tensor([[0.0797, 0.1921]]).repeat(6, 1), torch.full((6,), 0.4953), label) == (1, 0, 0)
+def test_candidates_that_are_nearly_alike_are_left_as_they_are():
+    """The labels follow differences in the seventh digit, and the likeliest values are infinite."""
+    odds = torch.tensor([0.1123569533, 0.1123563498, 0.1123569533, 0.1123555750, 0.1123569533, 0.1123565361])
+    detector = [-0.0187135435, -0.0188790206, -0.0187069865, -0.0189385114, -0.0187102054, -0.0189008379]
+    logits, detected = torch.stack([torch.zeros(6), odds], dim=1), torch.tensor(detector).double().sigmoid()
+    assert fit_calibration(logits, detected, torch.tensor([0, 1, 0, 1, 0, 1])) == (1, 0, 0)

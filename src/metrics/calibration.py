@@ -109,7 +109,7 @@ def _most_likely(
 ) -> tuple[float, list[float], float]:
     """Return temperature, coefficients of ``others`` (N, K) and bias under which labels (N,) are most likely.
 
-    Of candidates that are all alike none is: temperature 1, else 0.
+    Where the search diverges, as it may with candidates that are nearly alike, these are 1, 0 and 0.
     """
     if set(label.unique().tolist()) != {0, 1}:
         raise ValueError(f"cannot calibrate on candidates of the classes {label.unique().tolist()}: needs both.")
