@@ -16,7 +16,7 @@ import pydicom
 import SimpleITK  # noqa: F401
 import small
 import torch
-from conftest import write_small_cohort
+from common import write_small_cohort
 from dicom_study import oblique, write_classic
 from fuzz_inputs import keep_grid
 from small_bundle import SHAPE, VOXEL_MM, write_bundle, write_classifier, write_scan
@@ -52,8 +52,8 @@ class Command:
     bundle: Path | None = None
 
 
-def _training(bundle: Path, *words: str) -> Command:
-    folders = ("--dataset_dir", "IN/cohort", "--ckpt_dir", "OUT", "--output_dir", "OUT")
+def _training(bundle: Path, *words: str, cohort: str = "cohort") -> Command:
+    folders = ("--dataset_dir", f"IN/{cohort}", "--ckpt_dir", "OUT", "--output_dir", "OUT")
     return Command((*words, *folders), (), whole=False, bundle=bundle)
 
 
@@ -63,6 +63,8 @@ EPOCHS = ("--train#trainer#max_epochs", "2", "--val_interval", "1")
 PATCHES = ("--train#sampler#batches", "2", "--train#dataset#batch_size", "16")
 SLICES = tuple(str(part) for pair in small.CLASSIFIER.items() for part in (f"--{pair[0]}", pair[1]))
 DEFAULT = ("training", "--config_file", "configs/train.json", *EPOCHS)
+GATE = ("training", "--config_file", "['configs/sequence_inference.json','configs/train_sequence.json']")
+GATE = (*GATE, "--pixels", "32", "--epochs", "2")
 COMMANDS = {
     "detect, one scan": Command((*DETECT, "IN/scans/sub-0_swi.nii.gz")),
     "detect --jobs 2": Command((*DETECT, "IN/scans", "--jobs", "2")),
@@ -73,6 +75,7 @@ COMMANDS = {
     "training": _training(BUNDLE, *DEFAULT, *PATCHES),
     "training of the cascade": _training(BUNDLE, "training", "--config_file", PAPER, *QUICK),
     "training of the classifier": _training(CLASSIFIER, *DEFAULT, *SLICES),
+    "training of the gate": _training(BUNDLE, *GATE, cohort="series"),
     "experiment": Command(("experiment", "generalize", "--quick", "--out", "OUT"), (), whole=False),
 }
 
@@ -95,6 +98,12 @@ def write_inputs(folder: Path) -> None:
         kind = ("aSVD", "CAA", "CADASIL")[number % 3]
         item |= {"subject": f"sub-{number}", "csvd": kind, "age": 60 + number, "sex": "FM"[number % 2]}
     (folder / "cohort" / "datalist.json").write_text(json.dumps(sections))
+    series = [
+        {"image": str(scan), "sequence": kind}
+        for scan, kind in zip(sorted((folder / "scans").iterdir()), ("SWI", "T1"), strict=False)
+    ]
+    (folder / "series").mkdir()
+    (folder / "series" / "datalist.json").write_text(json.dumps({"training": series, "validation": series}))
 
 
 def words_of(command: Command, inputs: Path, out: Path, again: bool) -> list[str]:

@@ -33,14 +33,18 @@ LOADED = (
 )
 
 
+def start():
+    """Start the process that is forked, for this process and those that it starts."""
+    os.environ[SERVER] = str(Path(tempfile.mkdtemp(prefix="csvd_warm_"), "socket"))
+    atexit.register(subprocess.Popen([sys.executable, __file__]).kill)
+
+
 def python_m(module, *arguments):
-    """Return the command; the first call of a test process starts the one that is forked."""
+    """Return the command; where no process to fork has been started, it is."""
     if SERVER not in os.environ:
-        path = Path(tempfile.mkdtemp(prefix="csvd_warm_"), "socket")
-        os.environ[SERVER] = str(path)
-        atexit.register(subprocess.Popen([sys.executable, __file__]).kill)
-        while not path.exists():
-            time.sleep(0.01)
+        start()
+    while not Path(os.environ[SERVER]).exists():
+        time.sleep(0.01)
     return [sys.executable, __file__, *map(str, (module, *arguments))]
 
 
