@@ -1,11 +1,28 @@
-"""How processes end: at a signal, and with the process that started them."""
+"""How processes start, fast, and how they end: at a signal, and with the process that started them."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import in the block without garbage collection, which takes a third of the time and finds nothing.
+
+    What is there afterwards stays to the end of the process, and no later collection visits it.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def end_at_sigterm() -> None:

@@ -4,13 +4,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, Orientationd
 from once import simulated
+from scipy import ndimage
 
 from csvd.phantom import PROTOCOLS
+from csvd.transforms.brain._brain_extraction import distance_mm, fill_slices
 from csvd.transforms.brain.brain_mask import BrainMask, BrainMaskd, brain_mask
 from csvd.transforms.grid.select_volume import SelectVolumed
 
@@ -211,6 +214,23 @@ def test_volume_on_real_scans_and_way_back_to_their_grid(name, low_ml, high_ml):
     back = Invertd("mask", load, orig_keys="image", nearest_interp=True, to_tensor=True)(out)["mask"]
     assert back.sum() == out["mask"].sum()
     torch.testing.assert_close(back.affine, torch.as_tensor(back.meta["original_affine"], dtype=torch.float64))
+
+
+def test_holes_are_filled_slice_by_slice():
+    generator = np.random.default_rng(0)
+    mask = ndimage.gaussian_filter(generator.random((30, 40, 7)), (2, 2, 0)) > 0.5
+    expected = np.stack([ndimage.binary_fill_holes(mask[..., k]) for k in range(7)], axis=-1)
+    assert expected.sum() > mask.sum()
+    np.testing.assert_array_equal(fill_slices(mask), expected)
+    assert fill_slices(np.ones((3, 4, 5), bool)).all()
+    assert not fill_slices(np.zeros((3, 4, 5), bool)).any()
+
+
+def test_distances_are_those_of_scipy():
+    mask = np.random.default_rng(0).random((20, 30, 10)) > 0.01
+    size = np.array([0.8, 1.1, 3.0])
+    expected = ndimage.distance_transform_edt(mask, sampling=size)
+    np.testing.assert_allclose(distance_mm(mask, size), expected, atol=1e-4)
 
 
 @pytest.mark.slow

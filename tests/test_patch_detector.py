@@ -6,7 +6,7 @@ from torch.nn.functional import max_pool3d
 from csvd.inferers.foci import find_foci, focus_response, gaussian, tissue_field
 from csvd.inferers.patch_detector import PatchDetector
 from csvd.networks.patch_classifier import PatchClassifier, ring_weights
-from csvd.networks.patch_ensemble import PatchEnsemble
+from csvd.networks.patch_ensemble import SURELY_NOT, PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
 from csvd.planes import slice_axis
 from csvd.transforms.brain.close_mask import close_mask
@@ -18,11 +18,11 @@ from csvd.transforms.slices.slice_context import context_patches, context_slices
 class Darkness(torch.nn.Module):
     """In place of a trained network: the darker the middle, the surer."""
 
-    def odds(self, patches):
+    def quick_odds(self, patches):
         return 10 * (0.8 - patches[:, 2, 23:26, 23:26].amin((1, 2)))
 
     def mirrored_odds(self, patches, first=0):
-        return self.odds(patches)
+        return self.quick_odds(patches)
 
     def calibrate(self, odds):
         return odds
@@ -222,6 +222,33 @@ def test_an_ensemble_is_the_mean_of_its_members_and_is_calibrated():
     ensemble.temperature.fill_(2.0)
     ensemble.bias.fill_(-1.0)
     torch.testing.assert_close(ensemble(patches), (mean / 2 - 1).sigmoid()[:, None])
+
+
+class Recorded(torch.nn.Module):
+    """In place of a member: its answers are fixed, and it keeps how many patches it was asked for."""
+
+    def __init__(self, odds):
+        super().__init__()
+        self.odds, self.asked = odds, []
+
+    def forward(self, patches):
+        self.asked.append(len(patches))
+        return self.odds[: len(patches)].clone()
+
+
+@pytest.mark.parametrize("sure", [[0], [1], [2], [0, 1, 2], []])
+def test_the_other_members_are_not_asked_where_the_first_is_surely_negative(sure):
+    ensemble, patches = PatchEnsemble(members=3), torch.rand(3, 5, 48, 48)
+    first = torch.zeros(3)
+    first[sure] = SURELY_NOT - 0.1
+    ensemble.members = torch.nn.ModuleList(
+        [Recorded(first), Recorded(torch.full((3,), 3.0)), Recorded(torch.full((3,), 6.0))]
+    )
+    expected = torch.full((3,), 3.0)
+    expected[sure] = SURELY_NOT - 0.1
+    torch.testing.assert_close(ensemble.quick_odds(patches), expected)
+    left = [3 - len(sure)] if len(sure) < 3 else []
+    assert [member.asked for member in ensemble.members] == [[3], left, left]
 
 
 def test_mirrored_odds_do_not_change_when_the_scan_is_mirrored():

@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from ..checks import InputError
+from ..processes import quick_imports
 from .app import app, console
 from .screen import print_text
 
@@ -149,7 +150,9 @@ def demo(
 ) -> None:
     """Simulate a scan, detect microbleeds and compare with the truth: csvd demo --out demo"""
     from ..bundles import find_bundle
-    from ..workflows.demo import run_demo
+
+    with quick_imports():
+        from ..workflows.demo import run_demo
 
     rows, folder = run_demo(out, find_bundle("cmb_detection"), seed=seed, overwrite=overwrite)
     table = Table(title="Simulated lesions and what was found (mm, RAS+)", box=SIMPLE, collapse_padding=True)

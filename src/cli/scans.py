@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ..names import json_line
+from ..processes import quick_imports
 from .app import (
     SOURCES,
     AnySequence,
@@ -94,7 +95,8 @@ def detect(
         return
     if source is None:
         raise typer.BadParameter("give a scan, a folder or a data list, or --dicomweb URL.", param_hint="SOURCE")
-    from ..workflows.detection import detect as detect_scans
+    with quick_imports():
+        from ..workflows.detection import detect as detect_scans
 
     rows = detect_scans(source, out, bundle, **how, **of_files)
     print_rows(rows, out, as_json, found_in, bids)
@@ -134,7 +136,9 @@ def classify(
 ) -> None:
     """Classify the subtype of small vessel disease: csvd classify sub-01_swi.nii.gz --age 71 --sex F --out results"""
     from ..bundles import find_bundle
-    from ..workflows.detection import classify as classify_scans
+
+    with quick_imports():
+        from ..workflows.detection import classify as classify_scans
 
     known = {"age": age, "sex": sex and sex.value, "label": lesions and str(lesions)}
     how: dict[str, Any] = {"mask": mask, "section": section, "jobs": jobs, "resume": resume, "overwrite": overwrite}
@@ -176,7 +180,8 @@ def sort(
     debug: Debug = False,
 ) -> None:
     """Identify the sequence of each series, and whether it is suitable: csvd sort STUDY_DIR"""
-    from ..workflows.gate import sort_study
+    with quick_imports():
+        from ..workflows.gate import sort_study
 
     rows = sort_study(study, bundle_or_own(bundle, "cmb_detection"))
     if as_json:

@@ -83,7 +83,7 @@ class PatchDetector:
         for batch in points[order].split(self.batch_size):
             # Channels last: pooling is several times as fast on a CPU.
             patches = context_patches(fine, batch, spacing_mm).to(device).contiguous(memory_format=torch.channels_last)
-            odds = network.odds(patches)
+            odds = network.quick_odds(patches)
             probability = network.calibrate(odds).sigmoid()
             unsure = ((probability > UNSURE[0]) & (probability < UNSURE[1])).nonzero()[:, 0]
             if len(unsure):

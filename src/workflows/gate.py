@@ -94,9 +94,10 @@ class SequenceGate:
 
     def __call__(self, case: Case) -> SeriesSequence:
         """Name one series, with what its JSON files say, or its BIDS name where they do not decide."""
-        evaluator = self.single_run({"image": str(case.image)})
-        evaluator.run()
-        prediction, (sidecar, broken) = evaluator.state.output[0], read_sidecar(case.image)
+        with self.single_run({"image": str(case.image)}) as evaluator:
+            evaluator.run()
+            [prediction] = evaluator.state.output
+        sidecar, broken = read_sidecar(case.image)
         tags = sequence_of_tags(sidecar)
         found = (
             resolve_sequence(prediction, tags)

@@ -111,14 +111,14 @@ class BundleRunner:
         known["paths"] = "\n".join(map(str, case.paths))
         item = {**scan.item(self.also), **known, **({"sequence": "SWI"} if scan.is_swi else {})}
         single_run = self.single_run(item.get("contrast") or self.contrast or "dark", item.get("sequence"))
-        evaluator = single_run(item)
-        writer = single_run.parser.get_parsed_content(WRITER)
-        if self.dicom:
-            from ..io.dicom.source import find_source
-            from ..io.dicom.writer import write_dicom
+        with single_run(item) as evaluator:
+            writer = single_run.parser.get_parsed_content(WRITER)
+            if self.dicom:
+                from ..io.dicom.source import find_source
+                from ..io.dicom.writer import write_dicom
 
-            writer.also_write = partial(write_dicom, source=find_source(scan.image, scan.dicom))
-        evaluator.run()
+                writer.also_write = partial(write_dicom, source=find_source(scan.image, scan.dicom))
+            evaluator.run()
         [record] = writer.records
         if self.derivative is not None:
             record = write_derivative(writer.output_dir / scan.name, record, self.derivative, scan.image)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from monai.bundle import ConfigParser
@@ -25,12 +26,16 @@ class SingleRun:
         parser["dataset#data"] = []
         parser["network"] = parser.get_parsed_content("network")
 
-    def __call__(self, item: Mapping[str, Any]) -> Evaluator:
-        """Return an evaluator of one item, not yet run."""
+    @contextmanager
+    def __call__(self, item: Mapping[str, Any]) -> Iterator[Evaluator]:
+        """Make an evaluator of one item, not yet run; its volumes are let go when the block ends."""
         self.parser.parse(reset=True)
         evaluator = self.parser.get_parsed_content("evaluator")
         # Not through the config, which would take a path that begins with "$" for code.
         dataset = Dataset([dict(item)], self.parser.get_parsed_content("preprocessing"))
         evaluator.data_loader = DataLoader(dataset, batch_size=1)
         evaluator.state.epoch_length = 1
-        return evaluator
+        try:
+            yield evaluator
+        finally:
+            evaluator.state.batch = evaluator.state.output = None

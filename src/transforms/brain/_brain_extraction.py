@@ -6,6 +6,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torch.nn.functional import avg_pool3d, interpolate
 
+from ..._simple_itk import load_simple_itk
+
 WORK_MM = 2.0
 """Voxels are averaged to about this size; thicker slices stay."""
 HEIGHT = 0.5
@@ -69,7 +71,7 @@ def find_tissue(smooth: np.ndarray, size: np.ndarray, up: np.ndarray) -> np.ndar
     height = np.tensordot(up, np.indices(smooth.shape), axes=1)
     above_neck = height > height[largest(head)].max() - HEAD_MM
     head &= above_neck
-    depth = ndimage.distance_transform_edt(head, sampling=size)
+    depth = distance_mm(head, size)
     deep = head & (depth > min(20, 0.5 * depth.max()))
     level = np.median(smooth[deep & above_air])
     # The mean around each voxel of what is deep, tissue, and at most half above the level.
@@ -82,12 +84,12 @@ def find_tissue(smooth: np.ndarray, size: np.ndarray, up: np.ndarray) -> np.ndar
 
 def cut_loose(tissue: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return the thickest solid of ``tissue`` without what hangs on it by bridges."""
-    depth = ndimage.distance_transform_edt(tissue, sampling=size)  # the faces of the volume are no edge
+    depth = distance_mm(tissue, size)  # the faces of the volume are no edge
 
     def solid(radius: float) -> np.ndarray:
         labels, _ = ndimage.label(depth > min(radius, 0.5 * depth.max()))
         core = labels == labels.flat[depth.argmax()]
-        return tissue & (ndimage.distance_transform_edt(~core, sampling=size) <= radius + 1)
+        return tissue & (distance_mm(~core, size) <= radius + 1)
 
     brain = solid(OPEN_MM[0])
     for radius in np.arange(OPEN_MM[0] + STEP_MM, OPEN_MM[1], STEP_MM):
@@ -108,14 +110,33 @@ def close(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return ``mask`` with gaps narrower than twice ``CLOSE_MM`` filled; beyond the faces it goes on as it ends."""
     margin = [int(CLOSE_MM / edge) + 2 for edge in size]
     padded = np.pad(mask, [(n, n) for n in margin], mode="edge")
-    grown = ndimage.distance_transform_edt(~padded, sampling=size) <= CLOSE_MM
-    closed = ndimage.distance_transform_edt(grown, sampling=size) > CLOSE_MM
+    grown = distance_mm(~padded, size) <= CLOSE_MM
+    closed = distance_mm(grown, size) > CLOSE_MM
     return mask | closed[tuple(slice(n, -n) for n in margin)]
 
 
 def fill_slices(mask: np.ndarray) -> np.ndarray:
     """Return ``mask`` with the holes in each slice filled: those open downwards to the skull base too."""
-    return np.stack([ndimage.binary_fill_holes(part) for part in np.moveaxis(mask, -1, 0)], axis=-1)
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[:, :, 1] = ndimage.generate_binary_structure(2, 1)
+    parts, count = ndimage.label(~mask, in_plane)
+    holes = np.ones(count + 1, bool)
+    for side in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        holes[side] = False
+    holes[0] = True
+    return holes[parts]
+
+
+def distance_mm(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the distance of each voxel of ``mask`` to the nearest one outside, 0 there; by Maurer's transform.
+
+    It takes less than half the time of SciPy's.
+    """
+    sitk = load_simple_itk()
+    outside = sitk.GetImageFromArray((~mask).astype(np.uint8))
+    outside.SetSpacing(size[::-1].tolist())
+    squared = sitk.SignedMaurerDistanceMap(outside, squaredDistance=True, useImageSpacing=True)
+    return np.sqrt(sitk.GetArrayFromImage(squared).clip(min=0))
 
 
 def largest(mask: np.ndarray) -> np.ndarray:

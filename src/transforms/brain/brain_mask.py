@@ -8,7 +8,6 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
-from scipy import ndimage
 
 from ...checks import InputError, check_one_of, check_same_shape, describe
 from ._brain_extraction import extract_brain, fill_slices, largest
@@ -87,7 +86,7 @@ def find_stripped(volume: np.ndarray) -> np.ndarray | None:
     differs = volume != outside
     if differs.mean() > 1 - MIN_OUTSIDE:
         return None
-    return fill_slices(ndimage.binary_fill_holes(largest(differs)))
+    return fill_slices(largest(differs))
 
 
 def check_mask(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

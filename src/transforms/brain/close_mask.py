@@ -9,12 +9,12 @@ from monai.config import KeysCollection
 from monai.data.utils import affine_to_spacing
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
-from scipy import ndimage
 from torch.nn.functional import pad
 
 from ...checks import check_positive
 from ...planes import slice_axis
 from ..grid.window_maximum import window_maximum
+from ._brain_extraction import fill_slices
 
 CLOSE_MM = 2.5
 
@@ -32,8 +32,8 @@ def close_mask(mask: torch.Tensor, spacing_mm: Sequence[float], radius_mm: float
     grown = window_maximum(pad(mask.permute(2, 0, 1).to(torch.uint8), sides), window)
     closed = 1 - window_maximum(1 - grown, window)
     middle = closed[:, reach[0] : -reach[0], reach[1] : -reach[1]] > 0
-    filled = [torch.from_numpy(ndimage.binary_fill_holes(plane)) for plane in middle.numpy(force=True)]
-    return torch.stack(filled).permute(1, 2, 0).to(mask.device) | mask
+    filled = torch.from_numpy(fill_slices(middle.permute(1, 2, 0).numpy(force=True)))
+    return filled.to(mask.device) | mask
 
 
 class CloseMaskd(MapTransform):
