@@ -220,15 +220,3 @@ def test_installed_package_finds_its_bundles_inside_and_packs_like_the_sources(w
     archives = (tmp_path / "installed.zip", pack_bundle(ROOT / "bundles" / "cmb_detection", tmp_path / "sources.zip"))
     installed, from_sources = (zipfile.ZipFile(archive).namelist() for archive in archives)
     assert installed == from_sources
-
-
-def test_training_and_inference_do_not_load_the_simulator():
-    """A server that trains needs neither the simulator nor the template that comes with nilearn."""
-    without = "import sys; sys.modules['nilearn'] = None; "
-    run(sys.executable, "-c", without + "import csvd.engines, csvd.inferers, csvd.losses, csvd.transforms", cwd=ROOT)
-
-
-def test_training_and_inference_load_no_package_that_the_bundle_does_not_name():
-    """Where a packed bundle runs, statsmodels and scikit-learn need not be installed."""
-    without = "import sys; sys.modules['statsmodels'] = sys.modules['sklearn'] = None; "
-    run(sys.executable, "-c", without + "import csvd.engines, csvd.inferers, csvd.losses, csvd.metrics", cwd=ROOT)
