@@ -2,8 +2,9 @@
 
 FOLDER is a clone of https://github.com/v-sundaresan/microbleed-detection, with its requirements installed. Its steps
 are its own functions: radial symmetry (slice by slice, two radii; ours: in 3-D, four radii), vessels masked and
-filled in, and its detection network on its patches, without weights, which change no time. The discriminators are left
-out: their times depend on the candidates.
+filled in, and its detection network of 64 features on its patches, without weights, which change no time. Ours is the
+published one of the cascade, of 12 features, on the whole brain. The discriminators are left out: their times depend on
+the candidates.
 
     python benchmarks/rival.py FOLDER
 """
@@ -17,14 +18,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
+from monai.transforms import DivisiblePad
 from steps import once, typical
 
 from csvd.bundles import find_bundle
 from csvd.io import Case
-from csvd.networks import ShallowUNet
 from csvd.phantom import write_cohort
 from csvd.transforms import FastRadialSymmetry, InpaintMask, VesselMask
-from csvd.workflows.runner import BundleRunner
+from csvd.workflows.runner import BundleRunner, read_config
 
 RADII_MM = (1.6, 2.4, 3.2, 4.8)
 PATCH = 48
@@ -54,9 +55,10 @@ def their_seconds(folder: Path, image: np.ndarray, brain: np.ndarray) -> dict[st
 def our_seconds(image: torch.Tensor, brain: torch.Tensor) -> dict[str, float]:
     """Return the seconds of the same steps of the cascade."""
     symmetry, vessels, inpaint = FastRadialSymmetry(RADII_MM, unit="mm"), VesselMask(), InpaintMask()
-    network = ShallowUNet(in_channels=2).eval()
+    config = read_config(find_bundle("cmb_detection"), {"contrast": "dark", "sequence": None}, ["paper"])
+    network = config.get_parsed_content("network").eval()  # called on a scan it is the detector
     with torch.inference_mode():
-        channels = torch.cat([image, image])[None]
+        channels = DivisiblePad(k=4)(torch.cat([image, image]))[None]
         return {
             "radial symmetry": typical(lambda: symmetry(image)),
             "vessels masked and filled in": typical(lambda: inpaint(image, vessels(image, brain))),

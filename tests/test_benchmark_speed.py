@@ -1,12 +1,13 @@
 """The clock of the benchmarks of speed, and what is computed from its seconds."""
 
 import json
+import os
 import time
 
 import pytest
 from measured import load
 
-speed, growth = load("speed"), load("growth")
+speed, growth, throughput = load("speed"), load("growth"), load("throughput")
 
 
 def test_a_step_counts_without_the_steps_inside_it():
@@ -36,3 +37,16 @@ def test_two_measurements_are_compared(tmp_path, capsys):
 @pytest.mark.parametrize("power", [1, 2])
 def test_exponent_of_growth(power):
     assert growth.exponent([1, 2, 4, 8], [3 * n**power for n in (1, 2, 4, 8)]) == pytest.approx(power)
+
+
+def test_plan_for_a_large_study_comes_from_the_faster_way(capsys):
+    throughput.print_tables(100, {1: (720.0, 1024.0, 2.0), 2: (360.0, 3072.0, 2.0)}, cores=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert "| 1 | 720 | 500 | 1024 | 2.0 |" in lines
+    assert "| 2 | 360 | 1000 | 3072 | 2.0 |" in lines
+    assert "50000 scans, 100 core hours, 100 GB of results:" in lines
+    assert "| 16 | 0.3 | 24 |" in lines
+
+
+def test_memory_of_a_group_of_processes_counts_shared_pages_once():
+    assert throughput.proportional_mb(os.getpgid(0)) > 10
