@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, EnsureChannelFirstd, Lambdad, LoadImaged, RandFlipd, ScaleIntensityd
+from monai.transforms import (
+    Compose,
+    EnsureChannelFirstd,
+    Lambdad,
+    LoadImaged,
+    RandFlipd,
+    RandShiftIntensityd,
+    ScaleIntensityd,
+)
 
 from csvd.io import DiskCacheDataset, NiftiReader, digest, item_digest
 from csvd.networks import ShallowUNet
@@ -96,6 +104,19 @@ def test_affine_and_name_are_kept_and_loaded_without_running_code(item, tmp_path
 def test_without_meta_data_all_are_plain_tensors(item, tmp_path):
     types = [type(dataset([item], tmp_path, track_meta=False)._cachecheck(item)["image"]) for _ in range(2)]
     assert types == [torch.Tensor, torch.Tensor]
+
+
+def test_first_item_draws_what_the_epoch_was_seeded_with(item, tmp_path):
+    """Also where it is the first of a process: a training that goes on draws what one left alone does."""
+    steps = [LoadImaged("image"), EnsureChannelFirstd("image"), RandShiftIntensityd("image", offsets=1, prob=1)]
+    used, new = (DiskCacheDataset([item], Compose([Compose(steps[:2]), *steps[2:]]), str(tmp_path)) for _ in range(2))
+    used[0]
+    drawn = []
+    for dataset in (used, new):
+        dataset.transform.set_random_state(seed=7)
+        drawn.append(dataset[0]["image"])
+    assert torch.equal(*drawn)
+    assert len([*tmp_path.glob("*.pt")]) == 1  # nested or not, the transforms are the same
 
 
 def test_sidecars_and_the_other_half_of_a_pair_count(tmp_path):

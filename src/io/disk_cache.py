@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor, PersistentDataset
+from monai.transforms import Compose, RandomizableTrait, Transform
 from monai.utils import convert_to_tensor
 
 from .content import item_digest, settings_digest
@@ -41,7 +43,7 @@ class DiskCacheDataset(PersistentDataset):
 
     def _cachecheck(self, item_transformed: Any) -> Any:
         if not self.transform_hash:
-            self.set_transform_hash(settings_digest)
+            self.set_transform_hash()
         file = self.folder / f"{self.hash_func(item_transformed).decode()}{self.transform_hash}.pt"
         if file.is_file():
             return torch.load(file, weights_only=True)
@@ -50,9 +52,31 @@ class DiskCacheDataset(PersistentDataset):
             torch.save(convert_to_tensor(made, convert_numeric=False, track_meta=self.track_meta), temporary)
         return made
 
+    def set_transform_hash(self, hash_xform_func: Callable[..., bytes] = settings_digest) -> None:
+        """Set the digest of the transforms before the first random one.
+
+        MONAI looks for them in a new ``Compose``, which seeds the random ones: a training that goes on, whose epochs
+        have seeds of their own, would draw other numbers.
+        """
+        fixed = takewhile(_is_fixed, _steps(self.transform))
+        self.transform_hash = hash_xform_func([*fixed]).decode()
+
     def _pre_transform(self, item_transformed: Any) -> Any:
         made = super()._pre_transform(item_transformed)
         return {key: _plain(value, self.track_meta) for key, value in made.items()}
+
+
+def _is_fixed(transform: Any) -> bool:
+    return isinstance(transform, Transform) and not isinstance(transform, RandomizableTrait)
+
+
+def _steps(transforms: Compose) -> Iterator[Any]:
+    """Yield transforms as ``Compose.flatten`` lists them."""
+    for one in transforms.transforms:
+        if type(one) is Compose and one.map_items == transforms.map_items:
+            yield from _steps(one)
+        else:
+            yield one
 
 
 def _plain(value: Any, track_meta: bool) -> Any:
