@@ -157,6 +157,16 @@ def test_bundle_without_weights_is_refused_and_nothing_is_written(bundle, tmp_pa
     assert not list(tmp_path.glob("*.zip"))
 
 
+def test_bundle_whose_link_leads_out_of_it_is_refused(bundle, tmp_path):
+    (tmp_path / "private.txt").write_text("none to give away")
+    (bundle / "docs" / "also.md").symlink_to(bundle / "docs" / "README.md")
+    pack_bundle(bundle, tmp_path / "tiny.zip")
+    (bundle / "docs" / "other.md").symlink_to(tmp_path / "private.txt")
+    with pytest.raises(ValueError, match=r"its docs/other\.md is a link to a file elsewhere"):
+        pack_bundle(bundle, tmp_path / "other.zip")
+    assert not (tmp_path / "other.zip").exists()
+
+
 def test_unpacked_bundle_is_found_by_its_name_with_a_version_and_no_other(bundle, tmp_path):
     with zipfile.ZipFile(pack_bundle(bundle, tmp_path / "tiny.zip")) as archive:
         archive.extractall(tmp_path / "elsewhere")

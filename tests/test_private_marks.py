@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_study import change, write_series
-from small_bundle import write_scan
+from small_bundle import write_classifier, write_scan
 
 TEXTS = (
     "PatientName",
@@ -92,10 +92,10 @@ def found_in(texts, marks):
     return {name: tags for name, tags in found.items() if tags}
 
 
-def detect(csvd, source, bundle, tmp_path, *options):
+def detect(csvd, source, bundle, tmp_path, *options, command="detect"):
     """Detect, and return the exit code, what was written, decompressed and by name, and what was printed."""
     out, log = tmp_path / "out", tmp_path / "run.log"
-    code, said, errors = csvd("detect", source, "--out", out, "--bundle", bundle, "--log", log, *options)
+    code, said, errors = csvd(command, source, "--out", out, "--bundle", bundle, "--log", log, *options)
     written = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     texts = {
         name: (gzip.decompress(content) if name.endswith(".gz") else content).decode("latin-1")
@@ -111,6 +111,17 @@ def test_dicom_objects_have_the_tags_of_person_and_study_and_all_else_has_none(c
     assert len(written) == 9
     objects = {f"study/study_{end}.dcm": NEEDED for end in ("seg", "sr")}
     assert found_in(written, MARKS | PRIVATE | FOLDERS | MACHINE) == objects
+    assert found_in(printed, MARKS | PRIVATE | MACHINE) == {}
+
+
+def test_classification_leaves_nothing(csvd, folder, tmp_path):
+    write_marked(folder / "study")
+    classifier = write_classifier(tmp_path / "classifier")
+    options = ("--any-sequence", "--age", 71, "--sex", "F")
+    code, written, printed = detect(csvd, folder / "study", classifier, tmp_path, *options, command="classify")
+    assert code == 0
+    assert "study/study.html" in written
+    assert found_in(written, MARKS | PRIVATE | FOLDERS | MACHINE) == {}
     assert found_in(printed, MARKS | PRIVATE | MACHINE) == {}
 
 

@@ -27,7 +27,7 @@ def pack_bundle(bundle_dir: str | Path, out_path: str | Path, overwrite: bool = 
         ``out_path``.
 
     Raises:
-        InputError: the bundle lacks a file.
+        InputError: the bundle lacks a file, or a link in it leads out of it.
         FileExistsError: the archive exists and ``overwrite`` is false.
     """
     bundle, out = Path(bundle_dir).resolve(), Path(out_path)
@@ -55,8 +55,14 @@ def _bundle_files(bundle: Path) -> Iterator[Path]:
         is_log = relative.parts[0] == "eval" or "tfevents" in path.name
         is_other_checkpoint = path.suffix == ".pt" and relative.parts[0] == "models" and path.name not in WEIGHTS
         is_package = relative.parts[0] == "csvd"  # of an unpacked archive; this package replaces it
-        if not (is_log or is_other_checkpoint or is_package):
-            yield path
+        if is_log or is_other_checkpoint or is_package:
+            continue
+        if bundle not in path.resolve().parents:
+            raise InputError(
+                f"cannot pack bundle '{bundle}': its {relative} is a link to a file elsewhere, perhaps none for "
+                "others to have. Put the file itself there."
+            )
+        yield path
 
 
 def _package_files(package: Path) -> Iterator[Path]:
