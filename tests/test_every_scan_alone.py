@@ -2,6 +2,8 @@
 
 import filecmp
 import json
+import shutil
+from functools import cache
 
 import pytest
 from small_bundle import STAGES, write_classifier, write_scan
@@ -35,6 +37,16 @@ def classified(classifier, tmp_path_factory):
     return rows, out
 
 
+@pytest.fixture(scope="module")
+def classified_earlier(classifier, tmp_path_factory):
+    """Results of other scans that have the names of the good ones."""
+    folder = tmp_path_factory.mktemp("classified_earlier")
+    for seed, name in enumerate(reversed(GOOD)):
+        write_scan(folder / "scans" / f"{name}.nii.gz", seed)
+    classify(folder / "scans", folder / "out", classifier, gate_bundle=None)
+    return folder / "out"
+
+
 def place_scans(folder, bad=(), bids=False):
     """Write the good scans and the bad ones, given as (name, brightness), into a flat or a BIDS folder."""
     for seed, name in enumerate(GOOD):
@@ -49,22 +61,42 @@ def _path(folder, name, bids):
 
 
 @pytest.fixture(scope="module")
-def alone(request, bundle, tmp_path_factory):
-    """Rows of the good scans, each from a run of its own, their files, and whether it was a BIDS run."""
-    out, bids, rows = tmp_path_factory.mktemp("alone"), request.param == "bids", {}
-    for seed, name in enumerate(GOOD):
-        folder = tmp_path_factory.mktemp("single")
-        write_scan(_path(folder, name, bids), seed)
-        source = folder if bids else folder / f"{name}.nii.gz"
-        [rows[name]] = detect(source, out, bundle, bids=bids, overwrite=True)
-        assert rows[name]["status"] == "ok", rows[name]
-        assert rows[name]["counts"]["total"] == 1
-    return rows, out, bids
+def alone(bundle, tmp_path_factory):
+    """Function of whether it is a BIDS run; rows of the good scans, each from a run of its own, and their files."""
+
+    @cache
+    def detected(bids):
+        out, rows = tmp_path_factory.mktemp("alone"), {}
+        for seed, name in enumerate(GOOD):
+            folder = tmp_path_factory.mktemp("single")
+            write_scan(_path(folder, name, bids), seed)
+            source = folder if bids else folder / f"{name}.nii.gz"
+            [rows[name]] = detect(source, out, bundle, bids=bids, overwrite=True)
+            assert rows[name]["status"] == "ok", rows[name]
+            assert rows[name]["counts"]["total"] == 1
+        return rows, out
+
+    return detected
+
+
+@pytest.fixture(scope="module")
+def earlier(bundle, tmp_path_factory):
+    """Function of whether it is a BIDS run; results of other scans that have the names of the good ones."""
+
+    @cache
+    def detected(bids):
+        folder = tmp_path_factory.mktemp("earlier")
+        for seed, name in enumerate(reversed(GOOD)):
+            write_scan(_path(folder / "scans", name, bids), seed)
+        detect(folder / "scans", folder / "out", bundle, bids=bids)
+        return folder / "out"
+
+    return detected
 
 
 def assert_alone(rows, out, alone):
     """Assert that the rows and the files of the good scans are those of single runs, bit for bit."""
-    expected, folder, _ = alone
+    expected, folder = alone
     found = {row["case"]: row for row in rows}
     files = [path.relative_to(folder) for path in folder.rglob("sub-*") if path.is_file()]
     assert len(files) >= 7 * len(GOOD)
@@ -74,32 +106,31 @@ def assert_alone(rows, out, alone):
 
 
 def run(way, source, out, bundle, bids):
-    """Detect in one of the ways that there are, after an earlier run of other scans of the same names."""
+    """Detect in one of the ways that there are; what is overwritten is there already."""
     how = {"bids": bids}
-    if way == "overwrite":
-        before = place_scans(source.with_name("before"), bids=bids)
-        for seed, name in enumerate(reversed(GOOD)):
-            write_scan(_path(before, name, bids), seed)
-        detect(before, out, bundle, **how)
-        how["overwrite"] = True
-    elif way == "resume":
+    if way == "resume":
         detect(source, out, bundle, **how)
         assert (out / "cohort.tsv").exists()
-        how["resume"] = True
+    if way in ("overwrite", "resume"):
+        how[way] = True
     elif way == "jobs":
         how["jobs"] = 2
     return detect(source, out, bundle, **how)
 
 
-@pytest.mark.parametrize(("alone", "way"), WAYS, indirect=["alone"])
+@pytest.mark.parametrize(("kind", "way"), WAYS)
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("place", PLACES)
-def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bundle, tmp_path, place, stage, way):
-    bids = alone[2]
+def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(
+    alone, earlier, bundle, tmp_path, place, stage, kind, way
+):
+    bids = kind == "bids"
     bad = f"{PLACES[place]}fails{stage}_swi"
     source = place_scans(tmp_path / "scans", [(bad, 1.0)], bids)
+    if way == "overwrite":
+        shutil.copytree(earlier(bids), tmp_path / "out")
     rows = run(way, source, tmp_path / "out", bundle, bids)
-    assert_alone(rows, tmp_path / "out", alone)
+    assert_alone(rows, tmp_path / "out", alone(bids))
     [failed] = [row for row in rows if row["status"] == "failed"]
     told = f"scan '{_path(source, bad, bids)}'" if stage == "check" else f"ZeroDivisionError: the {stage} broke"
     assert failed["case"] == bad
@@ -109,14 +140,12 @@ def test_scan_that_fails_is_its_own_row_and_no_other_scan_is_touched(alone, bund
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alone", ["folder"], indirect=True)
 @pytest.mark.parametrize("place", PLACES)
 def test_scans_that_fail_touch_no_other_in_several_processes(alone, bundle, tmp_path, place, quick_processes):
-    bids = alone[2]
     bad = [f"{PLACES[place]}fails{stage}_swi" for stage in STAGES]
-    source = place_scans(tmp_path / "scans", [(name, 1.0) for name in bad], bids)
-    rows = run("jobs", source, tmp_path / "out", bundle, bids)
-    assert_alone(rows, tmp_path / "out", alone)
+    source = place_scans(tmp_path / "scans", [(name, 1.0) for name in bad])
+    rows = run("jobs", source, tmp_path / "out", bundle, bids=False)
+    assert_alone(rows, tmp_path / "out", alone(bids=False))
     assert [row["case"] for row in rows if row["status"] == "failed"] == sorted(bad)
 
 
@@ -166,16 +195,15 @@ def test_gate_answers_for_each_scan_alone(bundle, tmp_path, place):
 @pytest.mark.parametrize("way", ["overwrite", "resume"])
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "gate"])
 @pytest.mark.parametrize("place", PLACES)
-def test_classified_scan_is_touched_by_no_other(classifier, classified, tmp_path, place, stage, way):
+def test_classified_scan_is_touched_by_no_other(
+    classifier, classified, classified_earlier, tmp_path, place, stage, way
+):
     expected, folder = classified
     bad = f"{PLACES[place]}fails{stage}_swi"
     source, out = place_scans(tmp_path / "scans", [(bad, 1.0)]), tmp_path / "out"
     how = {way: True}
     if way == "overwrite":
-        before = place_scans(tmp_path / "before")
-        for seed, name in enumerate(reversed(GOOD)):
-            write_scan(before / f"{name}.nii.gz", seed)
-        classify(before, out, classifier, gate_bundle=None)
+        shutil.copytree(classified_earlier, out)
     elif way == "resume":
         classify(source, out, classifier, gate_bundle=None)
     rows = {row["case"]: row for row in classify(source, out, classifier, gate_bundle=None, **how)}
