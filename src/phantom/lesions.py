@@ -90,7 +90,7 @@ def _sites(rng: np.random.Generator, protocol: Protocol, region: str, veins: Vei
         distance = np.linalg.norm(sites - found[-1].mni_mm.numpy(), axis=1)
         chosen = sites[(distance > 4) & (distance < 14)]
     elif 1 / 3 <= way < 2 / 3:
-        distance, _ = cKDTree(veins.points.numpy()).query(sites)
+        distance, _ = cKDTree(veins.points.numpy()).query(sites, distance_upper_bound=3)  # inf beyond
         chosen = sites[(distance > 1) & (distance < 3)]
     elif 2 / 3 <= way < 1:
         chosen = sites[depth[codes == REGIONS[region]] < 5]
