@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from test_report_cohort import GOOD
+from warm import python_m
 
 from csvd.io import write_all_lesions, write_cohort_table, write_lesions, write_table
 from csvd.lesions import Lesion, count_lesions
@@ -44,7 +44,8 @@ def workplace(tmp_path):
 
 def test_lines_of_python_count_microbleeds_by_age_and_region(workplace):
     [code] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=True)
+    (workplace / "page.py").write_text(code)
+    done = subprocess.run(python_m("page.py"), cwd=workplace, capture_output=True, text=True, check=True)
     rows = [line.split() for line in done.stdout.splitlines() if re.search(r"\d", line)]
     assert [row[-3:] for row in rows[:3]] == [["2", "1", "1"], ["1", "2", "0"], ["1", "1", "2"]]
     assert [row[-2:] for row in rows[3:]] == [["1", "1"], ["2", "0"], ["1", "2"]]

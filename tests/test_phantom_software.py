@@ -12,8 +12,10 @@ from test_phantom import TINY
 from csvd.phantom import MIMICS, PROTOCOLS, simulate_subject
 from csvd.phantom.acquisition import LEAST_MM, MOST_MM, _moved, _stored, _tapered, extracted
 from csvd.phantom.anatomy import ORIGIN_MM, random_warp, tissue_template
+from csvd.phantom.lesions import random_microbleeds
 from csvd.phantom.mimics import random_mimics
 from csvd.phantom.software import Software
+from csvd.phantom.vessels import random_veins
 
 CUBE = torch.zeros(40, 40, 10, dtype=torch.complex64)
 CUBE[10:30, 10:30, 3:7] = 1000
@@ -147,16 +149,14 @@ def test_mimics_can_be_many_times_as_many():
 @pytest.mark.slow
 def test_special_places_are_near_others_veins_or_the_surface():
     def nearest(special):
-        rows = [
-            torch.tensor([[row["x_mm"], row["y_mm"], row["z_mm"]] for row in subject.lesions])
-            for subject in (
-                simulate_subject(
-                    replace(TINY, lesions=25, radius_mm=1.0, special=special), seed=8, index=k, phenotype="CAA"
-                )
-                for k in range(3)
-            )
-        ]
-        return torch.cat([(torch.cdist(p, p) + 1e3 * torch.eye(len(p))).min(dim=1).values for p in rows]).median()
+        protocol, apart = replace(TINY, lesions=25, radius_mm=1.0, special=special), []
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            warp, veins = random_warp(rng, pose_deg=0, age=70), random_veins(rng, density=1.0)
+            lesions = random_microbleeds(rng, protocol, "CAA", warp, veins, margin_mm=2 * np.linalg.norm(TINY.voxel_mm))
+            places = torch.stack([lesion.centre_mm for lesion in lesions])
+            apart.append((torch.cdist(places, places) + 1e3 * torch.eye(len(places))).min(dim=1).values)
+        return torch.cat(apart).median()
 
     assert nearest(1.0) < 0.9 * nearest(0.0)
 
