@@ -13,7 +13,7 @@ from once import simulated
 from scipy import ndimage
 
 from csvd.phantom import PROTOCOLS
-from csvd.transforms.brain._brain_extraction import distance_mm, fill_slices
+from csvd.transforms.brain._brain_extraction import depth_mm, fill_slices, grown
 from csvd.transforms.brain.brain_mask import BrainMask, BrainMaskd, brain_mask
 from csvd.transforms.grid.select_volume import SelectVolumed
 
@@ -226,11 +226,18 @@ def test_holes_are_filled_slice_by_slice():
     assert not fill_slices(np.zeros((3, 4, 5), bool)).any()
 
 
-def test_distances_are_those_of_scipy():
-    mask = np.random.default_rng(0).random((20, 30, 10)) > 0.01
+@pytest.mark.parametrize("low", [0, 3])
+@pytest.mark.parametrize("high", [20, 15])
+def test_distances_in_a_box_are_those_in_the_whole_volume(low, high):
+    mask = np.zeros((20, 30, 10), bool)
+    mask[low:high, 5:25, 2:9] = np.random.default_rng(0).random((high - low, 20, 7)) > 0.2
     size = np.array([0.8, 1.1, 3.0])
-    expected = ndimage.distance_transform_edt(mask, sampling=size)
-    np.testing.assert_allclose(distance_mm(mask, size), expected, atol=1e-4)
+    np.testing.assert_array_equal(depth_mm(mask, size), ndimage.distance_transform_edt(mask, sampling=size))
+    for radius_mm in (0.9, 3.0, 7.0):
+        expected = ndimage.distance_transform_edt(~mask, sampling=size) <= radius_mm
+        np.testing.assert_array_equal(grown(mask, size, radius_mm), expected)
+    nothing = np.zeros((3, 4, 5), bool)
+    assert not depth_mm(nothing, size).any()
 
 
 @pytest.mark.slow

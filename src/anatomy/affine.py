@@ -13,7 +13,7 @@ from .._simple_itk import load_simple_itk
 
 WORK_MM = 3.0
 """Voxel size at which scan and template are compared."""
-MARGIN_MM = 12.0
+MARGIN_MM = 24.0
 LEVELS = ((4, 8.0), (3, 4.0), (2, 2.0))
 """Of the multi-resolution registration: every which voxel, and standard deviation of the Gaussian in mm."""
 BINS, FIRST_STEP_MM, LAST_STEP_MM, RELAXATION, ITERATIONS = 32, 5.0, 0.05, 0.85, 150

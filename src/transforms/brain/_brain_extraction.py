@@ -6,8 +6,6 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from torch.nn.functional import avg_pool3d, interpolate
 
-from ..._simple_itk import load_simple_itk
-
 WORK_MM = 2.0
 """Voxels are averaged to about this size; thicker slices stay."""
 HEIGHT = 0.5
@@ -71,7 +69,7 @@ def find_tissue(smooth: np.ndarray, size: np.ndarray, up: np.ndarray) -> np.ndar
     height = np.tensordot(up, np.indices(smooth.shape), axes=1)
     above_neck = height > height[largest(head)].max() - HEAD_MM
     head &= above_neck
-    depth = distance_mm(head, size)
+    depth = depth_mm(head, size)
     deep = head & (depth > min(20, 0.5 * depth.max()))
     level = np.median(smooth[deep & above_air])
     # The mean around each voxel of what is deep, tissue, and at most half above the level.
@@ -84,12 +82,12 @@ def find_tissue(smooth: np.ndarray, size: np.ndarray, up: np.ndarray) -> np.ndar
 
 def cut_loose(tissue: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return the thickest solid of ``tissue`` without what hangs on it by bridges."""
-    depth = distance_mm(tissue, size)  # the faces of the volume are no edge
+    depth = depth_mm(tissue, size)  # the faces of the volume are no edge
 
     def solid(radius: float) -> np.ndarray:
         labels, _ = ndimage.label(depth > min(radius, 0.5 * depth.max()))
         core = labels == labels.flat[depth.argmax()]
-        return tissue & (distance_mm(~core, size) <= radius + 1)
+        return tissue & grown(core, size, radius + 1)
 
     brain = solid(OPEN_MM[0])
     for radius in np.arange(OPEN_MM[0] + STEP_MM, OPEN_MM[1], STEP_MM):
@@ -110,8 +108,7 @@ def close(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return ``mask`` with gaps narrower than twice ``CLOSE_MM`` filled; beyond the faces it goes on as it ends."""
     margin = [int(CLOSE_MM / edge) + 2 for edge in size]
     padded = np.pad(mask, [(n, n) for n in margin], mode="edge")
-    grown = distance_mm(~padded, size) <= CLOSE_MM
-    closed = distance_mm(grown, size) > CLOSE_MM
+    closed = depth_mm(grown(padded, size, CLOSE_MM), size) > CLOSE_MM
     return mask | closed[tuple(slice(n, -n) for n in margin)]
 
 
@@ -127,16 +124,26 @@ def fill_slices(mask: np.ndarray) -> np.ndarray:
     return holes[parts]
 
 
-def distance_mm(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return the distance of each voxel of ``mask`` to the nearest one outside, 0 there; by Maurer's transform.
+def depth_mm(mask: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return the distance of each voxel of ``mask`` to the nearest one outside; 0 there."""
+    depth, box = np.zeros(mask.shape), _box(mask, np.ones(3, int))
+    depth[box] = ndimage.distance_transform_edt(mask[box], sampling=size)
+    return depth
 
-    It takes less than half the time of SciPy's.
-    """
-    sitk = load_simple_itk()
-    outside = sitk.GetImageFromArray((~mask).astype(np.uint8))
-    outside.SetSpacing(size[::-1].tolist())
-    squared = sitk.SignedMaurerDistanceMap(outside, squaredDistance=True, useImageSpacing=True)
-    return np.sqrt(sitk.GetArrayFromImage(squared).clip(min=0))
+
+def grown(mask: np.ndarray, size: np.ndarray, radius_mm: float) -> np.ndarray:
+    """Return what lies within ``radius_mm`` of ``mask``."""
+    near, box = np.zeros(mask.shape, bool), _box(mask, np.ceil(radius_mm / size).astype(int))
+    near[box] = ndimage.distance_transform_edt(~mask[box], sampling=size) <= radius_mm
+    return near
+
+
+def _box(mask: np.ndarray, margin: np.ndarray) -> tuple[slice, ...]:
+    """Return the box of ``mask`` and of as many voxels around it, the only part of a volume with distances to find."""
+    if not mask.any():
+        return (slice(None),) * 3
+    [box] = ndimage.find_objects(mask.astype(np.uint8))
+    return tuple(slice(max(0, side.start - n), side.stop + n) for side, n in zip(box, margin.tolist(), strict=True))
 
 
 def largest(mask: np.ndarray) -> np.ndarray:
