@@ -4,6 +4,9 @@ import gc
 
 import warm
 
+SPREAD = ("test_docs.py", "test_bundle.py")
+"""Files with many slow tests, which share no fixture of their file."""
+
 
 def pytest_configure(config):
     """Load the fixtures; a process that only hands out tests loads nothing, it starts the one that all fork."""
@@ -13,17 +16,25 @@ def pytest_configure(config):
         warm.start()
 
 
-def pytest_collection_modifyitems(items):
-    """Put files with slow tests first, the documents before all: a long test at the end leaves processes idle.
+def pytest_collection_modifyitems(config, items):
+    """Give each process its part of the slow tests first: a long test at the end leaves processes idle.
 
-    Coverage is that of the other tests. Tracing takes a third of the time of a test.
+    A file stays in one process, for its fixtures, but the tests of :data:`SPREAD`. Coverage is that of the other tests.
+    Tracing takes a third of the time of a test.
     """
-    slow = set()
-    for item in items:
-        if item.get_closest_marker("slow"):
-            slow.add(item.path)
-            item.add_marker("no_cover")
-    items.sort(key=lambda item: (item.path not in slow, item.path.name != "test_docs.py"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        item.add_marker("no_cover")
+    spread = sorted((item for item in slow if item.path.name in SPREAD), key=lambda item: SPREAD.index(item.path.name))
+    units = [*spread, *dict.fromkeys(item.path for item in [*slow, *items])]
+    rank = {unit: number for number, unit in enumerate(units)}
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+
+    def part(item):
+        number = rank.get(item, rank[item.path])
+        return number % processes, number
+
+    items.sort(key=part)
 
 
 def pytest_collection_finish():
