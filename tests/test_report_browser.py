@@ -15,6 +15,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from csvd.handlers import CaseWriter
+from csvd.report import write_cohort_page
 from csvd.report.page_table import ORDER, TITLES
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -156,3 +157,17 @@ def test_a_question_to_the_network_is_refused(written):
     page, html = written.parent / "curious.html", (written / f"{written.name}.html").read_text()
     page.write_text(html.replace("</body>", '<img src="http://example.invalid/a.png"></body>'))
     assert "Content Security Policy" in open_page(page, "--dump-dom")[1][0]
+
+
+def test_page_of_a_large_cohort_lays_out_its_first_rows_until_it_is_used(tmp_path):
+    failed = [{"case": f"sub-{number}", "status": "failed", "reason": "it is empty"} for number in range(130)]
+    write_cohort_page(failed, tmp_path)
+    ask = """<script>
+      const shown = () => [...document.querySelectorAll("tbody tr")].filter(row => row.offsetHeight > 0).length;
+      const before = shown();
+      document.body.dispatchEvent(new Event("pointerover", { bubbles: true }));
+      document.body.dataset.told = `${before}, ${shown()}`;
+    </script>"""
+    page = tmp_path / "index.html"
+    page.write_text(page.read_text().replace("</body>", f"{ask}</body>"))
+    assert 'data-told="100, 130"' in open_page(page, "--dump-dom")[0]

@@ -9,3 +9,6 @@ document.querySelectorAll("th button").forEach(button => button.addEventListener
 }));
 document.querySelector("#outlines")?.addEventListener("change", event =>
   document.body.classList.toggle("bare", !event.target.checked));
+const lengthen = () => document.documentElement.classList.remove("short");
+["pointerover", "keydown", "scroll", "beforeprint"].forEach(type =>
+  addEventListener(type, lengthen, { capture: true, once: true }));
