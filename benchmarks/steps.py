@@ -46,15 +46,19 @@ def typical(step: Callable[[], object]) -> float:
 
 def time_steps(case: Case, detector: BundleRunner) -> None:
     """Print a row a step and device for one scan."""
-    evaluator = detector.single_run(case.item())
-    preprocessing = detector.single_run.parser.get_parsed_content("preprocessing")
+    parser = detector.single_run("dark", None).parser
+    preprocessing = parser.get_parsed_content("preprocessing")
     item = preprocessing(case.item())
     # On the scan's own grid again: the pipeline crops to the brain, and that alone would make ours faster.
     crop = next(step for step in preprocessing.transforms if isinstance(step, CropForegroundd))
     item = crop.inverse(item)
     volume, brain = item["image"][:1], item["mask"]
     array, inside, spacing = volume[0].numpy(), brain[0].numpy() > 0, volume.pixdim.tolist()
-    symmetry, vessels, network = FastRadialSymmetry(RADII_MM, unit="mm"), VesselMask(), evaluator.network.eval()
+    symmetry, vessels, network = (
+        FastRadialSymmetry(RADII_MM, unit="mm"),
+        VesselMask(),
+        parser.get_parsed_content("network").eval(),
+    )
     channels = torch.cat([volume, symmetry(volume)])[None].as_tensor()
 
     theirs = {

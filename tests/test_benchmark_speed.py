@@ -7,6 +7,10 @@ import time
 import pytest
 from measured import load
 
+from csvd.bundles import find_bundle
+from csvd.io import Case
+from csvd.workflows.runner import BundleRunner
+
 speed, growth, throughput = load("speed"), load("growth"), load("throughput")
 
 
@@ -50,3 +54,19 @@ def test_plan_for_a_large_study_comes_from_the_faster_way(capsys):
 
 def test_memory_of_a_group_of_processes_counts_shared_pages_once():
     assert throughput.proportional_mb(os.getpgid(0)) > 10
+
+
+@pytest.mark.slow
+def test_steps_stand_beside_straightforward_versions(small_cohort, tmp_path, monkeypatch, capsys):
+    steps = load("steps")
+    monkeypatch.setattr(steps, "typical", steps.once)
+    bundle = find_bundle("cmb_detection")
+    detector = BundleRunner(bundle, {"output_dir": str(tmp_path / "out"), "overwrite": True}, overlays=["paper"])
+    steps.time_steps(Case("sub-1", small_cohort / "sub-1_swi.nii.gz"), detector)
+    rows = [line.split("|")[1:3] for line in capsys.readouterr().out.splitlines()]
+    assert [name.strip() for name, device in rows if device.strip() == "cpu"] == [
+        "radial symmetry",
+        "vessel mask",
+        "network",
+        "end to end",
+    ]
