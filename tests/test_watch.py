@@ -14,6 +14,7 @@ from web_server import web_server
 from csvd.checks import InputError
 from csvd.io.tables import read_table
 from csvd.io.web_cases import web_case_name
+from csvd.processes import end_at_sigterm
 from csvd.workflows.watch import Stop, watch
 
 FIRST, SECOND = "1.2.1", "1.2.2"
@@ -187,6 +188,7 @@ def test_signal_ends_the_command_when_the_study_is_done(csvd, server, add, bundl
 
     server.faults.append(end)
     words = ("--watch", "ModalitiesInStudy=MR", "--interval", "0.1", "--store", "--any-sequence", "--json")
+    end_at_sigterm()  # as each command does first
     before = signal.getsignal(number)
     code, output, errors = csvd(
         "detect", "--dicomweb", server.url, *words, "--out", tmp_path / "out", "--bundle", bundle
