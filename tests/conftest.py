@@ -2,14 +2,20 @@
 
 import gc
 
+import pytest
 import warm
 
 SPREAD = ("test_docs.py", "test_bundle.py")
 """Files with many slow tests, which share no fixture of their file."""
 
 
-def pytest_configure(config):
-    """Load the fixtures; a process that only hands out tests loads nothing, it starts the one that all fork."""
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session):
+    """Load the fixtures; a process that only hands out tests loads nothing, it starts the one that all fork.
+
+    Coverage has begun by now, so it counts what is loaded here.
+    """
+    config = session.config
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         config.pluginmanager.import_plugin("common")
     else:

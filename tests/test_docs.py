@@ -128,6 +128,12 @@ def workplace(tmp_path, people, held_out):
     return tmp_path
 
 
+def free_port():
+    """Return a port that no program listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 def run(script, workplace, **environment):
     """Run a script of the documents, on a cluster where it asks for one; fails with what it said.
 
@@ -136,6 +142,7 @@ def run(script, workplace, **environment):
     script = "\n".join(line for line in script.splitlines() if STUDY.exists() or "STUDY" not in line)
     known = {"SLURM_JOB_NODELIST": "localhost", "SLURM_NNODES": "1", "SLURM_JOB_ID": "1"}
     cluster = known if "SLURM" in script else {}
+    cluster["PET_MASTER_PORT"] = str(free_port())  # torchrun's own is that of every other torchrun
     path = f"{workplace / 'bin'}:{os.environ['PATH']}"
     environment = {**os.environ, **cluster, **environment, "PATH": path, "PYTHON_EXEC": str(worker(workplace / "bin"))}
     done = subprocess.run(["bash", "-ec", script], cwd=workplace, env=environment, capture_output=True, text=True)
