@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -98,9 +98,9 @@ class Clock:
         return run
 
 
-def peak_megabytes() -> float:
-    """Return the peak of the memory of this process since :func:`forget_peak`."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+def peak_megabytes(process: int | str = "self") -> float:
+    """Return the peak of the memory of a process, of this one since :func:`forget_peak`."""
+    [line] = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
@@ -178,15 +178,18 @@ def measure_process(scan: Path, threads: int) -> dict[str, float]:
     """Return seconds and peak memory of ``csvd detect`` of one file."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "csvd.cli", "detect", str(scan), "--out", f"{folder}/out"]
-        started = time.perf_counter()
+        started, peak = time.perf_counter(), 0.0
         process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-        _, code, used = os.wait4(process.pid, 0)
-        if code:
-            raise RuntimeError(f"`{' '.join(command)}` failed with {code}.")
-        return {"seconds": time.perf_counter() - started, "megabytes": used.ru_maxrss / 1024}
+        while process.poll() is None:  # the peak that wait4() knows may be that of the process that started it
+            with suppress(OSError, ValueError):
+                peak = peak_megabytes(process.pid)
+            time.sleep(0.02)
+        if process.returncode:
+            raise RuntimeError(f"`{' '.join(command)}` failed with {process.returncode}.")
+        return {"seconds": time.perf_counter() - started, "megabytes": peak}
 
 
-def print_table(title: str, columns: Mapping[str, Steps], share: bool = True) -> None:
+def print_table(title: str, columns: Mapping[str, Steps]) -> None:
     """Print seconds, share of the scan and peak memory; a row a step, a column a shape."""
     print(f"\n{title}\n\n| step | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name in dict.fromkeys([*STEPS.values(), REST, SCAN, FIRST, PROCESS]):
