@@ -21,10 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from group_memory import memory_mb
 from killed_commands import Command, become, left_in
 from load_inputs import REASONS, name_of, ways_of, write_scans
 from small_bundle import write_bundle
@@ -55,22 +55,11 @@ def csvd_in_fork(words: Sequence[str], log: Path) -> BaseProcess:
     return process
 
 
-def private_mb(group: int) -> float:
-    """Return the memory that the processes of a group do not share with others, in MB."""
-    total = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            if os.getpgid(int(folder.name)) == group:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Private"))
-    return total / 1024
-
-
 def watched(process: BaseProcess, every_s: float = 0.5) -> list[float]:
     """Return the memory of a process and those that it starts, over time, until it ends."""
     found = []
     while process.exitcode is None:
-        found.append(private_mb(process.pid or 0))
+        found.append(memory_mb(process.pid or 0, "Private"))
         process.join(every_s)
     return found
 

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from group_memory import memory_mb
 from tqdm import tqdm
 
 from csvd.io.tables import read_table
@@ -24,17 +24,6 @@ STUDY = 50_000
 CORES = (2, 16, 64)
 Run = tuple[float, float, float]
 """Seconds, peak memory in MB, and MB of results a scan."""
-
-
-def proportional_mb(group: int) -> float:
-    """Return the memory of the processes of a group in MB; a page that several share counts once."""
-    total = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError):
-            if os.getpgid(int(folder.name)) == group:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
 
 
 def write_scans(folder: Path, scans: int, heads: int) -> None:
@@ -60,7 +49,7 @@ def run(scans: Path, out: Path, jobs: int) -> Run:
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
         while process.poll() is None:
-            peak = max(peak, proportional_mb(process.pid))
+            peak = max(peak, memory_mb(process.pid, "Pss:"))
             time.sleep(0.5)
     seconds = time.monotonic() - started
     if process.returncode:
