@@ -85,3 +85,30 @@ def test_what_is_in_the_bank_is_read_again_when_the_file_changes_and_not_for_ano
     nib.save(nib.Nifti1Image(scan.get_fdata(dtype=np.float32) * 0.5, scan.affine), items[0]["image"])
     fill_bank(tmp_path / "bank", items, reading)
     assert read == [items[0]["image"]]
+
+
+def test_a_scan_that_another_process_writes_meanwhile_stays(items, tmp_path, monkeypatch):
+    bank, files = tmp_path / "bank", []
+
+    def after_another(folder, name, *scan):
+        write_background(folder, name, *scan)
+        files.append((folder / name / "slices.npy").stat().st_ino)
+        write_background(folder, name, *scan)
+
+    monkeypatch.setattr("csvd.engines.background_bank.write_background", after_another)
+    scans = fill_bank(bank, items, load)
+    assert [(bank / scan.name / "slices.npy").stat().st_ino for scan in scans] == files
+    with pytest.raises(FileExistsError):
+        write_background(bank, scans[0].name, *ball(noise=0.08)[:2], SPACING, None)
+    assert len(list(bank.iterdir())) == 2
+
+
+def test_each_process_begins_at_another_scan(items, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("csvd.engines.background_bank._write", lambda folder, _: read.append(folder.name[:3]))
+    monkeypatch.setattr("csvd.engines.background_bank.read_banked", lambda folder: folder.name[:3])
+    monkeypatch.setattr("csvd.engines.background_bank.idist.get_world_size", lambda: 2)
+    for rank, order in ((0, ["one", "two"]), (1, ["two", "one"])):
+        monkeypatch.setattr("csvd.engines.background_bank.idist.get_rank", lambda rank=rank: rank)
+        assert fill_bank(tmp_path / "bank", items, load) == ["one", "two"]
+        assert read[-2:] == order

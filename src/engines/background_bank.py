@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.utils import convert_to_tensor
@@ -96,6 +98,9 @@ def write_background(
         seed: of the points in the brain.
         most: dark foci at most.
         inside: points in the brain that are kept.
+
+    Raises:
+        FileExistsError: the bank has a scan of this name. It is not replaced, because others may be reading it.
     """
     rng = np.random.default_rng(seed)
     image = image / image[mask].median()
@@ -119,7 +124,7 @@ def write_background(
     for points in on_fine:
         points[:, :2] = points[:, :2].clip(0, size - 1)
     kept = {"foci": on_fine[0], "inside": on_fine[1], "lesions": np.c_[on_fine[2], lesions[:, 3:]].astype(int)}
-    with atomic_folder(folder / name, overwrite=True) as target:
+    with atomic_folder(folder / name) as target:
         np.save(target / "slices.npy", np.pad(np.clip(fine, 0, 8), margin, mode="edge").astype(np.float16))
         np.save(target / "brain.npy", np.pad(brain, margin))
         np.savez(target / "points.npz", **kept)
@@ -155,6 +160,8 @@ def fill_bank(
 ) -> list[BankedScan]:
     """Write scans into a bank, those that are not in it already, and return them.
 
+    Several processes may fill a bank together. Each begins at another scan and skips what the others have written.
+
     Args:
         folder: of the bank.
         items: of a data list.
@@ -162,23 +169,30 @@ def fill_bank(
             there is one, ``label`` (1, H, W, D).
     """
     settings = settings_digest([transform])
-    scans = []
-    for item in tqdm(items, "scans of the bank", disable=None):
-        stem = Path(os.fspath(item["image"])).name.split(".")[0]
-        content = {key: value for key, value in item.items() if key != "weight"}
-        name = f"{stem}-{hashlib.sha256(item_digest(content) + settings).hexdigest()[:12]}"
-        if not (Path(folder) / name / "scan.json").exists():
-            _write(Path(folder), name, transform(item))
-        scans.append(read_banked(Path(folder) / name))
-    return scans
+    folders = [Path(folder) / _name(item, settings) for item in items]
+    first = len(items) * idist.get_rank() // idist.get_world_size()
+    for n in tqdm(np.roll(range(len(items)), -first), "scans of the bank", disable=None):
+        if not (folders[n] / "scan.json").exists():
+            with suppress(FileExistsError):  # another process was faster
+                _write(folders[n], transform(items[n]))
+    return [read_banked(scan) for scan in folders]
 
 
-def _write(folder: Path, name: str, data: Mapping[str, torch.Tensor]) -> None:
-    """Write a preprocessed scan into the bank, its slices along the last axis."""
+def _name(item: Mapping[str, Any], settings: bytes) -> str:
+    """Return the name in the bank of a scan that is prepared with these settings."""
+    stem = Path(os.fspath(item["image"])).name.split(".")[0]
+    content = {key: value for key, value in item.items() if key != "weight"}
+    return f"{stem}-{hashlib.sha256(item_digest(content) + settings).hexdigest()[:12]}"
+
+
+def _write(folder: Path, data: Mapping[str, torch.Tensor]) -> None:
+    """Write a preprocessed scan, its slices along the last axis."""
     turn = Turn.of(data["image"])
     parts = {
         key: turn.there(convert_to_tensor(data[key], track_meta=False)[0])
         for key in ("image", "mask", "label")
         if key in data
     }
-    write_background(folder, name, parts["image"].float(), parts["mask"] > 0, turn.spacing, parts.get("label"))
+    write_background(
+        folder.parent, folder.name, parts["image"].float(), parts["mask"] > 0, turn.spacing, parts.get("label")
+    )
