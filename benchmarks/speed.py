@@ -2,7 +2,8 @@
 
 A simulated UK Biobank head is resampled to each shape. Each row of the tables is a step without the steps inside it:
 the median of ``--repeats`` runs after a first one, in a process of its own for each shape and number of threads. The
-last rows are the whole scan, the first scan of a process, and the whole ``csvd detect`` of one file, start included.
+last rows are the whole scan, the first scan of a process (run once), and the whole ``csvd detect`` of one file, start
+included (median of ``--repeats`` runs).
 
     python benchmarks/speed.py --out speed.json
     python benchmarks/speed.py --compare before.json after.json
@@ -156,8 +157,12 @@ def measure(scan: Path, threads: int, repeats: int) -> Steps:
             }
             runs.append({**clock.steps, SCAN: whole})
     names = dict.fromkeys([*STEPS.values(), REST, SCAN])
-    typical = {name: {key: median(_value(run, name, key) for run in runs) for key in whole} for name in names}
-    return {**typical, FIRST: first}
+    return {**{name: typical([run.get(name, {}) for run in runs]) for name in names}, FIRST: first}
+
+
+def typical(steps: list[dict[str, float]]) -> dict[str, float]:
+    """Return the medians of seconds and memory of one step in several runs, 0 in a run without it."""
+    return {key: median(step.get(key, 0.0) for step in steps) for key in ("seconds", "megabytes")}
 
 
 def _value(run: Steps, name: str, key: str) -> float:
@@ -249,7 +254,8 @@ def main() -> None:
                     text=True,
                 ).stdout
                 columns[shape] = json.loads(one.splitlines()[-1])
-                columns[shape][PROCESS] = measure_process(scan, threads)
+                processes = [measure_process(scan, threads) for _ in range(options.repeats)]
+                columns[shape][PROCESS] = typical(processes)
                 results[f"{shape}, {threads} thread{'s' * (threads > 1)}"] = columns[shape]
             print_table(f"{threads} thread{'s' * (threads > 1)}", columns)
     if options.out:

@@ -47,11 +47,6 @@ def test_torchscript_gives_the_same(exported):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "exported",
-    [pytest.param("default", marks=pytest.mark.xfail(reason="ONNX has no median")), *list(NETWORKS)[1:]],
-    indirect=True,
-)
 def test_onnx_gives_the_same(exported):
     arguments, network, image = exported
     onnx_export(**arguments, input_shape=list(image.shape))

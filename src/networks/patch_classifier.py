@@ -53,7 +53,9 @@ class PatchClassifier(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Return the log-odds (N,) that the middle of patches (N, 5, 48, 48), of any scale, is a microbleed."""
-        median = patches[:, 2].flatten(1).median(dim=1).values.clamp(min=self.lowest).view(-1, 1, 1, 1)
+        middle_slice = patches[:, 2].flatten(1)
+        lower = middle_slice.topk((middle_slice.shape[1] + 1) // 2, dim=1, largest=False).values  # ONNX has no median
+        median = lower.amax(dim=1).clamp(min=self.lowest).view(-1, 1, 1, 1)
         relative = patches / median - 1
         scalars = self.compare(relative[:, 1:4])
         x = max_pool2d(
