@@ -184,7 +184,8 @@ def measure_process(scan: Path, threads: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "csvd.cli", "detect", str(scan), "--out", f"{folder}/out"]
         started, peak = time.perf_counter(), 0.0
-        process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         while process.poll() is None:  # the peak that wait4() knows may be that of the process that started it
             with suppress(OSError, ValueError):
                 peak = peak_megabytes(process.pid)

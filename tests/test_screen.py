@@ -15,6 +15,7 @@ from geometry import planted_scan
 from rich.cells import cell_len
 from warm import python_m
 
+from csvd.cli.app import found_in
 from csvd.cli.screen import shortened
 
 NAMES = [
@@ -165,3 +166,8 @@ def test_sort_of_a_study_and_detection_of_its_scans_fit_80_columns(tmp_path):
     assert max(map(cell_len, lines)) <= 80
     assert len([line for line in lines if re.search(r"run-0[12]_swi +\d+ suspected microbleeds", line)]) == 2
     assert any("see results/index.html" in line for line in lines)
+
+
+def test_one_lesion_is_no_plural():
+    texts = [found_in({"counts": {"total": total}}) for total in (0, 1, 2)]
+    assert texts == ["0 suspected microbleeds", "1 suspected microbleed", "2 suspected microbleeds"]

@@ -127,7 +127,8 @@ def print_rows(rows: list[dict], out: Path, as_json: bool, say: Callable[[dict],
 
 def found_in(row: Mapping[str, Any]) -> str:
     """Return what the detector found in a scan, in words."""
-    return f"{row['counts']['total']} suspected microbleeds"
+    total = row["counts"]["total"]
+    return f"{total} suspected microbleed{'s' * (total != 1)}"
 
 
 def print_lines(rows: list[dict], out: Path, say: Callable[[dict], str], bids: bool) -> None:
