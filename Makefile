@@ -33,10 +33,11 @@ lint: $(INSTALLED)  ## check style, types and the direction of imports
 docs: $(INSTALLED)  ## build the documents and the API reference, in build/html/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs . build/html
 
-bench: $(INSTALLED)  ## time each step of five scans, and the steps beside plain NumPy and scikit-image
+bench: $(INSTALLED)  ## time each step of five scans, beside plain NumPy, and beside microbleednet with RIVAL=FOLDER
 	$(BIN)/python benchmarks/steps.py
 	@mkdir -p build
 	$(BIN)/python benchmarks/speed.py --out build/speed.json
+	@test -z "$(RIVAL)" || $(BIN)/python benchmarks/rival.py $(RIVAL)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { $(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 12) \
