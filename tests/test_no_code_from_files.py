@@ -18,6 +18,7 @@ from csvd.checks import InputError
 from csvd.engines.background_bank import read_banked
 from csvd.engines.resume import Resume
 from csvd.engines.weights import load_weights
+from csvd.experiments.study import Study, Variant
 from csvd.inferers.candidate_dataset import CandidateDataset
 from csvd.io import DiskCacheDataset
 from csvd.networks import FiveBlockCNN
@@ -128,6 +129,15 @@ def test_folders_whose_names_are_code_are_folders(csvd, tmp_path, monkeypatch, b
     code, _, errors = csvd("detect", "in", "--out", out, "--bundle", bundle)
     assert (code, errors) == (0, [])
     assert {path.name for path in tmp_path.iterdir()} == {"in", out}
+
+
+@pytest.mark.parametrize("out", [CODE, "@network", "%x"])
+def test_folder_of_an_experiment_whose_name_is_code_is_a_folder(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    study = Study(Path(out), find_bundle("cmb_detection"), {})
+    parser = study.parser(study.data("some", test=[]), study.out / "weights", Variant("plain"))
+    assert parser.get_parsed_content("ckpt_dir") == str(tmp_path / out / "weights")
+    assert {path.name for path in tmp_path.iterdir()} == {out}
 
 
 def test_results_and_lists_whose_texts_are_code_are_refused(csvd, bundle, tmp_path, monkeypatch):

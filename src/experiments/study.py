@@ -49,6 +49,10 @@ class Study:
     settings: Mapping[str, Any]
     say: Callable[[str], object] = print
 
+    def __post_init__(self) -> None:
+        for name in ("out", "bundle"):  # a config takes a path that begins with $ for code
+            object.__setattr__(self, name, getattr(self, name).absolute())
+
     def cohort(self, preset: str, subjects: int, seed: int, **how: Any) -> list[Item]:
         """Simulate a cohort, unless it is there, and return its items with absolute paths.
 
