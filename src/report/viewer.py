@@ -3,9 +3,12 @@
 import base64
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import nibabel as nib
 import numpy as np
+import torch
 from markupsafe import Markup
 from PIL import Image
 from skimage.measure import block_reduce
@@ -66,7 +69,8 @@ def _store(grey: np.ndarray, voxel_mm: np.ndarray) -> tuple[list[str], np.ndarra
     while True:
         part = block_reduce(grey, tuple(step), np.mean).astype(np.uint8) if step.max() > 1 else grey
         for how in FORMATS if part.size < 4 * MAX_BYTES else FORMATS[1:]:
-            slices = [_picture(part[..., index], how) for index in range(part.shape[2])]
+            with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+                slices = list(threads.map(partial(_picture, how=how), np.moveaxis(part, 2, 0)))
             if sum(map(len, slices)) <= MAX_BYTES:
                 kind = how["format"]
                 addresses = [f"data:image/{kind};base64,{base64.b64encode(one).decode('ascii')}" for one in slices]
