@@ -65,8 +65,8 @@ SLICES = tuple(str(part) for pair in small.CLASSIFIER.items() for part in (f"--{
 DEFAULT = ("training", "--config_file", "configs/train.json", *EPOCHS)
 GATE = ("training", "--config_file", "['configs/sequence_inference.json','configs/train_sequence.json']")
 GATE = (*GATE, "--pixels", "32", "--epochs", "2")
-MASK_RCNN = ("training", "--config_file", "['configs/train.json','configs/mask_rcnn.json','configs/train_mask_rcnn.json']")
-MASK_RCNN = (*MASK_RCNN, "--epochs", "2", "--network_def#cascade#image_size", "64")
+MASK_RCNN = "['configs/train.json','configs/mask_rcnn.json','configs/train_mask_rcnn.json']"
+OUTLINES = ("training", "--config_file", MASK_RCNN, "--epochs", "2", "--network_def#cascade#image_size", "64")
 COMMANDS = {
     "detect, one scan": Command((*DETECT, "IN/scans/sub-0_swi.nii.gz")),
     "detect --jobs 2": Command((*DETECT, "IN/scans", "--jobs", "2")),
@@ -77,7 +77,7 @@ COMMANDS = {
     "training": _training(BUNDLE, *DEFAULT, *PATCHES),
     "training of the cascade": _training(BUNDLE, "training", "--config_file", PAPER, *QUICK),
     "training of the classifier": _training(CLASSIFIER, *DEFAULT, *SLICES),
-    "training of Mask R-CNN": _training(CLASSIFIER, *MASK_RCNN),
+    "training of Mask R-CNN": _training(CLASSIFIER, *OUTLINES),
     "training of the gate": _training(BUNDLE, *GATE, cohort="series"),
     "experiment": Command(("experiment", "generalize", "--quick", "--out", "OUT"), (), whole=False),
 }
