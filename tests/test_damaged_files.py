@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +17,7 @@ from csvd.checks import LONGEST_LINE, BundleError, InputError, reason
 from csvd.engines.weights import read_state
 from csvd.io import check_scan, find_cases, slicer_items
 from csvd.io.bids.description import read_description
-from csvd.io.dicom.files import read_dicom, read_tags
+from csvd.io.dicom.files import read_tags
 from csvd.io.dicom.stacks import overlaps
 from csvd.io.nifti import read_once
 from csvd.io.nifti_files import check_size
@@ -151,15 +152,23 @@ def test_no_slices_overlap_where_there_are_none():
     assert not overlaps([])
 
 
-def test_tag_longer_than_memory_ends_its_file(monkeypatch, tmp_path):
-    def no_memory(*arguments, **options):
-        raise MemoryError
+@pytest.mark.parametrize("where", [0, 5, -1])
+def test_tag_longer_than_memory_ends_where_its_file_does(csvd, bundle, monkeypatch, tmp_path, where):
+    def without_memory(source, **options):
+        if isinstance(source, Path) and source == damaged:
+            raise MemoryError
+        return whole(source, **options)
 
-    paths = write_series(tmp_path)
-    monkeypatch.setattr(pydicom, "dcmread", no_memory)
-    with pytest.raises(EOFError, match="longer than memory"):
-        read_dicom(paths[0])
-    assert len(read_tags(paths[0], ["Modality"])) == 0
+    paths = write_series(tmp_path / "study")
+    damaged, whole = paths[where], pydicom.dcmread
+    command = ("detect", tmp_path / "study", "--bundle", bundle, "--dicom", "--json", "--out")
+    rows = [json.loads(csvd(*command, tmp_path / "enough")[1])]
+    monkeypatch.setattr(pydicom, "dcmread", without_memory)
+    rows.append(json.loads(csvd(*command, tmp_path / "little")[1]))
+    assert rows[0][0]["status"] == "ok"
+    assert rows[0][0]["source_sha256"] == rows[1][0]["source_sha256"]
+    assert rows[0][0]["sha256"]["study_cmb.nii.gz"] == rows[1][0]["sha256"]["study_cmb.nii.gz"]
+    assert read_tags(damaged, ["Modality"]) == {"Modality": ["MR"]}
 
 
 def test_long_values_are_shortened_in_errors():

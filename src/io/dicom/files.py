@@ -95,8 +95,9 @@ def read_dicom(path: Path, tags: Sequence[str | int] | None = None, pixels: bool
         warnings.simplefilter("ignore")  # of values that break the standard: they are checked where they are used
         try:
             header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
-        except MemoryError:
-            raise EOFError(f"'{path}' ends before a tag that would be longer than memory") from None
+        except MemoryError:  # a tag that promises more than memory: what is read from memory ends where the file does
+            source = BytesIO((missing or b"") + path.read_bytes())
+            header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
     header.filename = str(path)
     return header
 
