@@ -34,7 +34,7 @@ from csvd.cli.app import print_rows
 from csvd.cli.series import print_series
 from csvd.workflows.gate import SeriesSequence, SortedSeries
 found = SeriesSequence("T2*-GRE", "bright", "T2*-GRE", 0.98, 20, "T2*-GRE")
-odd = SeriesSequence("unsure", None, "unsure", 0.4, 3, None, "its pixels look like nothing in particular")
+odd = SeriesSequence("unsure", None, "unsure", 0.4, 3, None, "its pixels do not show which sequence it is")
 sort = [SortedSeries(name, odd if "13" in name else found) for name in {NAMES!r}]
 rows = [dict(case=Path(name).name, status="ok", warnings=["thin slab"] * ("13" in name)) for name in {NAMES!r}]
 failed = dict(case="broken", status="failed", reason={REASON!r})
@@ -103,7 +103,7 @@ def test_series_take_a_line_each_and_keep_the_end_of_their_names(command, column
 @pytest.mark.parametrize("columns", [80, 120])
 def test_remarks_of_series_follow_below_with_whole_names(command, columns):
     text = " ".join(" ".join(on_terminal(command(SORT), columns)[1]).split())
-    assert f"{NAMES[3]}: its pixels look like nothing in particular" in text
+    assert f"{NAMES[3]}: its pixels do not show which sequence it is" in text
     assert f"broken.nii.gz: {REASON}" in text
     assert text.endswith("Research use only.")
 

@@ -116,7 +116,10 @@ def resolve_sequence(prediction: Mapping[str, Any], tags: str | None, source: st
     pixels = str(prediction["sequence"])
     sequence = tags or pixels
     if tags is None and pixels == UNSURE:
-        warning = f"its pixels look like nothing in particular (likeliest at {prediction['probability']:.2f})"
+        warning = (
+            f"its pixels do not show which sequence it is (highest probability {prediction['probability']:.2f}): check "
+            "that it is SWI, T2*-weighted or QSM"
+        )
     elif tags and pixels != UNSURE and GROUPS[tags] != GROUPS[pixels]:
         warning = f"by its {source} it is {tags}, its pixels look like {pixels} ({prediction['probability']:.2f})"
     else:
@@ -146,17 +149,18 @@ def check_sequence(case: Case, found: SeriesSequence, contrast: str | None = Non
         InputError: it is of another sequence.
     """
     source = found.source if found.tags else f"probability {found.probability:.2f}, {found.votes} slices"
-    looks = "nothing in particular" if found.sequence == UNSURE else found.sequence
     sure = found.tags is not None or (found.pixels in REFUSED and found.probability >= ALMOST_SURE)
     if found.contrast is None and sure and not any_sequence:
         raise InputError(
-            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {looks} ({source}). Give the right "
-            "series, or --any-sequence to detect all the same."
+            f"scan '{case.image}' must be SWI, T2*-weighted or QSM, it looks like {found.sequence} ({source}). Give "
+            "the right series, or --any-sequence to detect all the same."
         )
-    doubt = (
-        f"it was searched as SWI or T2*-weighted, it looks like {looks} ({source}): check that it is the right series"
-    )
-    warnings = [*case.warnings, *found.remarks, *([doubt] if found.contrast is None else [])]
+    warnings = [*case.warnings, *found.remarks]
+    if found.contrast is None and found.sequence != UNSURE:
+        warnings.append(
+            f"it was searched as SWI or T2*-weighted, it looks like {found.sequence} ({source}): check that it is the "
+            "right series"
+        )
     notes = [*case.notes, f"sequence: {found.sequence} ({source})"]
     contrast = case.contrast or contrast or found.contrast or "dark"
     # A gradient echo by its tags may be SWI by its name: SWI is made from one.
