@@ -129,8 +129,9 @@ def cohort(folder: Path, scans: int, every: int, jobs: int) -> int:
     if opening > MOST_S:
         faults.append(f"tables and page take {opening:.1f} s to open")
     print(*faults, sep="\n", end="\n" if faults else "")
+    how = "opened" if any(map(shutil.which, CHROMIUM)) else "without a browser, read"
     told = f"{scans} scans, {len(ways_of(scans, every))} broken, {scans / seconds:.1f} a second, {early:.0f} and "
-    told += f"{late:.0f} MB in the second and last quarter, opened in {opening:.1f} s, "
+    told += f"{late:.0f} MB in the second and last quarter, {how} in {opening:.1f} s, "
     told += f"an empty page in {empty:.1f} s"
     command = f"`python benchmarks/load.py --scans {scans} --every {every} --jobs {jobs}`"
     print(f"| load: {told} | {scans} | {len(faults)} | {seconds:.0f} | {command} |", flush=True)
