@@ -42,7 +42,7 @@ FULL = {
         folds=0,
         settings={
             "candidate_threshold": 0.42,
-            "train#trainer#max_epochs": 32,
+            "train#trainer#max_epochs": 16,
             "student#sampler#num_samples": 1280,
             "train#inferer": {"_target_": "csvd.inferers.AutocastInferer"},
         },
