@@ -86,13 +86,18 @@ def cohort_faults(folder: Path, scans: int, every: int, code: int | None) -> Ite
     yield from (f"{name} stays" for name in left_in(folder))
 
 
+def browser() -> str | None:
+    """Return the program that opens the page, if one is installed."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
 def opening_s(out: Path) -> tuple[float, float]:
     """Return the seconds that tables and page take to open, and those that an empty page takes.
 
     The page is opened in Chromium where it is installed, and else read. Each is the shorter of two times: the first
     fills caches.
     """
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    program = browser()
     (out.parent / "empty.html").write_text("<!DOCTYPE html><title>Empty</title>")
 
     def seconds(page: Path, tables: Sequence[Path] = ()) -> float:
@@ -129,7 +134,7 @@ def cohort(folder: Path, scans: int, every: int, jobs: int) -> int:
     if opening > MOST_S:
         faults.append(f"tables and page take {opening:.1f} s to open")
     print(*faults, sep="\n", end="\n" if faults else "")
-    how = "opened" if any(map(shutil.which, CHROMIUM)) else "without a browser, read"
+    how = "opened" if browser() else "without a browser, read"
     told = f"{scans} scans, {len(ways_of(scans, every))} broken, {scans / seconds:.1f} a second, {early:.0f} and "
     told += f"{late:.0f} MB in the second and last quarter, {how} in {opening:.1f} s, "
     told += f"an empty page in {empty:.1f} s"

@@ -3,6 +3,7 @@
 import struct
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -90,14 +91,13 @@ def read_dicom(path: Path, tags: Sequence[str | int] | None = None, pixels: bool
 
     wanted: Any = None if tags is None else [*tags]
     missing = missing_start(path)
-    source = BytesIO(missing + path.read_bytes()) if missing else path
+    read = partial(pydicom.dcmread, stop_before_pixels=not pixels, specific_tags=wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard: they are checked where they are used
         try:
-            header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
+            header = read(BytesIO(missing + path.read_bytes()) if missing else path)
         except MemoryError:  # a tag that promises more than memory: what is read from memory ends where the file does
-            source = BytesIO((missing or b"") + path.read_bytes())
-            header = pydicom.dcmread(source, stop_before_pixels=not pixels, specific_tags=wanted)
+            header = read(BytesIO((missing or b"") + path.read_bytes()))
     header.filename = str(path)
     return header
 
