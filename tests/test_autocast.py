@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from monai.inferers import SlidingWindowInferer
 
 from csvd.inferers import AutocastInferer
 
@@ -30,3 +31,15 @@ def test_computes_in_half_precision_where_that_is_fast_and_learns_in_single(monk
     torch.testing.assert_close(one, network(inputs)[0], rtol=0.02, atol=0.02)
     one.sum().backward()
     assert network.layer.weight.grad.dtype == torch.float32
+
+
+def test_wraps_another_inferer(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    network, inputs = torch.nn.Conv2d(1, 1, 3, padding=1), torch.randn(1, 1, 20, 20)
+    windows = SlidingWindowInferer(8, mode="gaussian")
+    with torch.no_grad():
+        found = AutocastInferer(windows)(inputs, network)
+        exact = windows(inputs, network)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, exact)
+    torch.testing.assert_close(found, exact, rtol=0.02, atol=0.02)
