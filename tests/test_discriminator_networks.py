@@ -73,6 +73,17 @@ def test_discriminators_answer_for_each_patch(network):
     torch.testing.assert_close(logits[1:2], network.classify(patches[1:2]))
 
 
+@pytest.mark.parametrize("depth", [2, 4, 8, 12])
+def test_residual_network_answers_alike_in_half_precision(depth):
+    network = ResidualPatchClassifier(features=8).eval()  # whose stages halve the depth three times
+    patches = torch.rand(32, 2, 24, 24, depth, generator=torch.Generator().manual_seed(0))
+    exact = network(patches)
+    for _ in range(3):
+        torch.full((1_000_000,), torch.nan)  # what was in memory before does not count
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(network(patches).float(), exact, rtol=0.05, atol=0.05)
+
+
 def test_folds_answer_with_their_mean_probability():
     network = MeanOfFolds(ResidualPatchClassifier(features=2), folds=2).eval()
     for value in network.folds[1].parameters():

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..checks import check_between, check_positive
 from ..engines import EvaluatorHandlers, SaveBest, SeedSampler, Stage, TrainerHandlers, load_weights, loss_of
+from ..inferers import AutocastInferer
 from .candidates import CandidateTable
 
 LESION_SHARE = 0.25
@@ -102,7 +103,6 @@ def train_on_candidates(
     """
     parser.get_parsed_content("initialize")
     network, patience = (parser.get_parsed_content(name) for name in ("student#network", "patience"))
-    # Not in bfloat16: of patches of 24 x 24 x 8 the loss is soon no number.
     network.to(memory_format=torch.channels_last_3d)
     best = SaveBest(network, str(path))
     evaluator = _evaluator(parser, validation, best)
@@ -160,6 +160,7 @@ def _trainer(
         train_data_loader=batches,
         network=network,
         optimizer=optimizer,
+        inferer=AutocastInferer(),
         loss_function=torch.nn.CrossEntropyLoss(),
         key_train_metric={"loss": Average(output_transform=loss_of)},
         train_handlers=[handlers],

@@ -4,6 +4,22 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks.nets import ResNet
+from torch import nn
+
+
+class StridedStage(nn.Sequential):
+    """Layers of which the first is strided, in single precision where they leave one voxel along the last axis.
+
+    There, a strided convolution in bfloat16 reads memory that is not its own on processors with AMX (PyTorch 2.12), and
+    what it returns is soon no number.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return what the layers make of features (N, C, h, w, d)."""
+        if x.shape[-1] > 2:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
 
 
 class ResidualPatchClassifier(ResNet):
@@ -30,6 +46,9 @@ class ResidualPatchClassifier(ResNet):
             conv1_t_size=3,
             no_max_pool=True,
             num_classes=2,
+        )
+        self.layer2, self.layer3, self.layer4 = (
+            StridedStage(*stage) for stage in (self.layer2, self.layer3, self.layer4)
         )
 
     def classify(self, patch: torch.Tensor) -> torch.Tensor:
