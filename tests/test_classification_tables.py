@@ -4,9 +4,10 @@ import csv
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from csvd.checks import InputError
-from csvd.experiments.classification import classification_rows, evaluate_classification, reader_rows
+from csvd.experiments.classification import classification_rows, error_by_chance, evaluate_classification, reader_rows
 from csvd.experiments.predictions import read_predictions
 from csvd.experiments.subject_groups import cohort_rows
 
@@ -51,6 +52,16 @@ def test_a_classifier_that_is_always_right(tmp_path):
     assert rows["AUC, CAA against the rest"] == rows["weighted AUC"] == rows["macro AUC"] == "1.000 [0.692, 1.000]"
     assert rows["accuracy"] == rows["macro F1"] == "1.000 [0.884, 1.000]"
     assert rows["expected calibration error"].startswith("0.100")
+
+
+def test_the_calibration_error_that_chance_alone_gives_so_few_subjects():
+    value = error_by_chance(np.tile([0.9, 0.05, 0.05], (30, 1)))  # all in one bin
+    right = np.arange(31)
+    exact = (binom.pmf(right, 30, 0.9) * abs(right / 30 - 0.9)).sum()
+    assert value.value == pytest.approx(exact, abs=0.003)
+    assert value.low == pytest.approx(0, abs=1e-6)  # 27 of 30
+    assert 0.099 < value.high < 4 / 30 + 1e-6  # 30 or 23 of 30
+    assert np.isnan(error_by_chance(np.empty((0, 3))).value)
 
 
 def test_a_classifier_that_errs_once_has_an_interval(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 import small
 
 from csvd import experiments
+from csvd.engines import load_weights, save_weights
+from csvd.experiments.csvd_crossval import make_parser
 from csvd.experiments.subtypes import LEARNED, MEASURES, NEW
 from csvd.io import load_datalist
 from csvd.phantom import PROTOCOLS
@@ -16,6 +18,15 @@ BUNDLE = Path(__file__).parents[1] / "bundles" / "csvd_classification"
 def test_protocols_of_the_test_are_none_of_the_training():
     assert not {*LEARNED} & {*NEW}
     assert {*LEARNED, *NEW} <= PROTOCOLS.keys()
+
+
+def small_bundle(folder, settings):
+    """The configs of the bundle with weights of a small network."""
+    network = make_parser(experiments.Study(folder, BUNDLE, settings), "any", 0).get_parsed_content("network")
+    load_weights(network.cascade, BUNDLE / "models" / "model.pt", prefix="cascade.")
+    save_weights(network, folder / "models" / "model.pt")
+    (folder / "configs").symlink_to(BUNDLE / "configs")
+    return folder
 
 
 @pytest.mark.whole
@@ -34,20 +45,21 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
     settings = {**small.CLASSIFIER, **finds, "train#trainer#max_epochs": 1}
     size = experiments.Size(training=3, validation=3, test=9, folds=0, settings=settings)
     said = []
-    study = experiments.Study(tmp_path, BUNDLE, settings, said.append)
+    study = experiments.Study(tmp_path, small_bundle(tmp_path / "bundle", settings), settings, said.append)
     folder = experiments.subtypes(study, size)
     lines = [
         [cell.strip() for cell in line.split("|")[1:-1]] for line in (folder / "subtypes.md").read_text().splitlines()
     ]
     assert lines[2] == ["inputs", *MEASURES]
-    assert [line[0] for line in lines[4:9]] == [
+    assert [line[0] for line in lines[4:10]] == [
         "all, microbleeds as found",
         "all, true microbleeds",
         "without microbleeds",
         "without age and sex",
         "labels shuffled in training",
+        "weights of the bundle, microbleeds as found",
     ]
-    for line in lines[4:9]:
+    for line in lines[4:10]:
         assert int(line[1]) + int(line[2]) == 9  # with an answer, and not applicable
     assert (folder / "weights" / "subtypes" / "fold_0" / "model.pt").exists()
     assert (folder / "classification.png").exists()

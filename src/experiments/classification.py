@@ -23,6 +23,7 @@ from ..metrics.classification import (
     placements,
     rate_intervals,
 )
+from ..metrics.exact import UNDEFINED, Interval
 from .predictions import Predictions, read_predictions
 from .subject_groups import cohort_rows, read_columns
 from .tables import write_results
@@ -31,10 +32,16 @@ NOTES = [
     "Not applicable: no class was named, because no microbleed was found. `value` leaves such subjects out; `of all` "
     "counts them as wrong, with equal probabilities in areas, and not in the calibration error, for which they have no "
     "probability.",
+    "By chance: the calibration error of as many subjects with these probabilities if they were right exactly as often "
+    "as they say, mean and 95 % range of 2000 draws, seed 0.",
     "95 % intervals: stratified bootstrap over subjects (2000 draws, seed 0), DeLong for the area of a class; exact "
     "(Clopper-Pearson) where a rate or area is 0 or 1, and for accuracy of fewer than 20 subjects.",
     "Research use only.",
 ]
+
+
+BINS = 10
+ERROR, BY_CHANCE = "expected calibration error", "calibration error by chance"
 
 
 def subject_rates(labels: np.ndarray, probabilities: np.ndarray, applies: np.ndarray | None = None) -> dict[str, float]:
@@ -49,14 +56,14 @@ def subject_rates(labels: np.ndarray, probabilities: np.ndarray, applies: np.nda
     named = np.ones(len(labels), dtype=bool) if applies is None else applies
     likeliest, surest = (torch.from_numpy(one(axis=1)) for one in (probabilities.argmax, probabilities.max))
     right = likeliest == torch.from_numpy(labels)
-    error = reliability(surest[named], right[named], bins=10).ece if named.any() else np.nan
+    error = reliability(surest[named], right[named], BINS).ece if named.any() else np.nan
     present = present_classes(labels, classes)
     areas = [placements(labels == k, probabilities[:, k])[0].mean() for k in present]
     return {
         "weighted AUC": float(np.average(areas, weights=[(labels == k).mean() for k in present])),
         "macro AUC": float(np.mean(areas)),
         **class_rates(labels, np.where(named, likeliest.numpy(), classes), classes),
-        "expected calibration error": error,
+        ERROR: error,
     }
 
 
@@ -82,7 +89,21 @@ def classification_rows(predictions: Predictions) -> list[dict[str, str]]:
         counted,
         {"measure": "not applicable", "value": "0", "of all": number},
         *({"measure": name, "value": str(value), "of all": str(everyone[name])} for name, value in answered.items()),
+        {"measure": BY_CHANCE, "value": str(error_by_chance(predictions.answered.probabilities)), "of all": ""},
     ]
+
+
+def error_by_chance(probabilities: np.ndarray) -> Interval:
+    """Return the calibration error of subjects if the answers were right exactly as often as they say: mean and range.
+
+    Few subjects have one however good the probabilities (N, classes) are.
+    """
+    surest = torch.from_numpy(probabilities.max(axis=1))
+    if not len(surest):
+        return UNDEFINED
+    draws = torch.rand(2000, len(surest), generator=torch.Generator().manual_seed(0)) < surest
+    errors = np.array([reliability(surest, right, BINS).ece for right in draws])
+    return Interval(float(errors.mean()), *np.quantile(errors, (0.025, 0.975)).tolist())
 
 
 def _measures(predictions: Predictions) -> dict[str, Any]:

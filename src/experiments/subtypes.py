@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .classification import classification_rows, plot_classification
+from .classification import BY_CHANCE, ERROR, classification_rows, plot_classification
 from .csvd_crossval import SHUFFLED, make_parser, make_subjects, predict, shuffle, train
+from .predictions import Predictions
 from .sizes import Size
 from .study import Study
 from .tables import write_results
@@ -15,9 +16,10 @@ from .tables import write_results
 LEARNED, NEW = ("random",), ("ukbb", "oxvasc", "shk")
 """Protocols of the training and validation subjects, and of the test subjects."""
 TRUE, PARTS = "subtypes", ("training", "validation")
-MEASURES = ("subjects", "not applicable", "weighted AUC", "accuracy", "weighted F1", "expected calibration error")
+MEASURES = ("subjects", "not applicable", "weighted AUC", "accuracy", "weighted F1", ERROR, BY_CHANCE)
+FOUND = "all, microbleeds as found"
 INPUTS: Mapping[str, Mapping[str, Any]] = {
-    "all, microbleeds as found": {},
+    FOUND: {},
     "all, true microbleeds": {"found_lesions": 0},
     "without microbleeds": {"drop_lesions": 1},
     "without age and sex": {"drop_covariates": 1},
@@ -39,26 +41,30 @@ def subtypes(study: Study, size: Size) -> Path:
             for part, subjects in parts.items()
         }
         train(study, name, 0, {**sections, "test": test})
-    rows = [_row(study, name, TRUE, settings) for name, settings in INPUTS.items()]
-    rows.append(_row(study, "labels shuffled in training", SHUFFLED, {}))
+    trained, shuffled = (study.out / "weights" / name / "fold_0" for name in (TRUE, SHUFFLED))
+    rows = [_row(study, name, trained, settings) for name, settings in INPUTS.items()]
+    rows.append(_row(study, "labels shuffled in training", shuffled))
+    rows.append(_row(study, "weights of the bundle, microbleeds as found", study.bundle / "models"))
+    plot_classification(_said(study, FOUND, trained), study.out / "classification.png")
     notes = [
         f"Simulated: {size.training} training and {size.validation} validation subjects of the preset "
         f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
         "training did not have; seed 0. Half of the training has the microbleeds that the cascade finds.",
         "Subjects in whom none is found are not applicable, and in none of the rates; `of all` of each table counts "
-        "them (csvd evaluate classification). 95 % intervals: stratified bootstrap over subjects. Research use only.",
+        "them (csvd evaluate classification). The weights of the bundle had other subjects of ukbb and oxvasc in their "
+        "training. 95 % intervals: stratified bootstrap over subjects. Research use only.",
     ]
     write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
     return study.out
 
 
-def _row(study: Study, inputs: str, weights: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the row of what a training says of the test subjects when it gets these inputs."""
-    parser = make_parser(study, weights, 0, ("evaluate",))
-    folder = str(study.out / "weights" / weights / "fold_0")
-    predictions = predict(study, inputs, parser, {"ckpt_dir": folder, "found_lesions": 1, **settings})
-    if not settings and weights == TRUE:
-        plot_classification(predictions, study.out / "classification.png")
-    found = {row["measure"]: row for row in classification_rows(predictions)}
+def _row(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] = {}) -> dict[str, str]:
+    """Return the row of what weights say of the test subjects when they get these inputs."""
+    found = {row["measure"]: row for row in classification_rows(_said(study, inputs, weights, settings))}
     values = {name: found[name]["of all" if name == "not applicable" else "value"] for name in MEASURES}
     return {"inputs": inputs, **values}
+
+
+def _said(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] = {}) -> Predictions:
+    parser = make_parser(study, TRUE, 0, ("evaluate",))
+    return predict(study, inputs, parser, {"ckpt_dir": str(weights), "found_lesions": 1, **settings})
