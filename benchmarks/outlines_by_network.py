@@ -117,9 +117,9 @@ class Pipeline:
     def __call__(self, image: str, mask: str) -> dict[str, Any]:
         """Return what is found: ``drawn`` by the network, ``pred`` and ``outlines`` after the outline stage."""
         self.parser["sequence"] = "SWI" if "_swi" in Path(image).name else None  # as the gate would say
-        evaluator = self.single_run({"image": image, "mask": mask})
-        evaluator.run()
-        return evaluator.state.output[0]
+        with self.single_run({"image": image, "mask": mask}) as evaluator:
+            evaluator.run()
+            return evaluator.state.output[0]
 
     def choose_threshold(self, validation: Sequence[Mapping[str, str]]) -> float:
         """Set and return the threshold of the best F1, by distance, on items with image, mask and label."""

@@ -38,7 +38,7 @@ SHAPES = {  # voxels and mm of a voxel
 STEPS = {
     "csvd.workflows.runner:check_scan": "checks",
     "csvd.workflows.gate:SequenceGate.__call__": "sequence gate",
-    "csvd.workflows.single_run:SingleRun.__call__": "config",
+    "csvd.workflows.single_run:SingleRun.make": "config",
     "monai.transforms:LoadImaged.__call__": "reading",
     "csvd.transforms:BrainMaskd.__call__": "brain mask",
     "csvd.transforms:CloseMaskd.__call__": "brain mask, closed",

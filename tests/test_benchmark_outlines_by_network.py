@@ -1,5 +1,6 @@
 """The benchmark of outlines by network: what it measures of outlines made by hand, and which networks it asks."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -99,3 +100,12 @@ def test_networks_are_those_of_the_configs_with_the_weights_that_are_given(bench
         mine, theirs = mine.state_dict(), theirs.state_dict()
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+
+
+def test_pipeline_draws_and_outlines_what_a_scan_has(benchmark, small_cohort, tmp_path):
+    path, mask = small_cohort / "sub-1_swi.nii.gz", tmp_path / "mask.nii.gz"
+    scan = nib.load(path)
+    nib.save(nib.Nifti1Image((scan.get_fdata() > 0).astype(np.uint8), scan.affine), mask)
+    found = benchmark.Pipeline({}, ["paper"])(str(path), str(mask))
+    assert found["drawn"].shape == found["pred"].shape == (1, *scan.shape)
+    assert [1] == found["outlines"].ids.tolist() == found["pred"].unique()[1:].tolist()

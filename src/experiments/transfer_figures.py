@@ -56,7 +56,8 @@ def plot_removed(found: CandidateTable, before: np.ndarray, after: np.ndarray, t
         for axes, k in zip(row, slices, strict=True):
             axes.imshow(image[:, :, k].T, cmap="gray", origin="lower", **shades)
         row[-1].set_title(f" {before[index]:.2f} → {after[index]:.2f}", fontsize="small", loc="left")
-    figure.suptitle(f"False positives that fine-tuning removed: {int(removed.sum())}, likelihood before → after")
+    title = f"False positives that fine-tuning removed: {int(removed.sum())}, likelihood before → after"
+    figure.suptitle(f"{title}\ninverted: microbleeds are bright")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
     plt.close(figure)

@@ -33,13 +33,18 @@ class SingleRun:
     @contextmanager
     def __call__(self, item: Mapping[str, Any]) -> Iterator[Evaluator]:
         """Make an evaluator of one item, not yet run; its volumes are let go when the block ends."""
+        evaluator = self.make(item)
+        try:
+            yield evaluator
+        finally:
+            evaluator.state.batch = evaluator.state.output = None
+
+    def make(self, item: Mapping[str, Any]) -> Evaluator:
+        """Return an evaluator of one item, which keeps its volumes."""
         self.parser.parse(reset=True)
         evaluator = self.parser.get_parsed_content("evaluator")
         # Not through the config, which would take a path that begins with "$" for code.
         dataset = Dataset([dict(item)], self.parser.get_parsed_content("preprocessing"))
         evaluator.data_loader = DataLoader(dataset, batch_size=1)
         evaluator.state.epoch_length = 1
-        try:
-            yield evaluator
-        finally:
-            evaluator.state.batch = evaluator.state.output = None
+        return evaluator
