@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from inspect import isgeneratorfunction, unwrap
 
 import pytest
 from measured import load
@@ -28,6 +29,12 @@ def test_a_step_counts_without_the_steps_inside_it():
 
 def test_every_step_exists():
     assert all(callable(getattr(*speed.find(where))) for where in speed.STEPS)
+
+
+def test_every_step_does_its_work_when_it_is_called():
+    """A context manager would do it later, when no step counts it."""
+    steps = (unwrap(getattr(*speed.find(where))) for where in speed.STEPS)
+    assert not any(isgeneratorfunction(step) for step in steps)
 
 
 def test_two_measurements_are_compared(tmp_path, capsys):

@@ -13,6 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay, confusion_matrix
 
 from ..checks import InputError
+from ..engines.calibration import BINS
 from ..io.files import atomic_path
 from ..metrics import reliability
 from ..metrics.classification import (
@@ -39,8 +40,6 @@ NOTES = [
     "Research use only.",
 ]
 
-
-BINS = 10
 ERROR, BY_CHANCE = "expected calibration error", "calibration error by chance"
 
 

@@ -61,7 +61,7 @@ FULL = {
     "subtypes": Size(training=240, validation=45, test=90, folds=0, settings=_FOUND_FAST),
     "sequences": Size(training=42, validation=10, test=75, folds=0, settings={"epochs": 45, "batch_size": 8}),
 }
-"""Hours on a GPU, days on two cores, by experiment; "transfer" takes two to three hours on two cores."""
+"""From an hour to days on two cores, by experiment; ``docs/experiments.md`` has the times that were measured."""
 
 _QUICK = Size(
     training=10,

@@ -14,6 +14,7 @@ import torch
 from monai.bundle import ConfigParser
 from statsmodels.stats.multitest import multipletests
 
+from ..engines.calibration import BINS
 from ..io.files import atomic_path
 from ..io.tables import write_table
 from ..metrics import fit_platt, reliability
@@ -34,7 +35,6 @@ STRATEGIES = {SEVEN: ("ucsf7t",), TUNED: ("ucsf3t",), THREE: ("ucsf3t",), BOTH: 
 PAIRS = ((TUNED, SEVEN), (THREE, SEVEN), (BOTH, SEVEN), (TUNED, THREE), (BOTH, TUNED))
 THRESHOLD = 0.1
 RESIDUAL = ("train_student_no_kd", "residual", "train_residual")
-BINS = 10
 
 
 @dataclass(frozen=True)
