@@ -12,6 +12,7 @@ from parsed import CLASSIFICATION, DETECTION, ROOT, parsed, shown
 CONFIGS = sorted(ROOT.glob("*/configs/*.json"))
 LOGS = ["StatsHandler", "TensorBoardStatsHandler"]
 VALIDATED = ["LrScheduleHandler", "ValidationHandler", *LOGS, "EarlyStop", "Resume"]
+AVERAGED = ["LrScheduleHandler", "EMAHandler", *VALIDATED[1:]]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
@@ -71,8 +72,8 @@ HANDLERS = [
     ),
     (
         (CLASSIFICATION, "train"),
-        {"train": ["CascadeWeights", "CovariateStatistics", *VALIDATED], "validate": [*LOGS, "SaveBest"]},
-        {"network", "optimizer", "lr_scheduler", "best"},
+        {"train": ["CascadeWeights", "CovariateStatistics", *AVERAGED], "validate": [*LOGS, "SaveBest"]},
+        {"network", "average", "optimizer", "lr_scheduler", "best"},
     ),
 ]
 
@@ -83,6 +84,16 @@ def test_trainings_have_these_handlers_and_resume_this_state(tmp_path, configs, 
     found = {part: parser.get_parsed_content(f"{part}#handlers") for part in handlers}
     assert {part: shown(group) for part, group in found.items()} == handlers
     assert set(found["train"][-1].handlers[-1].state) == kept
+
+
+def test_average_of_the_classifier_is_what_is_validated_calibrated_and_saved(tmp_path):
+    parser = parsed(tmp_path, CLASSIFICATION, "train")
+    network, average, averaged = (parser.get_parsed_content(name) for name in ("network", "average", "averaged"))
+    assert averaged.classifier is average.ema_model is not network.classifier
+    assert averaged.cascade is network.cascade
+    parts = ("validate#evaluator", "validate#save_best", "temperature", "train#stage")
+    assert all(parser.get_parsed_content(name).network is averaged for name in parts)
+    assert parser.get_parsed_content("train#trainer").network is network
 
 
 def training_command(card):

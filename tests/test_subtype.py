@@ -154,7 +154,7 @@ def test_batch_carries_the_covariates_to_the_network():
 
 def test_mean_of_the_training_stands_in_for_what_is_not_known(network):
     people = [{"age": 60, "sex": "F"}, {"age": 80, "sex": "M"}, {"age": 70}, {"sex": "M"}]
-    CovariateStatistics(network.classifier, [{"image": "a.nii", **who} for who in people], CLASSES)(None)
+    CovariateStatistics([network.classifier], [{"image": "a.nii", **who} for who in people], CLASSES)(None)
     assert network.classifier.age_mean == 70
     assert network.classifier.age_std == 10
     assert network.classifier.sex_mean == pytest.approx(2 / 3)
@@ -162,7 +162,7 @@ def test_mean_of_the_training_stands_in_for_what_is_not_known(network):
 
 def test_nobody_known_changes_no_statistics(network):
     before = network.classifier.age_mean.clone()
-    CovariateStatistics(network.classifier, [{"image": "a.nii"}], CLASSES)(None)
+    CovariateStatistics([network.classifier], [{"image": "a.nii"}], CLASSES)(None)
     assert network.classifier.age_mean == before
 
 

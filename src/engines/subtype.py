@@ -33,18 +33,19 @@ def prepare_subjects(
 
 
 class CovariateStatistics:
-    """Tell the classifier, when a training starts, age and sex of its subjects, which stand in for what is not known.
+    """Tell classifiers, when a training starts, age and sex of its subjects, which stand in for what is not known.
 
     Args:
-        classifier: gets mean and standard deviation of age, and the share of men.
+        classifiers: the one that is trained, and its average; each gets mean and standard deviation of age, and the
+            share of men.
         items: of the training data.
         classes: names of the subtypes.
     """
 
     def __init__(
-        self, classifier: AttentionMIL, items: Sequence[Mapping[Hashable, Any]], classes: Sequence[str]
+        self, classifiers: Sequence[AttentionMIL], items: Sequence[Mapping[Hashable, Any]], classes: Sequence[str]
     ) -> None:
-        self.classifier = classifier
+        self.classifiers = classifiers
         self.items = items
         self.read = ReadSubjectd(classes)
 
@@ -56,11 +57,12 @@ class CovariateStatistics:
         """Set the buffers; those of a covariate that nobody has stay as they are."""
         age, sex = torch.stack([self.read(item)["covariates"] for item in self.items]).T
         age, sex = age[~age.isnan()], sex[~sex.isnan()]
-        if len(age) > 1 and age.std() > 0:
-            self.classifier.age_mean.copy_(age.mean())
-            self.classifier.age_std.copy_(age.std())
-        if len(sex):
-            self.classifier.sex_mean.copy_(sex.mean())
+        for classifier in self.classifiers:
+            if len(age) > 1 and age.std() > 0:
+                classifier.age_mean.copy_(age.mean())
+                classifier.age_std.copy_(age.std())
+            if len(sex):
+                classifier.sex_mean.copy_(sex.mean())
 
 
 class CascadeWeights:
