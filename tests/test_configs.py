@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import ConfigWorkflow
+from monai.transforms import RandCoarseDropoutd
 from parsed import CLASSIFICATION, DETECTION, ROOT, parsed, shown
 
 CONFIGS = sorted(ROOT.glob("*/configs/*.json"))
@@ -94,6 +96,18 @@ def test_average_of_the_classifier_is_what_is_validated_calibrated_and_saved(tmp
     parts = ("validate#evaluator", "validate#save_best", "temperature", "train#stage")
     assert all(parser.get_parsed_content(name).network is averaged for name in parts)
     assert parser.get_parsed_content("train#trainer").network is network
+
+
+def test_classifier_learns_from_scans_without_some_of_their_slices(tmp_path):
+    transforms = parsed(tmp_path, CLASSIFICATION, "train").get_parsed_content("random_transforms")
+    [leave_out] = [transform for transform in transforms if isinstance(transform, RandCoarseDropoutd)]
+    leave_out.set_random_state(0)
+    scans = [leave_out({"image": torch.ones(2, 32, 40, 16)})["image"] for _ in range(20)]
+    shares = torch.stack([scan.flatten(0, 2).mean(dim=0) for scan in scans])
+    assert set(shares.unique().tolist()) == {0, 1}
+    left = (shares == 0).sum(dim=1)
+    assert left.min() == 0
+    assert 1 < left.max() <= 8
 
 
 def training_command(card):
