@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1] / "bundles"
 
 @pytest.fixture
 def subjects():
-    return {name: [{"image": f"{name}_{k}.nii", "csvd": name} for k in range(20)] for name in CLASSES}
+    return {name: [{"image": f"{name}_{k}/mag.nii", "csvd": name} for k in range(20)] for name in CLASSES}
 
 
 def test_each_fold_has_its_share_of_each_class(subjects):
@@ -36,6 +36,17 @@ def test_shuffled_labels_say_nothing_and_keep_their_numbers(subjects):
     right = sum(item["image"].startswith(f"{name}_") for name, items in shuffled.items() for item in items)
     assert 10 < right < 30
     assert shuffle(subjects, seed=1) != shuffled
+
+
+def test_the_images_of_a_subject_keep_one_class_when_labels_are_shuffled(subjects):
+    two = {
+        name: [{**item, "image": f"{item['image']}{k}"} for item in items for k in (1, 2)]
+        for name, items in subjects.items()
+    }
+    shuffled = shuffle(two, seed=0)
+    assert {name: len(items) for name, items in shuffled.items()} == dict.fromkeys(CLASSES, 40)
+    given = {(item["image"].split("/")[0], name) for name, items in shuffled.items() for item in items}
+    assert len(given) == 60
 
 
 @pytest.mark.whole

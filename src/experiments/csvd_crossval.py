@@ -100,10 +100,13 @@ def make_subjects(study: Study, count: int, seed: int, presets: Sequence[str] = 
 
 
 def shuffle(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
-    """Return the subjects with each other's classes."""
+    """Return the subjects, whose images are in a folder each, with each other's classes."""
     everyone = [item for items in subjects.values() for item in items]
-    shuffled = np.random.default_rng(seed).permutation([item["csvd"] for item in everyone])
-    changed = [{**item, "csvd": str(name)} for item, name in zip(everyone, shuffled, strict=True)]
+    folders = [Path(item["image"]).parent for item in everyone]
+    classes = dict(zip(folders, (item["csvd"] for item in everyone), strict=True))
+    drawn = np.random.default_rng(seed).permutation(list(classes.values()))
+    given = dict(zip(classes, drawn.tolist(), strict=True))
+    changed = [{**item, "csvd": given[folder]} for item, folder in zip(everyone, folders, strict=True)]
     return {name: [item for item in changed if item["csvd"] == name] for name in subjects}
 
 
