@@ -64,7 +64,7 @@ def test_experiment_runs_to_its_table_and_does_nothing_twice(tmp_path, monkeypat
     study = Study(tmp_path, find_bundle("cmb_detection"), settings, told.append)
     folder = experiments.sequences(study, Size(2, 1, 1, 0))
     text = (folder / "sequences.md").read_text()
-    assert "| resnet18 | 1 | 4 | 48 |" in text
+    assert "| resnet18 | 1 of 1 | 4 | 48 |" in text
     assert "simulated" in text
     assert "0.79" in text
     assert (folder / "confusion.tsv").exists()

@@ -60,9 +60,9 @@ def sequences(study: Study, size: Size) -> Path:
     rows, errors = [], []
     for backbone, paper in PAPER.items():
         parser = gate_parser(study, data, backbone)
-        epochs = train_gate(study, parser, backbone)
+        best = train_gate(study, parser, backbone)
         found = name_slices(study, parser, backbone)
-        rows.append({"network": backbone, "epochs": epochs, **accuracy_row(found), "paper, real slices": paper})
+        rows.append({"network": backbone, "best epoch": best, **accuracy_row(found), "paper, real slices": paper})
         errors += confusion_rows(backbone, found)
     parts = ", ".join(f"{getattr(size, name)} {name}" for name in SECTIONS)
     notes = [f"Subjects: {parts}; of each one series of T1, T1c, T2 and DWI.", *NOTES]
@@ -110,15 +110,17 @@ def gate_parser(study: Study, data: Path, backbone: str) -> ConfigParser:
     return parser
 
 
-def train_gate(study: Study, parser: ConfigParser, backbone: str) -> int:
-    """Train a network, unless that is done, and return the number of epochs."""
+def train_gate(study: Study, parser: ConfigParser, backbone: str) -> str:
+    """Train a network, unless that is done, and return the epoch of its weights, for example "40 of 45"."""
     done = study.out / "weights" / backbone / "done"
     if not done.exists():
         study.say(f"training {backbone}")
         parser.get_parsed_content("initialize")
         parser.get_parsed_content("stages").run()
-        done.touch()
-    return int(parser.get_parsed_content("epochs"))
+        best = parser.get_parsed_content("validate#evaluator").state.best_metric_epoch
+        with atomic_path(done) as temporary:
+            temporary.write_text(f"{best} of {parser.get_parsed_content('epochs')}", encoding="utf-8")
+    return done.read_text(encoding="utf-8")
 
 
 def name_slices(study: Study, parser: ConfigParser, backbone: str) -> Tested:
