@@ -127,6 +127,19 @@ def test_readers_of_other_subjects_or_classes_are_refused(tmp_path, rows, named)
         reader_rows(read_predictions(predictions(tmp_path)), write(tmp_path / "readers.tsv", rows))
 
 
+@pytest.mark.parametrize("place", [0, 15, 29])
+def test_readers_with_two_rows_of_a_subject_are_refused(tmp_path, place):
+    rows = [{"subject": f"s{k}", "A": "CAA"} for k in range(30)] + [{"subject": f"s{place}", "A": "aSVD"}]
+    with pytest.raises(InputError, match=f"subject 's{place}' has more than one row"):
+        reader_rows(read_predictions(predictions(tmp_path)), write(tmp_path / "readers.tsv", rows))
+
+
+def test_table_without_a_reader_is_refused(tmp_path):
+    rows = [{"subject": f"s{k}"} for k in range(30)]
+    with pytest.raises(InputError, match="there is no reader"):
+        reader_rows(read_predictions(predictions(tmp_path)), write(tmp_path / "readers.tsv", rows))
+
+
 def test_cohort_is_compared_class_by_class(tmp_path):
     rng = np.random.default_rng(0)
     rows = [

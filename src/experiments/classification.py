@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -131,9 +132,18 @@ def reader_rows(predictions: Predictions, path: Path) -> list[dict[str, str]]:
             predictions has a row.
 
     Raises:
-        InputError: the table cannot be read, a subject is missing, or a reader named another class.
+        InputError: the table cannot be read, has no reader, or two rows of a subject; a subject is missing, or a reader
+            named another class.
     """
-    rows = {row["subject"]: row for row in read_columns(path, "subject")}
+    read = read_columns(path, "subject")
+    rows = {row["subject"]: row for row in read}
+    if len(rows) < len(read):
+        twice = next(name for name, number in Counter(row["subject"] for row in read).items() if number > 1)
+        raise InputError(f"table '{path}': subject '{twice}' has more than one row. Leave one.")
+    if set(read[0]) == {"subject"}:
+        raise InputError(
+            f"table '{path}': there is no reader, only the column 'subject'. Add a column for each reader."
+        )
     classes, labels = predictions.classes, predictions.labels
     for subject in predictions.subjects:
         answers = [value for name, value in rows.get(subject, {"none": "no row"}).items() if name != "subject"]

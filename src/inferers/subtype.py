@@ -113,7 +113,8 @@ class SubtypeInferer(Inferer):
         bag: makes slices of the scan.
         age: in years, where the caller gives no covariates; 0 for not known.
         sex: "F" or "M", in the same case; "unknown", or a list of such, of which none was chosen.
-        left_out: how many slices, those of most attention, are left out to see what the answer rests on. Defaults to 6.
+        left_out: how many slices, those of most attention, at most half, are left out to see what the answer rests on.
+            Defaults to 6.
 
     Raises:
         ValueError: ``left_out`` is not positive.
@@ -184,7 +185,7 @@ def leave_out(
         bag: features of the slices of one scan (1, D, F), see :meth:`csvd.networks.AttentionMIL.instances`.
         is_real: which of them are no padding, (1, D).
         covariates: (1, 2), kept.
-        count: how many, at most; of few slices fewer.
+        count: how many, at most; of few slices half, so that those of most and of least attention are others.
 
     Returns:
         ``top`` (K,), the slices, that of most attention first. ``change`` (K + 2,), without each of them, without all
@@ -193,6 +194,7 @@ def leave_out(
     logits, weights = classifier.answer(bag, is_real, covariates)
     likeliest = int(logits.argmax())
     order = weights[0].argsort(descending=True, stable=True)[: int(is_real.sum())]
+    count = max(1, min(count, len(order) // 2))
     top, least = order[:count], order[-count:]
     kept = is_real.repeat(len(top) + 2, 1)
     kept[torch.arange(len(top)), top] = False
