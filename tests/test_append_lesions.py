@@ -14,6 +14,14 @@ def test_label_becomes_a_channel_of_zeros_and_ones():
     assert torch.equal(joined[2:], label / 7)
 
 
+def test_found_microbleeds_keep_their_probability_and_a_label_goes_before_them():
+    found, label = torch.zeros(2, 1, 4, 4, 4)
+    found[0, 1, 2, 3], label[0, 3, 3, 3] = 0.4, 1
+    item = {"image": torch.rand(2, 4, 4, 4), "found": found}
+    assert torch.equal(AppendLesionsd("image")(item)["image"][2:], found)
+    assert torch.equal(AppendLesionsd("image")({**item, "label": label})["image"][2:], label)
+
+
 def test_no_label_is_not_no_microbleed():
     joined = AppendLesionsd("image")({"image": torch.rand(2, 4, 4, 4)})["image"]
     assert joined[2].isnan().all()

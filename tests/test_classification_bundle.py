@@ -22,8 +22,10 @@ SHARED_BLOCKS = (
     "network_def",
     "network",
     "subject_transforms",
-    "transforms",
     "image_transforms",
+    "detector_def",
+    "detector",
+    "operating_point",
     "bag",
     "contrast",
     "volume",
@@ -52,13 +54,34 @@ def test_training_and_inference_share(block):
     assert config("train")[block] == config("inference")[block]
 
 
+def test_training_prepares_scans_as_inference_and_looks_for_microbleeds_beside_the_true_ones_too():
+    ours = config("train")["transforms"]
+    assert ours["found"].pop("always") == "$@found_lesions > 0"
+    assert ours == config("inference")["transforms"]
+
+
 def test_scans_are_prepared_as_for_the_papers_cascade():
     detection = config("train_paper", ROOT / "cmb_detection")
     ours = config("train")
     assert ours["network_def"]["cascade"] == detection["network_def"]
     for name in ("candidate_threshold", "patch_size"):
         assert ours[name] == detection[name]
-    assert ours["transforms"] == detection["transforms"]
+    transforms = ours["transforms"]
+    assert transforms.pop("found")["_target_"] == "csvd.inferers.DetectLesionsd"
+    for step in transforms.values():  # the map of what it found goes with the others
+        if "found" in step["keys"]:
+            index = step["keys"].index("found")
+            step["keys"].pop(index)
+            if "mode" in step:
+                step["mode"].pop(index)
+    assert transforms == detection["transforms"]
+
+
+@pytest.mark.parametrize("name", ["model.pt", "operating_points.json"])
+def test_detector_is_the_default_one(name):
+    ours, theirs = BUNDLE / "models" / "detector" / name, ROOT / "cmb_detection" / "models" / name
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert config("inference")["detector_def"] == config("inference", ROOT / "cmb_detection")["network_def"]
 
 
 def test_threshold_is_the_best_of_the_papers_cascade():
@@ -154,9 +177,10 @@ def test_scan_without_a_microbleed_has_no_subtype_in_evaluation_and_in_use(peopl
     [row] = predictions(people)
     assert [row[name] for name in CLASSES] == ["n/a"] * 3
     assert "no microbleed was found" in row["reason"]
+    assert "the given mask has no microbleed" not in row["reason"]
     record = inferred(people, ("inference",), small(people))
     assert (record["subtype"], record["probabilities"]) == (None, dict.fromkeys(CLASSES))
-    assert "no microbleed was found" in record["reason"]
+    assert "the given mask has no microbleed" in record["reason"]
     written = {path.name.removeprefix("sub-3") for path in (people / "out" / "sub-3").iterdir()}
     assert written == {"_cmb.nii.gz", "_lesions.tsv", ".json", ".html"}
     assert "Subtype not applicable" in (people / "out" / "sub-3" / "sub-3.html").read_text()

@@ -14,7 +14,7 @@ from .stages import Stage, Stages, loss_of
 from .subtype import CascadeWeights, CovariateStatistics, PredictionWriter, prepare_subjects
 from .table_writer import TableWriter
 from .temperature import Temperature
-from .weights import HalfPrecision, join_folds, load_ensemble, load_weights, save_weights
+from .weights import HalfPrecision, join_folds, load_ensemble, load_network, load_weights, save_weights
 
 __all__ = [
     "CascadeCalibration",
@@ -43,6 +43,7 @@ __all__ = [
     "epoch_loss",
     "join_folds",
     "load_ensemble",
+    "load_network",
     "load_weights",
     "local_device",
     "loss_of",

@@ -92,6 +92,12 @@ def load_weights(network: torch.nn.Module, path: str | Path, prefix: str = "") -
     network.load_state_dict(part or state)
 
 
+def load_network(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """Return a network with its weights, in evaluation mode, for a config; raises as :func:`load_weights`."""
+    load_weights(network, path)
+    return network.eval()
+
+
 def join_folds(network: CascadeNetwork, folder: str | Path) -> None:
     """Write ``model.pt`` with a detector and the discriminators of all folds.
 
@@ -120,7 +126,4 @@ def load_ensemble(network: torch.nn.Module, folder: str | Path, names: Sequence[
     Raises:
         FileNotFoundError: a file is missing.
     """
-    networks = [deepcopy(network) for _ in names]
-    for one, name in zip(networks, names, strict=True):
-        load_weights(one, Path(folder) / name / "model.pt")
-    return networks
+    return [load_network(deepcopy(network), Path(folder) / name / "model.pt") for name in names]

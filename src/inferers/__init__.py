@@ -4,6 +4,7 @@ from .autocast import AutocastInferer
 from .candidate_dataset import CandidateBatches, CandidateDataset, ReplaySampler
 from .candidates import Candidates, find_candidates, relative_position
 from .cascade import CascadeInferer, LabelDetector, infer_slabs
+from .detect_lesions import DetectLesionsd
 from .patch_detector import Detections, PatchDetector
 from .patch_inferer import PatchInferer
 from .series import SeriesInferer, series_gradcam
@@ -16,6 +17,7 @@ __all__ = [
     "CandidateDataset",
     "Candidates",
     "CascadeInferer",
+    "DetectLesionsd",
     "Detections",
     "LabelDetector",
     "PatchDetector",

@@ -24,7 +24,7 @@ from .lesion_tables import write_candidates, write_lesions
 from .phase import find_phase
 from .reader import NiftiReader
 from .scan_checks import ScanInfo, check_scan
-from .sequence import ReadSequenced, sequence_of_name, sequence_of_tags
+from .sequence import ReadSequenced, names_swi, sequence_of_name, sequence_of_tags
 from .slicer import not_reviewed, slicer_items, write_markups
 from .subjects import ReadSubjectd, balanced_sampler, load_subjects, read_age, read_sex, read_subtype
 from .subtype_table import write_subtypes
@@ -58,6 +58,7 @@ __all__ = [
     "item_digest",
     "load_datalist",
     "load_subjects",
+    "names_swi",
     "not_reviewed",
     "read_age",
     "read_layout",

@@ -20,6 +20,7 @@ from .datalist import load_datalist
 from .dicom.studies import convert_study, find_studies
 from .files import sha256
 from .phase import phase_beside
+from .sequence import names_swi
 
 NOT_SCANS = ("mask", "label", "labels", "seg", "dseg", "lesions", "cmb", "prob", "ph", "phase")
 """Last words, after an underscore, of the names of files that are no input of the detector."""
@@ -73,8 +74,7 @@ class Case:
     @property
     def is_swi(self) -> bool:
         """Whether it is known to be SWI: by its sequence, or where none is known by the last word of its name."""
-        last = _name(self.image).upper().rpartition("_")[2]
-        return self.contrast != "bright" and (self.sequence or last) == "SWI"
+        return self.contrast != "bright" and (self.sequence == "SWI" if self.sequence else names_swi(self.image))
 
     def digests(self) -> Sequence[str | None]:
         """Return the SHA-256 of each file of the scan, None for one that is not there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ def sequence_of_name(image: Path) -> str | None:
         return None
     entities, suffix = bids_name(image)
     return "phase" if entities.get("part") in ("phase", "real", "imag") else SUFFIXES.get(suffix)
+
+
+def names_swi(image: str | os.PathLike[str]) -> bool:
+    """Return whether the last word of the name of a file is SWI, as in ``sub-01_swi.nii.gz``."""
+    stem = Path(image).name.upper().removesuffix(".GZ").removesuffix(".NII")
+    return stem.rpartition("_")[2] == "SWI"
 
 
 def _spin_echo(te_ms: float, tr_ms: float) -> str | None:
