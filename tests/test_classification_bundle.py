@@ -153,7 +153,7 @@ def test_it_trains_evaluates_and_explains(people):
     assert len(found["attention"]) == len(found["middles_mm"]) == 4
     assert sum(found["attention"]) == pytest.approx(1, abs=1e-3)
     shown = [found["attention"][one["slice"]] for one in found["slices"]]
-    assert shown == sorted(found["attention"], reverse=True)
+    assert shown == sorted(found["attention"], reverse=True)[:2]  # half of four
     page = (people / "out" / "sub-3" / "sub-3.html").read_text()
     assert "Likeliest class" in page
     assert "left out" in page
@@ -177,10 +177,9 @@ def test_scan_without_a_microbleed_has_no_subtype_in_evaluation_and_in_use(peopl
     [row] = predictions(people)
     assert [row[name] for name in CLASSES] == ["n/a"] * 3
     assert "no microbleed was found" in row["reason"]
-    assert "the given mask has no microbleed" not in row["reason"]
     record = inferred(people, ("inference",), small(people))
     assert (record["subtype"], record["probabilities"]) == (None, dict.fromkeys(CLASSES))
-    assert "the given mask has no microbleed" in record["reason"]
+    assert "no microbleed was found or given" in record["reason"]
     written = {path.name.removeprefix("sub-3") for path in (people / "out" / "sub-3").iterdir()}
     assert written == {"_cmb.nii.gz", "_lesions.tsv", ".json", ".html"}
     assert "Subtype not applicable" in (people / "out" / "sub-3" / "sub-3.html").read_text()

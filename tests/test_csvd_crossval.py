@@ -56,7 +56,7 @@ def test_folds_run_to_their_table(small_cohort, tmp_path, monkeypatch):
     items = items[1:]  # those with a microbleed
 
     def cohort(self, preset, subjects, seed, phenotype=None):
-        ages = {"age": 50 + seed, "sex": "F", "csvd": phenotype}
+        ages = {"age": 50 + seed % 1000, "sex": "F", "csvd": phenotype}
         return [{**item, **ages, "subject": f"{preset}_{seed}_{k}"} for k, item in enumerate(items[:subjects])]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)

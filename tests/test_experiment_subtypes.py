@@ -26,6 +26,7 @@ def small_bundle(folder, settings):
     load_weights(network.cascade, BUNDLE / "models" / "model.pt", prefix="cascade.")
     save_weights(network, folder / "models" / "model.pt")
     (folder / "configs").symlink_to(BUNDLE / "configs")
+    (folder / "models" / "detector").symlink_to(BUNDLE / "models" / "detector")
     return folder
 
 
@@ -41,7 +42,7 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         ]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
-    finds = {"threshold": 1e-6, "candidate_threshold": 0.01}  # a candidate is a microbleed, so that there are some
+    finds = {"detector": {"_target_": "test_patch_detector.Darkness"}}  # so that there are some
     settings = {**small.CLASSIFIER, **finds, "train#trainer#max_epochs": 1}
     size = experiments.Size(training=3, validation=3, test=9, folds=0, settings=settings)
     said = []
@@ -63,6 +64,9 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         assert int(line[1]) + int(line[2]) == 9  # with an answer, and not applicable
     assert (folder / "weights" / "subtypes" / "fold_0" / "model.pt").exists()
     assert (folder / "classification.png").exists()
+    assert (
+        "Of 3 healthy simulated subjects of ukbb, oxvasc, shk, 3 get a subtype" in (folder / "subtypes.md").read_text()
+    )
     steps = len(said)
     experiments.subtypes(study, size)
     assert len(said) == steps  # nothing is done twice

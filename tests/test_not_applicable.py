@@ -46,11 +46,6 @@ def test_uncertain_microbleeds_are_enough_if_one_of_them_is_probably_true(place)
     assert lesion_chance(lesions) == pytest.approx(0.58)
 
 
-def test_empty_mask_that_was_given_is_named():
-    item = {"pred": torch.tensor([0.2, 0.5, 0.3]), "lesions": torch.zeros(1, 4, 4, 4), "label": torch.zeros(1, 4, 4, 4)}
-    assert "the given mask has no microbleed" in NotApplicabled("pred")(item)["reason"]
-
-
 def row(case, subtype):
     values = [None] * 3 if subtype is None else [0.2, 0.5, 0.3]
     return {

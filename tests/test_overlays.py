@@ -216,6 +216,13 @@ def test_processes_share_each_network_that_is_trained(tmp_path, names, shared):
         assert given["network"] is trained
 
 
+MASK_RCNN = {
+    "network_def#cascade": "SliceMaskRCNN",
+    "bag#cascade": "SliceInferer",
+    "transforms#found": "Identityd",  # which finds nothing
+}
+
+
 @pytest.mark.parametrize(
     ("names", "changed"),
     [
@@ -223,15 +230,15 @@ def test_processes_share_each_network_that_is_trained(tmp_path, names, shared):
             "train evaluate",
             {
                 "validate#preprocessing": [
-                    *("ReadSubjectd", *LOADED, "LesionLabeld", "Orientationd", *CUT),
+                    *("ReadSubjectd", *LOADED, "LesionLabeld", "DetectLesionsd", "Orientationd", *CUT),
                     *("FastRadialSymmetryd", "ConcatItemsd", "DeleteItemsd"),
                     *("AppendLesionsd", "SliceBagd", "SelectItemsd", "RandFoundLesionsd", "RandDropInputsd"),
                 ],
                 "validate#handlers": ["CheckpointLoader", "PredictionWriter"],
             },
         ),
-        ("train mask_rcnn", {"network_def#cascade": "SliceMaskRCNN", "bag#cascade": "SliceInferer"}),
-        ("inference mask_rcnn", {"network_def#cascade": "SliceMaskRCNN", "bag#cascade": "SliceInferer"}),
+        ("train mask_rcnn", MASK_RCNN),
+        ("inference mask_rcnn", MASK_RCNN),
         (
             "train mask_rcnn train_mask_rcnn",
             {"mask_rcnn#trainer": "DetectionTrainer", "mask_rcnn#evaluation#metric": "FROCMetric"},

@@ -81,20 +81,29 @@ def _control(study: Study, folds: int) -> dict[str, str]:
 
 def predict(study: Study, name: str, parser: ConfigParser, settings: Mapping[str, Any]) -> Predictions:
     """Return what the configs say of the test subjects, worked out unless that is done."""
+    return read_predictions(evaluated(study, name, parser, settings))
+
+
+def evaluated(study: Study, name: str, parser: ConfigParser, settings: Mapping[str, Any]) -> Path:
+    """Return the table of what the configs say of the test subjects, worked out unless that is done."""
     folder = study.out / "predictions" / name.replace(" ", "_")
     if not (folder / "predictions.tsv").exists():
         study.say(f"measuring: {name}")
         for key, value in {**settings, "output_dir": str(folder)}.items():
             parser[key] = value
         parser.get_parsed_content("evaluating")
-    return read_predictions(folder / "predictions.tsv")
+    return folder / "predictions.tsv"
 
 
 def make_subjects(study: Study, count: int, seed: int, presets: Sequence[str] = PRESETS) -> dict[str, list[Item]]:
-    """Return about ``count`` subjects in all, as many of each class and protocol."""
+    """Return about ``count`` subjects in all, as many of each class and protocol, each with a scan of one protocol."""
     each = max(1, round(count / len(CLASSES) / len(presets)))
     return {
-        name: [item for preset in presets for item in study.cohort(preset, each, 10 * seed + index, phenotype=name)]
+        name: [
+            item
+            for place, preset in enumerate(presets)
+            for item in study.cohort(preset, each, 1000 * place + 10 * seed + index, phenotype=name)
+        ]
         for index, name in enumerate(CLASSES)
     }
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..metrics.exact import exact_share
+from ..transforms import no_subtype
 from .classification import BY_CHANCE, ERROR, classification_rows, plot_classification
-from .csvd_crossval import SHUFFLED, make_parser, make_subjects, predict, shuffle, train
+from .csvd_crossval import SHUFFLED, evaluated, make_parser, make_subjects, predict, shuffle, train
 from .predictions import Predictions
 from .sizes import Size
 from .study import Study
+from .subject_groups import read_columns
 from .tables import write_results
 
 LEARNED, NEW = ("random",), ("ukbb", "oxvasc", "shk")
@@ -49,10 +52,12 @@ def subtypes(study: Study, size: Size) -> Path:
     notes = [
         f"Simulated: {size.training} training and {size.validation} validation subjects of the preset "
         f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
-        "training did not have; seed 0. Half of the training has the microbleeds that the cascade finds.",
-        "Subjects in whom none is found are not applicable, and in none of the rates; `of all` of each table counts "
-        "them (csvd evaluate classification). The weights of the bundle had other subjects of ukbb and oxvasc in their "
-        "training. 95 % intervals: stratified bootstrap over subjects. Research use only.",
+        "training did not have; seed 0. Half of the training has the microbleeds that are found in use.",
+        _healthy(study, max(1, size.test // 3 // len(NEW))),
+        "Subjects in whom no microbleed, or few and uncertain ones, are found are not applicable, and in none of the "
+        "rates; `of all` of each table counts them (csvd evaluate classification). The weights of the bundle had other "
+        "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects. Research "
+        "use only.",
     ]
     write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
     return study.out
@@ -63,6 +68,26 @@ def _row(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] =
     found = {row["measure"]: row for row in classification_rows(_said(study, inputs, weights, settings))}
     values = {name: found[name]["of all" if name == "not applicable" else "value"] for name in MEASURES}
     return {"inputs": inputs, **values}
+
+
+def _healthy(study: Study, each: int) -> str:
+    """Return how many of as many new healthy subjects of each protocol get a subtype, with its exact interval."""
+    items = [
+        {name: value for name, value in item.items() if name != "csvd"}
+        for place, preset in enumerate(NEW)
+        for item in study.cohort(preset, each, 1000 * place + 63, phenotype="healthy")
+    ]
+    study.data("healthy_0", test=items)
+    parser = make_parser(study, "healthy", 0, ("evaluate",))
+    parser["validate#dataset#data"] = {"_target_": "csvd.io.load_datalist", "path": "@datalist", "section": "test"}
+    settings = {"ckpt_dir": str(study.bundle / "models"), "found_lesions": 1}
+    reasons = [row["reason"] for row in read_columns(evaluated(study, "healthy", parser, settings), "reason")]
+    none, named = reasons.count(no_subtype(0)), reasons.count("")
+    return (
+        f"Of {len(items)} healthy simulated subjects of {', '.join(NEW)}, {named} get a subtype from the weights of "
+        f"the bundle: {exact_share(named, len(items))}, exact interval. In {none} no microbleed is found, in "
+        f"{len(items) - none - named} few and uncertain ones."
+    )
 
 
 def _said(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] = {}) -> Predictions:

@@ -13,8 +13,7 @@ from ..lesions.lesion_instances import lesion_instances
 
 LIKELY = 0.5
 """Lowest probability that any of the microbleeds is one, from which a subtype is given."""
-NONE_FOUND = "no microbleed was found, and the classes are kinds of microbleed disease"
-NONE_GIVEN = "the given mask has no microbleed, and the classes are kinds of microbleed disease"
+NONE = "no microbleed was found or given, and the classes are kinds of microbleed disease"
 DOUBTFUL = (
     "few and uncertain microbleeds were found: the probability that any of them is one is {chance:.2f}, a subtype is "
     "given from 0.50"
@@ -35,15 +34,10 @@ def lesion_chance(lesions: torch.Tensor) -> float:
     return 1 - float((1 - highest[1:]).prod())
 
 
-def no_subtype(chance: float, given: bool = False) -> str:
-    """Return why a scan gets no subtype, an empty text where it gets one.
-
-    Args:
-        chance: see :func:`lesion_chance`.
-        given: the microbleeds were given, and not found.
-    """
+def no_subtype(chance: float) -> str:
+    """Return why a scan gets no subtype, from its :func:`lesion_chance`; an empty text where it gets one."""
     if chance == 0:
-        return NONE_GIVEN if given else NONE_FOUND
+        return NONE
     return DOUBTFUL.format(chance=chance) if chance < LIKELY else ""
 
 
@@ -56,7 +50,6 @@ class NotApplicabled(MapTransform):
     Args:
         keys: probabilities (C,), which become (C + 1,).
         lesions_key: probability of the microbleeds (1, H, W, D), 0 elsewhere.
-        label_key: mask of the microbleeds, where it was given.
         reason_key: gets why no class is given; an empty text where one is. Defaults to "reason".
     """
 
@@ -66,19 +59,17 @@ class NotApplicabled(MapTransform):
         self,
         keys: KeysCollection,
         lesions_key: Hashable = "lesions",
-        label_key: Hashable = "label",
         reason_key: Hashable = "reason",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.lesions_key = lesions_key
-        self.label_key = label_key
         self.reason_key = reason_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the item with both."""
         out = dict(data)
-        reason = no_subtype(lesion_chance(out[self.lesions_key]), out.get(self.label_key) is not None)
+        reason = no_subtype(lesion_chance(out[self.lesions_key]))
         for key in self.key_iterator(out):
             probability = convert_to_tensor(out[key], track_meta=False)
             other = probability.new_tensor([bool(reason)])
