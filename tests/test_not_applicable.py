@@ -39,7 +39,7 @@ def test_uncertain_microbleeds_are_enough_if_one_of_them_is_probably_true(place)
     lesions[0, place, 1, 1:3] = torch.tensor([0.2, 0.4])  # the highest of a cluster counts
     alone = answered(lesions)
     assert alone["pred"].tolist() == [0, 0, 0, 1]
-    assert "the probability that any of them is one is 0.40" in alone["reason"]
+    assert "the probability that at least one of them is real is 0.40" in alone["reason"]
     lesions[0, 2, 7, 7] = 0.3
     both = answered(lesions)  # 1 - 0.6 * 0.7
     assert both["reason"] == ""

@@ -54,7 +54,7 @@ def subtypes(study: Study, size: Size) -> Path:
         f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
         "training did not have; seed 0. Half of the training has the microbleeds that are found in use.",
         _healthy(study, max(1, size.test // 3 // len(NEW))),
-        "Subjects in whom no microbleed, or few and uncertain ones, are found are not applicable, and in none of the "
+        "Subjects in whom no microbleed, or only uncertain ones, are found are not applicable, and in none of the "
         "rates; `of all` of each table counts them (csvd evaluate classification). The weights of the bundle had other "
         "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects. Research "
         "use only.",
@@ -86,7 +86,7 @@ def _healthy(study: Study, each: int) -> str:
     return (
         f"Of {len(items)} healthy simulated subjects of {', '.join(NEW)}, {named} get a subtype from the weights of "
         f"the bundle: {exact_share(named, len(items))}, exact interval. In {none} no microbleed is found, in "
-        f"{len(items) - none - named} few and uncertain ones."
+        f"{len(items) - none - named} only uncertain ones."
     )
 
 

@@ -71,7 +71,7 @@ class SliceBag:
 class SliceBagd(MapTransform):
     """Make slices of scans, as the classifier is trained on them, see :class:`SliceBag`.
 
-    Adds ``chance``, (1,), the probability that any of their microbleeds is one, see
+    Adds ``chance``, (1,), the probability that at least one of their microbleeds is real, see
     :func:`csvd.transforms.lesion_chance`.
 
     Args:

@@ -12,11 +12,11 @@ from monai.utils import TransformBackends, convert_to_tensor
 from ..lesions.lesion_instances import lesion_instances
 
 LIKELY = 0.5
-"""Lowest probability that any of the microbleeds is one, from which a subtype is given."""
+"""Lowest probability that at least one microbleed is real, from which a subtype is given."""
 NONE = "no microbleed was found or given, and the classes are kinds of microbleed disease"
-DOUBTFUL = (
-    "few and uncertain microbleeds were found: the probability that any of them is one is {chance:.2f}, a subtype is "
-    "given from 0.50"
+UNCERTAIN = (
+    "the detected microbleeds are uncertain: the probability that at least one of them is real is {chance:.2f}, and "
+    "0.50 is needed for a subtype"
 )
 
 
@@ -38,7 +38,7 @@ def no_subtype(chance: float) -> str:
     """Return why a scan gets no subtype, from its :func:`lesion_chance`; an empty text where it gets one."""
     if chance == 0:
         return NONE
-    return DOUBTFUL.format(chance=chance) if chance < LIKELY else ""
+    return UNCERTAIN.format(chance=chance) if chance < LIKELY else ""
 
 
 class NotApplicabled(MapTransform):
