@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..metrics.exact import exact_share
-from ..transforms import no_subtype
 from .classification import BY_CHANCE, ERROR, classification_rows, plot_classification
 from .csvd_crossval import SHUFFLED, evaluated, make_parser, make_subjects, predict, shuffle, train
 from .predictions import Predictions
@@ -54,7 +53,7 @@ def subtypes(study: Study, size: Size) -> Path:
         f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
         "training did not have; seed 0. Half of the training has the microbleeds that are found in use.",
         _healthy(study, max(1, size.test // 3 // len(NEW))),
-        "Subjects in whom no microbleed, or only uncertain ones, are found are not applicable, and in none of the "
+        "Subjects in whom no microbleed is found are not applicable, and in none of the "
         "rates; `of all` of each table counts them (csvd evaluate classification). The weights of the bundle had other "
         "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects. Research "
         "use only.",
@@ -82,11 +81,10 @@ def _healthy(study: Study, each: int) -> str:
     parser["validate#dataset#data"] = {"_target_": "csvd.io.load_datalist", "path": "@datalist", "section": "test"}
     settings = {"ckpt_dir": str(study.bundle / "models"), "found_lesions": 1}
     reasons = [row["reason"] for row in read_columns(evaluated(study, "healthy", parser, settings), "reason")]
-    none, named = reasons.count(no_subtype(0)), reasons.count("")
+    named = reasons.count("")
     return (
         f"Of {len(items)} healthy simulated subjects of {', '.join(NEW)}, {named} get a subtype from the weights of "
-        f"the bundle: {exact_share(named, len(items))}, exact interval. In {none} no microbleed is found, in "
-        f"{len(items) - none - named} only uncertain ones."
+        f"the bundle, because a microbleed is found: {exact_share(named, len(items))}, exact interval."
     )
 
 
