@@ -8,7 +8,7 @@ import small
 from csvd import experiments
 from csvd.engines import load_weights, save_weights
 from csvd.experiments.csvd_crossval import make_parser
-from csvd.experiments.subtypes import LEARNED, MEASURES, NEW
+from csvd.experiments.subtypes import LEARNED, MEASURES, NEW, SHUFFLES
 from csvd.io import load_datalist
 from csvd.phantom import PROTOCOLS
 
@@ -60,8 +60,10 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         "labels shuffled in training",
         "weights of the bundle, microbleeds as found",
     ]
-    for line in lines[4:10]:
+    for line in [*lines[4:8], lines[9]]:
         assert int(line[1]) + int(line[2]) == 9  # with an answer, and not applicable
+    assert lines[8][3].count(" to ") == 1  # mean and range of the shufflings
+    assert len({shuffled.read_text() for shuffled in (folder / "data").glob("shuffled_*/datalist.json")}) == SHUFFLES
     assert (folder / "weights" / "subtypes" / "fold_0" / "model.pt").exists()
     assert (folder / "classification.png").exists()
     assert (

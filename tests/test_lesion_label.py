@@ -130,6 +130,7 @@ def test_every_config_refuses_what_lies_beside_its_scan(tmp_path, bundle, config
     moved = save_label(tmp_path / "moved.nii.gz", scan, move=(0, 0, -20))
     parser = ConfigParser()
     parser.read_config(str(BUNDLES / bundle / "configs" / f"{config}.json"))
+    parser["bundle_root"] = str(BUNDLES / bundle)
     transforms = parser.get_parsed_content("image_transforms")[:6]  # up to the first that moves voxels
     with pytest.raises(RuntimeError) as raised:
         Compose(transforms)({"image": str(tmp_path / "scan.nii.gz"), key: moved})

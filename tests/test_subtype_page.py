@@ -32,7 +32,9 @@ def test_each_slice_has_its_weight_and_the_change_without_it():
     text = " ".join(page_of().text.split())
     assert "weight 0.70, left out: \N{MINUS SIGN}0.42" in text
     assert "weight 0.15, left out: +0.03" in text
-    assert "All 2 left out: \N{MINUS SIGN}0.50. As many of least attention left out: n/a." in text
+    assert (
+        "All 2 left out: \N{MINUS SIGN}0.50. The same number of slices with the least attention left out: n/a." in text
+    )
 
 
 def test_slice_of_the_scan_that_has_the_microbleed_is_shown():

@@ -48,7 +48,7 @@ def csvd_crossval(study: Study, size: Size) -> Path:
         rows.append({"inputs": inputs, **{measure: found[measure] for measure in MEASURES}})
         if not settings:
             plot_classification(predictions, study.out / "classification.png")
-    rows.append({"inputs": "labels shuffled in training", **_control(study, size.folds)})
+    rows.append({"inputs": "labels shuffled in training", **control(study, size.folds)})
     rows.append({"inputs": "the paper, external test, real subjects", **PAPER})
     notes = [
         f"{size.training} simulated development subjects in {size.folds} folds and {size.test} test subjects, "
@@ -60,14 +60,20 @@ def csvd_crossval(study: Study, size: Size) -> Path:
     return study.out
 
 
-def _control(study: Study, folds: int) -> dict[str, str]:
-    """Return mean and range over the folds of the rates of the networks that learned from shuffled labels."""
+def control(study: Study, folds: int, **settings: Any) -> dict[str, str]:
+    """Return mean and range over the folds of the rates of the networks that learned from shuffled labels.
+
+    Args:
+        study: has the trainings, see :func:`train`.
+        folds: how many, each shuffled in its own way.
+        settings: for the configs, by config id.
+    """
     each = [
         predict(
             study,
             f"shuffled {fold}",
             make_parser(study, SHUFFLED, fold, ("evaluate",)),
-            {"ckpt_dir": str(study.out / "weights" / SHUFFLED / f"fold_{fold}")},
+            {"ckpt_dir": str(study.out / "weights" / SHUFFLED / f"fold_{fold}"), **settings},
         )
         for fold in range(folds)
     ]

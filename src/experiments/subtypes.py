@@ -8,16 +8,18 @@ from typing import Any
 
 from ..metrics.exact import exact_share
 from .classification import BY_CHANCE, ERROR, classification_rows, plot_classification
-from .csvd_crossval import SHUFFLED, evaluated, make_parser, make_subjects, predict, shuffle, train
+from .csvd_crossval import SHUFFLED, control, evaluated, make_parser, make_subjects, predict, shuffle, train
 from .predictions import Predictions
 from .sizes import Size
-from .study import Study
+from .study import Item, Study
 from .subject_groups import read_columns
 from .tables import write_results
 
 LEARNED, NEW = ("random",), ("ukbb", "oxvasc", "shk")
 """Protocols of the training and validation subjects, and of the test subjects."""
 TRUE, PARTS = "subtypes", ("training", "validation")
+SHUFFLES = 3
+"""Trainings on shuffled labels: by chance, one shuffling has something to do with age."""
 MEASURES = ("subjects", "not applicable", "weighted AUC", "accuracy", "weighted F1", ERROR, BY_CHANCE)
 FOUND = "all, microbleeds as found"
 INPUTS: Mapping[str, Mapping[str, Any]] = {
@@ -34,18 +36,14 @@ def subtypes(study: Study, size: Size) -> Path:
     The weights are ``weights/subtypes/fold_0/model.pt`` in it.
     """
     parts = {name: make_subjects(study, getattr(size, name), seed, LEARNED) for seed, name in enumerate(PARTS, start=4)}
-    test = [item for items in make_subjects(study, size.test, 6, NEW).values() for item in items]
-    for name in (TRUE, SHUFFLED):
-        sections = {
-            part: [
-                item for items in (shuffle(subjects, 0) if name == SHUFFLED else subjects).values() for item in items
-            ]
-            for part, subjects in parts.items()
-        }
-        train(study, name, 0, {**sections, "test": test})
-    trained, shuffled = (study.out / "weights" / name / "fold_0" for name in (TRUE, SHUFFLED))
+    test = _items(make_subjects(study, size.test, 6, NEW))
+    train(study, TRUE, 0, {**{name: _items(subjects) for name, subjects in parts.items()}, "test": test})
+    for fold in range(SHUFFLES):
+        shuffled = {name: _items(shuffle(subjects, fold)) for name, subjects in parts.items()}
+        train(study, SHUFFLED, fold, {**shuffled, "test": test})
+    trained = study.out / "weights" / TRUE / "fold_0"
     rows = [_row(study, name, trained, settings) for name, settings in INPUTS.items()]
-    rows.append(_row(study, "labels shuffled in training", shuffled))
+    rows.append({"inputs": "labels shuffled in training", **control(study, SHUFFLES, found_lesions=1)})
     rows.append(_row(study, "weights of the bundle, microbleeds as found", study.bundle / "models"))
     plot_classification(_said(study, FOUND, trained), study.out / "classification.png")
     notes = [
@@ -55,11 +53,15 @@ def subtypes(study: Study, size: Size) -> Path:
         _healthy(study, max(1, size.test // 3 // len(NEW))),
         "Subjects in whom no microbleed is found are not applicable, and in none of the "
         "rates; `of all` of each table counts them (csvd evaluate classification). The weights of the bundle had other "
-        "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects. Research "
-        "use only.",
+        "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects; shuffled "
+        f"labels: mean and range of {SHUFFLES} trainings, each with a shuffling of its own. Research use only.",
     ]
     write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
     return study.out
+
+
+def _items(subjects: Mapping[str, list[Item]]) -> list[Item]:
+    return [item for items in subjects.values() for item in items]
 
 
 def _row(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] = {}) -> dict[str, str]:
