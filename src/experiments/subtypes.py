@@ -43,7 +43,8 @@ def subtypes(study: Study, size: Size) -> Path:
         train(study, SHUFFLED, fold, {**shuffled, "test": test})
     trained = study.out / "weights" / TRUE / "fold_0"
     rows = [_row(study, name, trained, settings) for name, settings in INPUTS.items()]
-    rows.append({"inputs": "labels shuffled in training", **control(study, SHUFFLES, found_lesions=1)})
+    chance = control(study, SHUFFLES, found_lesions=1)
+    rows.append({"inputs": "labels shuffled in training", **{name: chance.get(name, "") for name in MEASURES}})
     rows.append(_row(study, "weights of the bundle, microbleeds as found", study.bundle / "models"))
     plot_classification(_said(study, FOUND, trained), study.out / "classification.png")
     notes = [
