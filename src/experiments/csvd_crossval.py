@@ -35,7 +35,7 @@ def csvd_crossval(study: Study, size: Size) -> Path:
     Each fold shuffles in its own way: what one shuffling has to do with age by chance, all folds would share.
     """
     development = make_subjects(study, size.training, seed=1)
-    test = [item for items in make_subjects(study, size.test, seed=2).values() for item in items]
+    test = everyone(make_subjects(study, size.test, seed=2))
     for fold in range(size.folds):
         for name, subjects in ((TRUE, development), (SHUFFLED, shuffle(development, fold))):
             train(study, name, fold, {**_fold(subjects, fold, size.folds), "test": test})
@@ -114,14 +114,19 @@ def make_subjects(study: Study, count: int, seed: int, presets: Sequence[str] = 
     }
 
 
+def everyone(subjects: Mapping[str, list[Item]]) -> list[Item]:
+    """Return the items of all classes."""
+    return [item for items in subjects.values() for item in items]
+
+
 def shuffle(subjects: Mapping[str, list[Item]], seed: int) -> dict[str, list[Item]]:
-    """Return the subjects, whose images are in a folder each, with each other's classes."""
-    everyone = [item for items in subjects.values() for item in items]
-    folders = [Path(item["image"]).parent for item in everyone]
-    classes = dict(zip(folders, (item["csvd"] for item in everyone), strict=True))
+    """Return the subjects with each other's classes; images of one subject have its name and lie in one folder."""
+    items = everyone(subjects)
+    names = [(Path(item["image"]).parent, item.get("subject")) for item in items]
+    classes = dict(zip(names, (item["csvd"] for item in items), strict=True))
     drawn = np.random.default_rng(seed).permutation(list(classes.values()))
     given = dict(zip(classes, drawn.tolist(), strict=True))
-    changed = [{**item, "csvd": given[folder]} for item, folder in zip(everyone, folders, strict=True)]
+    changed = [{**item, "csvd": given[name]} for item, name in zip(items, names, strict=True)]
     return {name: [item for item in changed if item["csvd"] == name] for name in subjects}
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..metrics.exact import exact_share
 from .classification import BY_CHANCE, ERROR, classification_rows, plot_classification
-from .csvd_crossval import SHUFFLED, control, evaluated, make_parser, make_subjects, predict, shuffle, train
+from .csvd_crossval import SHUFFLED, control, evaluated, everyone, make_parser, make_subjects, predict, shuffle, train
 from .predictions import Predictions
 from .sizes import Size
-from .study import Item, Study
+from .study import Study
 from .subject_groups import read_columns
 from .tables import write_results
 
@@ -36,10 +36,10 @@ def subtypes(study: Study, size: Size) -> Path:
     The weights are ``weights/subtypes/fold_0/model.pt`` in it.
     """
     parts = {name: make_subjects(study, getattr(size, name), seed, LEARNED) for seed, name in enumerate(PARTS, start=4)}
-    test = _items(make_subjects(study, size.test, 6, NEW))
-    train(study, TRUE, 0, {**{name: _items(subjects) for name, subjects in parts.items()}, "test": test})
+    test = everyone(make_subjects(study, size.test, 6, NEW))
+    train(study, TRUE, 0, {**{name: everyone(subjects) for name, subjects in parts.items()}, "test": test})
     for fold in range(SHUFFLES):
-        shuffled = {name: _items(shuffle(subjects, fold)) for name, subjects in parts.items()}
+        shuffled = {name: everyone(shuffle(subjects, fold)) for name, subjects in parts.items()}
         train(study, SHUFFLED, fold, {**shuffled, "test": test})
     trained = study.out / "weights" / TRUE / "fold_0"
     rows = [_row(study, name, trained, settings) for name, settings in INPUTS.items()]
@@ -59,10 +59,6 @@ def subtypes(study: Study, size: Size) -> Path:
     ]
     write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
     return study.out
-
-
-def _items(subjects: Mapping[str, list[Item]]) -> list[Item]:
-    return [item for items in subjects.values() for item in items]
 
 
 def _row(study: Study, inputs: str, weights: Path, settings: Mapping[str, Any] = {}) -> dict[str, str]:

@@ -24,13 +24,12 @@ def append_lesions(image: torch.Tensor, label: torch.Tensor | None, found: torch
         ValueError: the label has another shape.
     """
     values = convert_to_tensor(image, track_meta=False)
-    given = found if label is None else label
+    given = found if label is None else label != 0
     if given is None:
         lesions = torch.full_like(values[:1], torch.nan)
     else:
         check_same_shape(image, given, "join the microbleeds to", name="label")
         lesions = convert_to_tensor(given, track_meta=False).to(values)
-    lesions = lesions if label is None else (lesions != 0).to(values)
     return convert_to_dst_type(torch.cat([values, lesions]), image)[0]
 
 
