@@ -1,6 +1,6 @@
 """What is found on simulated subjects, a third of them healthy: in all, and by kind of lesion.
 
-The subjects are those of four protocols, or of `random`, whose scanner differs from one to the next. Each subject shows
+The subjects are those of four protocols, or of `patients`, whose scanner differs from one to the next. Each subject shows
 one contrast, in turn, and goes through ``csvd detect`` at the default operating point. A lesion is found when the
 centre of something detected lies within 5 mm of its own, one to one (distance); beside it, for all, when something
 detected shares a voxel with it (overlap). Subjects are made if they are not there, with seeds that no training used.
@@ -24,9 +24,9 @@ from tqdm import tqdm
 from csvd.io import load_datalist
 from csvd.metrics import MATCHES, count_points, pair_points, reliability, summarize_cohort
 from csvd.metrics.exact import exact_share
-from csvd.phantom import MIMICS, PATIENTS, write_cohort
+from csvd.phantom import MIMICS, write_cohort
 
-PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "random")
+PRESETS = ("ukbb", "oxvasc", "shk", "qsm", "patients")
 CONTRASTS = {"swi": "SWI", "mag": "GRE", "qsm": "QSM"}
 PHENOTYPES = ("healthy", "aSVD", "CAA")
 RADII_MM = {"< 1.2 mm": (0, 1.2), "1.2 to 1.8 mm": (1.2, 1.8), "> 1.8 mm": (1.8, np.inf)}
@@ -40,10 +40,7 @@ def make(out: Path, presets: list[str], subjects: int, seed: int) -> dict[tuple[
     for offset, (preset, phenotype) in enumerate((p, t) for p in presets for t in PHENOTYPES):
         folder = out / f"{preset}_{phenotype}"
         if not (folder / "datalist.json").exists():
-            how = PATIENTS if preset == "random" else {}
-            write_cohort(
-                preset, subjects, folder, seed + offset, phenotype=phenotype, split=(0, 0, 1), overwrite=True, **how
-            )
+            write_cohort(preset, subjects, folder, seed + offset, phenotype=phenotype, split=(0, 0, 1), overwrite=True)
         items = json.loads((folder / "datalist.json").read_text())["test"]
         kinds = len(items) // subjects
         lists[preset, phenotype] = folder / "one_each.json"

@@ -31,12 +31,15 @@ from ..metrics.matching import lesion_centers
 from ..metrics.points import find_surest
 from ..networks import CascadeNetwork, PatchEnsemble, calibrated
 from ..sequences import SEQUENCES
+from ..transforms import calibrate_probability
 from .distributed import is_first
 from .weights import load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
 BINS = 10
+FEWEST = 10
+"""Detected microbleeds from which a kind of scan has a calibration of its own."""
 UNCALIBRATED = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
@@ -175,11 +178,25 @@ def _pooled(scans: Sequence[ScoredScan]) -> tuple[torch.Tensor, ...]:
     return tuple(torch.cat(part) for part in list(zip(*scans, strict=True))[:3])
 
 
+def _own_calibration(scans: Sequence[ScoredScan]) -> tuple[float, float]:
+    """Return temperature and bias that the odds of a kind of scan need; 1 and 0 for one with few microbleeds."""
+    odds, label, weight = _pooled(scans)
+    return fit_platt(odds, label, weight) if FEWEST <= label.sum() < len(label) else (1.0, 0.0)
+
+
+def _curve(scans: Sequence[ScoredScan], temperature: float = 1, bias: float = 0) -> Reliability:
+    """Return how reliable the probabilities of scans are after a calibration."""
+    odds, label, weight = _pooled(scans)
+    return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
+
+
 class PatchCalibration(Calibration):
     """:class:`Calibration` of :class:`csvd.networks.PatchEnsemble`: its ``temperature`` and ``bias``.
 
     Where the scans are of two contrasts, each has operating points of its own as well; so has a sequence that items
-    name (``"sequence": "SWI"``), whose scans then do not count for their contrast.
+    name (``"sequence": "SWI"``), whose scans then do not count for their contrast. Each such kind of scan in which ten
+    microbleeds are among the candidates also has temperature and bias of its own, on top of those of the network,
+    because contrasts differ in how sure the network is. See :func:`csvd.metrics.kind_calibration`.
 
     A candidate counts as a microbleed when it is paired with one: centres within 5 mm, one to one, the surest first.
 
@@ -211,6 +228,7 @@ class PatchCalibration(Calibration):
         self.inferer = inferer
         self.device = torch.device(device)
         self.kinds: list[str] = []
+        self.own: dict[str, tuple[float, float]] = {}
 
     def _fit(self) -> dict[str, Any]:
         """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
@@ -228,13 +246,11 @@ class PatchCalibration(Calibration):
         temperature, bias = fit_platt(odds, label, weight)
         self._set(temperature, bias)
 
-        def curve(scans: Sequence[ScoredScan]) -> Reliability:
-            odds, label, weight = _pooled(scans)
-            return reliability((odds / temperature + bias).sigmoid(), label, BINS, weight)
-
+        evaluated = [scan._replace(odds=scan.odds / temperature + bias) for scan in evaluated]
         each = {name: [scan for scan in evaluated if scan.kind == name] for name in sorted(set(self.kinds))}
-        error = {name: curve(scans).ece for name, scans in each.items()}
-        return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(curve(evaluated))}
+        self.own = {name: _own_calibration(scans) for name, scans in each.items() if len(each) > 1}
+        error = {name: _curve(scans, *self.own.get(name, (1, 0))).ece for name, scans in each.items()}
+        return {"temperature": temperature, "bias": bias, "ece_of": error, **_record(_curve(evaluated))}
 
     def _points(self, counts: torch.Tensor) -> dict[str, Any]:
         """Return the operating points of all scans, and of each kind that has microbleeds beside another."""
@@ -242,13 +258,18 @@ class PatchCalibration(Calibration):
         each = {name: torch.tensor([one == name for one in self.kinds]) for name in sorted(set(self.kinds))}
         if len(each) < 2 or len(self.kinds) != len(counts):
             return points
-        own = {
-            name: super(PatchCalibration, self)._points(counts[k])
-            for name, k in each.items()
-            if counts[k][..., 0].any()
-        }
+        own = {name: self._own_points(name, counts[k]) for name, k in each.items() if counts[k][..., 0].any()}
         sequences = {name: own.pop(name) for name in [*own] if name in SEQUENCES}
         return {**points, "contrasts": own, "sequences": sequences}
+
+    def _own_points(self, kind: str, counts: torch.Tensor) -> dict[str, Any]:
+        """Return the operating points of a kind of scan, as thresholds of its own probabilities."""
+        temperature, bias = self.own.get(kind, (1.0, 0.0))
+        points = super()._points(counts)
+        for row in points["operating_points"].values():
+            threshold = torch.tensor(row["threshold"], dtype=torch.float64)
+            row["threshold"] = calibrate_probability(threshold, temperature, bias).item()
+        return {"calibration": {"temperature": temperature, "bias": bias}, **points}
 
     def _set(self, temperature: float, bias: float) -> None:
         self.network.temperature.fill_(temperature)

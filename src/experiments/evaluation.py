@@ -79,7 +79,7 @@ def evaluate_cohort(
     if ckpt_dir is not None:
         # Those weights are of one network, so no contrast goes to another.
         settings |= {"handlers#0#load_path": str(ckpt_dir / "model.pt"), "contrast_overlays": {}}
-        settings |= {"threshold#path": str(ckpt_dir / "operating_points.json")} if threshold is None else {}
+        settings |= {"operating_points": str(ckpt_dir / "operating_points.json")}
     how: dict[str, Any] = {"any_sequence": True, "overwrite": True, "overlays": overlays, "jobs": jobs}
     rows = detect(datalist, out, bundle, settings=settings, **how)
     if all(row["status"] == "failed" for row in rows):

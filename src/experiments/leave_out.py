@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..metrics import froc
-from ..phantom import PATIENTS
 from .components import NO_KD, STAGES
 from .sizes import Size
 from .study import THRESHOLDS, Item, Study, Variant
@@ -65,8 +64,8 @@ def random_scanners(study: Study, size: Size) -> dict[str, list[Item]]:
     """Return the items of each section: subjects to learn from, and others with as many lesions as patients."""
     return {
         "training": study.cohort("random", size.training, 1),
-        "validation": study.cohort("random", size.validation, 2, **PATIENTS),
-        "test": study.cohort("random", size.test, 3, **PATIENTS),
+        "validation": study.cohort("patients", size.validation, 2),
+        "test": study.cohort("patients", size.test, 3),
     }
 
 

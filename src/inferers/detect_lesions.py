@@ -12,9 +12,9 @@ from monai.transforms import Compose, ConcatItemsd, CopyItemsd, MapTransform
 from monai.utils import TransformBackends, convert_to_dst_type, convert_to_tensor
 
 from ..io import names_swi
-from ..metrics import operating_threshold
+from ..metrics import kind_calibration, operating_threshold
 from ..networks import PatchEnsemble
-from ..transforms import BrainMaskd, CloseMaskd, DarkContrastd, LesionOutlined, lesion_instances
+from ..transforms import BrainMaskd, CloseMaskd, DarkContrastd, LesionOutlined, calibrate_probability, lesion_instances
 from ..transforms.intensity.contrast import item_contrast
 from .patch_inferer import PatchInferer
 
@@ -33,7 +33,7 @@ class DetectLesionsd(MapTransform):
     Args:
         keys: the scan, (1, H, W, D) meta tensor, in any unit.
         network: the detector.
-        operating_points: file with its thresholds.
+        operating_points: file with its thresholds and the calibration of each kind of scan.
         operating_point: which of them, see :func:`csvd.metrics.operating_threshold`. Defaults to "best_f1".
         contrast: of the scan, unless the item's ``contrast`` says which.
         always: also where there is a mask of the microbleeds, for trainings.
@@ -76,14 +76,18 @@ class DetectLesionsd(MapTransform):
                 file = image.meta["filename_or_obj"]
                 sequence = out.get("sequence") or ("SWI" if names_swi(file) else None)
                 threshold = operating_threshold(self.operating_points, self.operating_point, contrast, sequence)
-                out["found"] = self._found(image, out.get("mask"), threshold)
+                calibration = kind_calibration(self.operating_points, contrast, sequence)
+                out["found"] = self._found(image, out.get("mask"), threshold, calibration)
         return out
 
     @torch.no_grad()
-    def _found(self, image: torch.Tensor, mask: torch.Tensor | None, threshold: float) -> torch.Tensor:
+    def _found(
+        self, image: torch.Tensor, mask: torch.Tensor | None, threshold: float, calibration: tuple[float, float]
+    ) -> torch.Tensor:
         item: Any = self.before({"image": image} if mask is None else {"image": image, "mask": mask})
         _, maps = self.inferer(item["image"][None], self.network.eval())[0].split(1)
-        probability = convert_to_dst_type(maps * (item["mask"] > 0), image)[0]
+        maps = calibrate_probability(maps, *calibration) * (item["mask"] > 0)
+        probability = convert_to_dst_type(maps, image)[0]
         found: dict[Hashable, Any] = {"probability": probability, "candidates": lesion_instances(probability, LOWEST)}
         item = self.outline({**item, **found, "lesions": lesion_instances(probability, threshold)})
         lesions, probability = (convert_to_tensor(item[key], track_meta=False) for key in ("lesions", "probability"))

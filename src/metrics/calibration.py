@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -176,6 +177,29 @@ def operating_threshold(
         FileNotFoundError: there is no such file.
     """
     check_one_of("operating_point", name, OPERATING_POINTS)
-    record = json.loads(Path(path).read_text(encoding="utf-8"))
-    points = record.get("sequences", {}).get(sequence) or record.get("contrasts", {}).get(contrast, record)
-    return float(points["operating_points"][name]["threshold"])
+    return float(_record_of(path, contrast, sequence)["operating_points"][name]["threshold"])
+
+
+def kind_calibration(
+    path: str | os.PathLike[str], contrast: str = "dark", sequence: str | None = None
+) -> tuple[float, float]:
+    """Return temperature and bias that a kind of scan has on top of those of the network, 1 and 0 where it has none.
+
+    Its probabilities are the sigmoid of ``odds / temperature + bias``, where the odds are the network's log-odds. Its
+    operating points are thresholds of these.
+
+    Args:
+        path: the JSON that :class:`csvd.engines.PatchCalibration` wrote.
+        contrast, sequence: of the scan, see :func:`operating_threshold`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    own = _record_of(path, contrast, sequence).get("calibration", {"temperature": 1, "bias": 0})
+    return float(own["temperature"]), float(own["bias"])
+
+
+def _record_of(path: str | os.PathLike[str], contrast: str, sequence: str | None) -> dict[str, Any]:
+    """Return what the JSON says of a sequence, else of a contrast, else of all scans."""
+    record: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return record.get("sequences", {}).get(sequence) or record.get("contrasts", {}).get(contrast, record)

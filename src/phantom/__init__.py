@@ -8,14 +8,13 @@ from .contrasts import Series, simulate_series
 from .lesions import PHENOTYPES
 from .on_the_fly import FreshSubjects, SimulatedSubjects, SimulationReader
 from .planting_scan import PlantedScan, plant_scan
-from .protocols import PATIENTS, PROTOCOLS, Protocol
+from .protocols import PROTOCOLS, Protocol
 from .studies import write_studies
 from .subject import Subject, simulate_subject
 from .visible import visible_diameters
 
 __all__ = [
     "MIMICS",
-    "PATIENTS",
     "PHENOTYPES",
     "PROTOCOLS",
     "FreshSubjects",

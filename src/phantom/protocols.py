@@ -8,7 +8,6 @@ import numpy as np
 from ..checks import check_between, check_positive
 from .software import PHASE_MASKS, Software
 
-PATIENTS: dict[str, float] = {"lesions": 4.0, "mimics": 1.0}  # of `random`, where scans as of patients are wanted
 BLOOM = 1.5  # chosen so that on SWI at 3 T and 20 ms what is marked is what is dark
 
 
@@ -176,6 +175,18 @@ def _random_software(rng: np.random.Generator) -> Software:
 
 _SWI3T = Protocol("ukbb", voxel_mm=(0.8, 0.8, 3.0), matrix=(256, 288, 48), te_ms=20, tr_ms=27, flip_deg=15)
 
+_RANDOM = replace(
+    _SWI3T,
+    name="random",
+    matrix=None,
+    contrasts=("swi", "mag", "qsm"),
+    pose_deg=12,
+    lesions=25,  # to learn from: more than patients have
+    mimics=4,
+    haemorrhage=0.15,
+    vary=_randomise,
+)
+
 # Geometry and timing: Sundaresan et al. 2023, section 3, and Chen et al. 2019; what they leave out is noted.
 PROTOCOLS: dict[str, Protocol] = {
     "ukbb": _SWI3T,
@@ -249,15 +260,6 @@ PROTOCOLS: dict[str, Protocol] = {
         radius_mm=1.9,
     ),
     "qsm": replace(_SWI3T, name="qsm", contrasts=("qsm",)),
-    "random": replace(
-        _SWI3T,
-        name="random",
-        matrix=None,
-        contrasts=("swi", "mag", "qsm"),
-        pose_deg=12,
-        lesions=25,  # to learn from: more than PATIENTS
-        mimics=4,
-        haemorrhage=0.15,
-        vary=_randomise,
-    ),
+    "random": _RANDOM,
+    "patients": replace(_RANDOM, name="patients", lesions=4, mimics=1),
 }

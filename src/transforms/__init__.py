@@ -15,6 +15,7 @@ from .intensity.invert_intensity import InvertIntensity, InvertIntensityd
 from .intensity.n4_bias_correction import N4BiasCorrection, N4BiasCorrectiond
 from .intensity.percentile_normalize import PercentileNormalize, PercentileNormalized
 from .lesions.append_lesions import AppendLesionsd, append_lesions
+from .lesions.calibrate_probability import CalibrateProbabilityd, calibrate_probability
 from .lesions.grow_lesions import grow_lesions
 from .lesions.lesion_boxes import LesionBoxesd
 from .lesions.lesion_filter import LesionFilter, LesionFilterd
@@ -43,6 +44,7 @@ __all__ = [
     "AppendLesionsd",
     "BrainMask",
     "BrainMaskd",
+    "CalibrateProbabilityd",
     "CloseMaskd",
     "DarkContrast",
     "DarkContrastd",
@@ -87,6 +89,7 @@ __all__ = [
     "VesselMaskd",
     "adjacent_slices",
     "append_lesions",
+    "calibrate_probability",
     "close_mask",
     "context_patches",
     "context_slices",
