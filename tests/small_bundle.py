@@ -120,6 +120,7 @@ def write_bundle(folder, of=BUNDLES / "cmb_detection"):
     config = _read(of, "inference") | small | {"threshold": 0.5, "inferer": {"_target_": "small_bundle.Dark"}}
     copy = {"_target_": "CopyItemsd", "keys": "image", "times": 1, "names": "scan"}
     config["image_transforms"] = [*image, copy, {"_target_": "small_bundle.Mask"}, _stage("preprocessing")]
+    del config["result_transforms"]["calibrate"]  # there are no operating points
     config["result_transforms"]["stage"] = _stage("postprocessing", "prob")
     config["handlers"][1] |= {"_target_": "small_bundle.FailingWriter", "viewer": False}
     _write(folder, "inference", config)

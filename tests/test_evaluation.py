@@ -187,7 +187,12 @@ def test_each_contrast_has_its_own_threshold(cohort, csvd, tmp_path, bundle):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "operating_points.json").write_text(json.dumps(points))
     (tmp_path / "weights" / "model.pt").write_bytes((bundle / "models" / "model.pt").read_bytes())
-    own = {"_target_": "csvd.metrics.operating_threshold", "path": "", "name": "best_f1", "contrast": "@contrast"}
+    own = {
+        "_target_": "csvd.metrics.operating_threshold",
+        "path": "@operating_points",
+        "name": "best_f1",
+        "contrast": "@contrast",
+    }
     (tmp_path / "own.json").write_text(json.dumps({"threshold": own}))
     folder = cohort({"label": same}, {"label": same, "contrast": "bright"}, {"label": same})
     options = ("--ckpt-dir", tmp_path / "weights", "--overlay", tmp_path / "own.json", "--bundle", bundle)

@@ -42,6 +42,7 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         ]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
+    monkeypatch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
     finds = {"detector": {"_target_": "test_patch_detector.Darkness"}}  # so that there are some
     settings = {**small.CLASSIFIER, **finds, "train#trainer#max_epochs": 1}
     size = experiments.Size(training=3, validation=3, test=9, folds=0, settings=settings)
@@ -52,17 +53,18 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         [cell.strip() for cell in line.split("|")[1:-1]] for line in (folder / "subtypes.md").read_text().splitlines()
     ]
     assert lines[2] == ["inputs", *MEASURES]
-    assert [line[0] for line in lines[4:10]] == [
+    assert [line[0] for line in lines[4:11]] == [
         "all, microbleeds as found",
         "all, true microbleeds",
         "without microbleeds",
         "without age and sex",
+        "best possible: the simulator's own probabilities",
         "labels shuffled in training",
         "weights of the bundle, microbleeds as found",
     ]
-    for line in [*lines[4:8], lines[9]]:
+    for line in [*lines[4:9], lines[10]]:
         assert int(line[1]) + int(line[2]) == 9  # with an answer, and not applicable
-    assert lines[8][3].count(" to ") == 1  # mean and range of the shufflings
+    assert lines[9][3].count(" to ") == 1  # mean and range of the shufflings
     assert len([*(folder / "weights" / "shuffled").glob("fold_*/model.pt")]) == SHUFFLES
     assert (folder / "weights" / "subtypes" / "fold_0" / "model.pt").exists()
     assert (folder / "classification.png").exists()

@@ -8,7 +8,7 @@ import torch
 
 from csvd.cli.scans import _subtype_of
 from csvd.io import write_subtypes
-from csvd.transforms import NotApplicabled
+from csvd.transforms import NotApplicabled, lesion_chance
 
 REASON = "no microbleed was found"
 CLASSES = ("aSVD", "CAA", "CADASIL")
@@ -27,10 +27,23 @@ def test_without_a_microbleed_no_class_has_any_probability():
 
 def test_one_voxel_of_a_microbleed_is_enough_for_the_classes():
     lesions = torch.zeros(1, 4, 4, 4)
-    lesions[0, 1, 1, 1] = 0.3
+    lesions[0, 1, 1, 1] = 0.6
     out = answered(lesions)
     assert out["pred"].tolist() == pytest.approx([0.2, 0.5, 0.3, 0])
     assert out["reason"] == ""
+
+
+@pytest.mark.parametrize("place", [0, 4, 7])
+def test_uncertain_microbleeds_are_enough_if_one_of_them_is_probably_true(place):
+    lesions = torch.zeros(1, 9, 9, 9)
+    lesions[0, place, 1, 1:3] = torch.tensor([0.2, 0.4])  # the highest of a cluster counts
+    alone = answered(lesions)
+    assert alone["pred"].tolist() == [0, 0, 0, 1]
+    assert "the probability that at least one of them is real is 0.40" in alone["reason"]
+    lesions[0, 2, 7, 7] = 0.3
+    both = answered(lesions)  # 1 - 0.6 * 0.7
+    assert both["reason"] == ""
+    assert lesion_chance(lesions) == pytest.approx(0.58)
 
 
 def row(case, subtype):

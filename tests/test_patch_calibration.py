@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 
 from csvd.engines import PatchCalibration
 from csvd.inferers import Detections
-from csvd.metrics import FROCMetric, fit_platt, operating_threshold
+from csvd.metrics import FROCMetric, fit_platt, kind_calibration, operating_threshold
 from csvd.metrics.points import find_surest
 from csvd.networks import PatchEnsemble
 from csvd.planes import Turn
@@ -130,6 +130,59 @@ def test_a_threshold_is_that_of_the_sequence_else_of_the_contrast_else_of_all_sc
     kinds = [("dark", None), ("dark", "SWI"), ("dark", "T2*-GRE"), ("bright", None)]
     at = [operating_threshold(tmp_path / "points.json", "best_f1", *kind) for kind in kinds]
     assert at == [0.2, 0.3, 0.2, 0.5]
+
+
+@pytest.mark.parametrize("own", ["dark", "SWI", "bright"])  # first, middle, last
+def test_a_kind_of_scan_in_which_the_network_is_less_sure_gets_probabilities_that_are_right(tmp_path, own):
+    """The odds of one kind are 3 too low: after the calibration its probabilities are as right as those of others."""
+    count, generator = 3000, torch.Generator().manual_seed(0)
+    odds = (2 * torch.randn(count, generator=generator)).sort(descending=True).values
+    truth = torch.rand(count, generator=generator) < odds.sigmoid()
+    points = torch.stack([10 * torch.arange(count), *torch.zeros(2, count, dtype=torch.long)], dim=1)
+    label = torch.zeros(1, 10 * count, 1, 1)
+    label[0, points[truth][:, 0]] = 1
+    image = torch.ones(2, 10 * count, 1, 1)
+    kinds = [{"contrast": "dark"}, {"contrast": "dark", "sequence": "SWI"}, {"contrast": "bright"}]
+    low = [kind.get("sequence", kind["contrast"]) == own for kind in kinds]
+    images = [MetaTensor(3.0 * is_low * image, affine=AFFINE) for is_low in low]
+    scans = [{"image": image, "label": label, **kind} for image, kind in zip(images, kinds, strict=True)]
+
+    class Found(Inferer):
+        def candidates(self, scan, network):
+            probability = network.calibrate(self.odds - scan.max()).sigmoid()
+            return Detections(self.points, probability, torch.ones(count)), Turn(AFFINE)
+
+    class Run(Evaluator):
+        def run(self):
+            for is_low in low:  # a microbleed and, less sure, a false positive
+                probability, label = torch.zeros(2, 1, 1, 9, 9, 9)
+                probability[..., 2, 2, 2], label[..., 2, 2, 2] = (0.5 if is_low else 0.9), 1
+                probability[..., 7, 7, 7] = 0.1
+                self.metric(probability, label)
+                self.state.iteration += 1
+
+    inferer, metric, file = Found(odds, points), FROCMetric([0.3, 0.5, 0.7, 0.9]), tmp_path / "points.json"
+    network = PatchEnsemble(features=8)
+    paths = str(tmp_path / "model.pt"), str(file)
+    PatchCalibration(network, scans, inferer, Run(metric, 1), metric, *paths).run()
+    record = json.loads(file.read_text())
+    assert all(error < 0.03 for error in record["ece_of"].values())
+    for kind, is_low in zip(kinds, low, strict=True):
+        temperature, bias = kind_calibration(file, **kind)
+        with_both = network.calibrate(odds - 3 * is_low) / temperature + bias
+        torch.testing.assert_close(with_both, odds, atol=0.35, rtol=0.1)
+        threshold = torch.tensor(0.5 if is_low else 0.9, dtype=torch.float64)  # as the evaluator has it
+        own_threshold = (threshold.logit() / temperature + bias).sigmoid().item()
+        assert operating_threshold(file, "best_f1", **kind) == pytest.approx(own_threshold)
+
+
+def test_a_kind_without_a_calibration_keeps_the_networks(tmp_path):
+    points = {"operating_points": {"best_f1": {"threshold": 0.5}}}
+    own = {**points, "calibration": {"temperature": 0.8, "bias": 2}}
+    record = {**points, "temperature": 3, "bias": 1, "contrasts": {"dark": own, "bright": points}}
+    (tmp_path / "points.json").write_text(json.dumps(record))
+    at = [kind_calibration(tmp_path / "points.json", name) for name in ("dark", "bright", "other")]
+    assert at == [(0.8, 2), (1, 0), (1, 0)]
 
 
 def test_platt_needs_both_classes():

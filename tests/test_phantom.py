@@ -7,7 +7,7 @@ from once import simulated
 from scipy import ndimage
 
 from csvd.anatomy.mars import MARS
-from csvd.phantom import MIMICS, PHENOTYPES, PROTOCOLS, simulate_subject
+from csvd.phantom import MIMICS, PHENOTYPES, PROTOCOLS, phenotype_log_likelihood, simulate_subject
 from csvd.phantom.lesions import draw_person
 
 TINY = replace(
@@ -167,6 +167,30 @@ def test_the_default_mix_holds_all_phenotypes():
     kinds = [draw_person(rng, phenotype=None)[0] for _ in range(300)]
     assert set(kinds) == set(PHENOTYPES)
     assert 80 < kinds.count("healthy") < 120
+
+
+def test_a_phenotype_is_as_probable_as_the_shares_of_age_sex_place_and_number_say():
+    def ratio(one, other, age=60.0, sex="F", median=4.0, **regions):
+        both = (phenotype_log_likelihood(name, median, age, sex, regions) for name in (one, other))
+        return next(both) - next(both)
+
+    assert ratio("CAA", "aSVD", lobar=3, deep=1) == -np.inf  # CAA is strictly lobar
+    assert np.isfinite(ratio("CAA", "aSVD", lobar=3))
+    assert ratio("aSVD", "CADASIL", deep=1) - ratio("aSVD", "CADASIL", lobar=1) == pytest.approx(
+        np.log(0.5 / 0.25) - np.log(0.35 / 0.4)
+    )
+    assert ratio("aSVD", "CAA", sex="M", lobar=1) - ratio("aSVD", "CAA", sex="F", lobar=1) == pytest.approx(
+        np.log(0.6 / 0.55) - np.log(0.4 / 0.45)
+    )
+    ages = [ratio("CADASIL", "CAA", age, lobar=2) for age in (45.0, 60.0, 75.0)]
+    assert ages == sorted(ages, reverse=True)
+    assert ratio("CADASIL", "aSVD", lobar=1) < ratio("CADASIL", "aSVD", lobar=40)  # has more of them
+
+
+def test_the_likelihoods_of_all_numbers_of_microbleeds_are_one():
+    rest = [phenotype_log_likelihood("aSVD", 4, 66, "M", {"lobar": n}) - n * np.log(0.25) for n in range(1, 41)]
+    person = np.log(0.6) - np.log(10 * np.sqrt(2 * np.pi))
+    assert np.exp(np.array(rest) - person).sum() == pytest.approx(1)
 
 
 def test_oblique_slices_keep_world_coordinates():

@@ -85,6 +85,7 @@ def test_found_microbleeds_stand_beside_the_true_ones_when_asked_for(scan, netwo
     out = SliceBagd("image", slice_bag(), network.cascade, found=True)({"image": given})
     torch.testing.assert_close(out["image"], slice_bag()(given, given[2:]))
     torch.testing.assert_close(out["found"], slice_bag()(scan, scan[2:])[1:])
+    assert (out["chance"].item(), out["found_chance"].item()) == pytest.approx((1, 0.8))
     assert "found" not in SliceBagd("image", slice_bag(), network.cascade)({"image": given})
 
 
@@ -93,6 +94,7 @@ def test_found_microbleeds_that_an_item_has_are_taken(scan, network):
     known[0, 20, 20, 1] = 0.4
     out = SliceBagd("image", slice_bag(), network.cascade, found=True)({"image": scan, "found": known})
     torch.testing.assert_close(out["found"], slice_bag()(scan, known)[1:])
+    assert out["found_chance"].item() == pytest.approx(0.4)
 
 
 def test_what_it_says_of_a_scan_is_on_its_grid(scan, network):
@@ -184,14 +186,15 @@ def test_cascade_is_loaded_from_its_own_weights_or_from_a_whole(network, tmp_pat
 
 def test_predictions_say_what_was_not_known(tmp_path):
     writer = PredictionWriter(tmp_path / "predictions.tsv", CLASSES)
-    [row] = predicted(writer, torch.ones(2, 4, 4, 3), tmp_path)
+    [row] = predicted(writer, 1.0, tmp_path)
     said = {"aSVD": "0.1", "CAA": "0.7", "CADASIL": "0.2"}
     assert row == {"subject": "sub-1", "csvd": "CAA", **said, "reason": "", "imputed": "age"}
 
 
-def predicted(writer, slices, folder):
-    """Write the predictions of a subject with these slices, and return their rows."""
-    item = {"subject": "sub-1", "subtype": torch.tensor(1), "covariates": torch.tensor([torch.nan, 1]), "image": slices}
+def predicted(writer, chance, folder):
+    """Write the predictions of a subject who has a microbleed with this probability, and return their rows."""
+    item = {"subject": "sub-1", "subtype": torch.tensor(1), "covariates": torch.tensor([torch.nan, 1])}
+    item["chance"] = torch.tensor([chance])
     state = SimpleNamespace(batch=[item], output=[{"pred": torch.tensor([0.1, 0.7, 0.2])}])
     writer.collect(SimpleNamespace(state=state))
     writer.write()
@@ -199,11 +202,11 @@ def predicted(writer, slices, folder):
         return list(csv.DictReader(file, delimiter="\t"))
 
 
+@pytest.mark.parametrize("chance", [0.0, 0.49])
 @pytest.mark.parametrize(("always", "said"), [(False, "n/a"), (True, "0.7")])
-def test_subject_without_a_microbleed_is_predicted_only_when_asked(tmp_path, always, said):
+def test_subject_without_a_likely_microbleed_is_predicted_only_when_asked(tmp_path, chance, always, said):
     writer = PredictionWriter(tmp_path / "predictions.tsv", CLASSES, always=always)
-    slices = torch.cat([torch.ones(1, 4, 4, 3), torch.zeros(1, 4, 4, 3)])
-    [row] = predicted(writer, slices, tmp_path)
+    [row] = predicted(writer, chance, tmp_path)
     assert row["CAA"] == said
     assert bool(row["reason"]) is not always
 

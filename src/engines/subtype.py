@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from ..io import ReadSubjectd
 from ..lesions.burden import UNKNOWN
 from ..networks import AttentionMIL
-from ..transforms.subtype.not_applicable import REASON
+from ..transforms import no_subtype
 from .table_writer import TableWriter
 from .weights import load_weights
 
@@ -111,19 +111,19 @@ class PredictionWriter(TableWriter):
     def collect(self, engine: Engine) -> None:
         """Take the subjects of a batch, whose outputs have the probabilities under ``pred``.
 
-        The last channel of ``image`` has their microbleeds.
+        The inputs have ``chance``, the probability that they have a microbleed.
         """
         batch, output = (cast(list[dict], items) for items in (engine.state.batch, engine.state.output))
         for item, result in zip(batch, output, strict=True):
             subtype = item.get("subtype")
             unknown = item["covariates"].isnan().tolist()
-            applies = self.always or bool(item["image"][-1].any())
-            values = [round(p, ndigits=4) if applies else UNKNOWN for p in result["pred"].tolist()]
+            reason = "" if self.always else no_subtype(float(item["chance"]))
+            values = [UNKNOWN if reason else round(p, ndigits=4) for p in result["pred"].tolist()]
             row = {
                 "subject": item.get("subject", len(self.rows)),
                 "csvd": "" if subtype is None else self.classes[int(subtype)],
                 **dict(zip(self.classes, values, strict=True)),
-                "reason": "" if applies else REASON,
+                "reason": reason,
                 "imputed": " ".join(name for name, gone in zip(("age", "sex"), unknown, strict=True) if gone),
             }
             if "disagreement" in result:

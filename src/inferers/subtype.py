@@ -18,6 +18,7 @@ from ..checks import check_between, check_positive
 from ..io import read_age, read_sex
 from ..networks import AttentionMIL, CascadeNetwork, SliceMaskRCNN, SubtypeNetwork
 from ..networks.attention_mil import real_slices
+from ..transforms import lesion_chance
 
 
 class SliceBag:
@@ -70,12 +71,15 @@ class SliceBag:
 class SliceBagd(MapTransform):
     """Make slices of scans, as the classifier is trained on them, see :class:`SliceBag`.
 
+    Adds ``chance``, (1,), the probability that at least one of their microbleeds is real, see
+    :func:`csvd.transforms.lesion_chance`.
+
     Args:
         keys: scans (``C + 1``, H, W, D), of which the last channel has the microbleeds, or NaN.
         bag: makes the slices.
         network: that of the bag's ``cascade``, in evaluation mode while it is used.
         found: also add ``found``, slices of the microbleeds that are found, (1, h, w, D), whatever mask there is; an
-            item may have them, (1, H, W, D).
+            item may have them, (1, H, W, D). And ``found_chance``.
     """
 
     def __init__(
@@ -100,11 +104,13 @@ class SliceBagd(MapTransform):
             image = convert_to_tensor(out[key], track_meta=False)
             with torch.no_grad():
                 image = image.to(next(self.network.parameters()).device)
-                out[key] = self.bag(image, self.bag.lesions(image, self.network)).cpu()
+                lesions = self.bag.lesions(image, self.network)
+                out[key], out["chance"] = self.bag(image, lesions).cpu(), torch.tensor([lesion_chance(lesions)])
                 if self.found:
                     known = out.get("found")
                     found = self.bag.found(image, self.network) if known is None else known.to(image)
                     out["found"] = self.bag(image, found)[1:].cpu()
+                    out["found_chance"] = torch.tensor([lesion_chance(found)])
         self.network.train(training)
         return out
 

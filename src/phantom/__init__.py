@@ -5,7 +5,7 @@ from .backgrounds import find_backgrounds, write_planted_cohort
 from .blobs import MIMICS
 from .cohort import write_cohort
 from .contrasts import Series, simulate_series
-from .lesions import PHENOTYPES
+from .lesions import PHENOTYPES, phenotype_log_likelihood
 from .on_the_fly import FreshSubjects, SimulatedSubjects, SimulationReader
 from .planting_scan import PlantedScan, plant_scan
 from .protocols import PROTOCOLS, Protocol
@@ -25,6 +25,7 @@ __all__ = [
     "SimulationReader",
     "Subject",
     "find_backgrounds",
+    "phenotype_log_likelihood",
     "plant_patches",
     "plant_scan",
     "simulate_series",

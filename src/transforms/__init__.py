@@ -32,7 +32,7 @@ from .slices.series_slices import SeriesSlices, SeriesSlicesd, series_slices
 from .slices.slice_context import context_patches, context_slices, fine_grid, to_fine
 from .slices.slice_target import SliceTargetd, slice_target
 from .subtype.fold_disagreement import FoldDisagreementd
-from .subtype.not_applicable import NotApplicabled
+from .subtype.not_applicable import NotApplicabled, lesion_chance, no_subtype
 from .subtype.rand_drop_inputs import RandDropInputsd
 from .subtype.rand_found_lesions import RandFoundLesionsd
 from .subtype.subtype_probability import SubtypeProbabilityd
@@ -97,8 +97,10 @@ __all__ = [
     "fine_grid",
     "gather_patches",
     "grow_lesions",
+    "lesion_chance",
     "lesion_contrast",
     "lesion_instances",
+    "no_subtype",
     "outline_lesions",
     "phase_convention",
     "relative_susceptibility",

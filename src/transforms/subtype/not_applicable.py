@@ -1,4 +1,4 @@
-"""No subtype for a scan without a microbleed."""
+"""No subtype for a scan without a microbleed, or whose microbleeds are probably false."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -9,18 +9,47 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends, convert_to_tensor
 
-REASON = "no microbleed was found or given, and the classes are kinds of microbleed disease"
+from ..lesions.lesion_instances import lesion_instances
+
+LIKELY = 0.5
+"""Lowest probability that at least one microbleed is real, from which a subtype is given."""
+NONE = "no microbleed was found or given, and the classes are kinds of microbleed disease"
+UNCERTAIN = (
+    "the detected microbleeds are uncertain: the probability that at least one of them is real is {chance:.2f}, and "
+    "0.50 is needed for a subtype"
+)
+
+
+def lesion_chance(lesions: torch.Tensor) -> float:
+    """Return the probability that a scan has a microbleed, 1 - (1 - p1)(1 - p2)..., from those that were found.
+
+    Args:
+        lesions: probability of the microbleeds (1, H, W, D), 0 elsewhere; the highest of each cluster counts.
+    """
+    values = convert_to_tensor(lesions, track_meta=False).float()
+    labels = lesion_instances(values, torch.finfo(torch.float32).tiny)
+    highest = values.new_zeros(int(labels.max()) + 1).scatter_reduce(
+        0, labels.flatten().long(), values.flatten(), "amax"
+    )
+    return 1 - float((1 - highest[1:]).prod())
+
+
+def no_subtype(chance: float) -> str:
+    """Return why a scan gets no subtype, from its :func:`lesion_chance`; an empty text where it gets one."""
+    if chance == 0:
+        return NONE
+    return UNCERTAIN.format(chance=chance) if chance < LIKELY else ""
 
 
 class NotApplicabled(MapTransform):
-    """Add "not applicable" to the classes of a scan: 1, and the others 0, where it has no microbleed.
+    """Add "not applicable" to the classes of a scan: 1, and the others 0, where :func:`no_subtype` says so.
 
     The classes are those of the training, and a network gives one of them to everybody. MONAI Label shows what it gets
     as a list, in which this is one more entry.
 
     Args:
         keys: probabilities (C,), which become (C + 1,).
-        lesions_key: microbleeds (1, H, W, D), above 0 in each.
+        lesions_key: probability of the microbleeds (1, H, W, D), 0 elsewhere.
         reason_key: gets why no class is given; an empty text where one is. Defaults to "reason".
     """
 
@@ -40,10 +69,10 @@ class NotApplicabled(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the item with both."""
         out = dict(data)
-        applies = bool((out[self.lesions_key] > 0).any())
+        reason = no_subtype(lesion_chance(out[self.lesions_key]))
         for key in self.key_iterator(out):
             probability = convert_to_tensor(out[key], track_meta=False)
-            other = probability.new_tensor([not applies])
-            out[key] = MetaTensor(torch.cat([probability * applies, other]))
-        out[self.reason_key] = "" if applies else REASON
+            other = probability.new_tensor([bool(reason)])
+            out[key] = MetaTensor(torch.cat([probability * (not reason), other]))
+        out[self.reason_key] = reason
         return out

@@ -16,7 +16,8 @@ class RandFoundLesionsd(RandomizableTransform):
 
     Args:
         image_key: slices, (C, H, W, D), of which the last channel has the true microbleeds.
-        found_key: those that were found, (1, H, W, D); taken away. Without it, the item stays as it is.
+        found_key: those that were found, (1, H, W, D); taken away. Without it, the item stays as it is. With them
+            ``found_chance`` replaces ``chance``, see :class:`csvd.inferers.SliceBagd`.
         prob: of taking them. Defaults to 0.5.
 
     Raises:
@@ -35,7 +36,8 @@ class RandFoundLesionsd(RandomizableTransform):
         """Return the item without ``found_key``, changed or not."""
         out = dict(data)
         self.randomize(None)
-        found = out.pop(self.found_key, None)
-        if found is not None and self._do_transform:
-            out[self.image_key] = torch.cat([out[self.image_key][:-1], found])
+        found = {key: out.pop(key) for key in (self.found_key, "found_chance") if key in out}
+        if found and self._do_transform:
+            out[self.image_key] = torch.cat([out[self.image_key][:-1], found[self.found_key]])
+            out["chance"] = found["found_chance"]
         return out
