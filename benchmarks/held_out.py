@@ -1,7 +1,7 @@
 """What is found on simulated subjects, a third of them healthy: in all, and by kind of lesion.
 
-The subjects are those of four protocols, or of `patients`, whose scanner differs from one to the next. Each subject shows
-one contrast, in turn, and goes through ``csvd detect`` at the default operating point. A lesion is found when the
+The subjects are those of four protocols, or of `patients`, whose scanner differs from one to the next. Each subject
+shows one contrast, in turn, and goes through ``csvd detect`` at the default operating point. A lesion is found when the
 centre of something detected lies within 5 mm of its own, one to one (distance); beside it, for all, when something
 detected shares a voxel with it (overlap). Subjects are made if they are not there, with seeds that no training used.
 Two tables say what is hard: lesions that hardly differ from what is around them, and false positives that are mimics,

@@ -55,7 +55,10 @@ def learn(
     with (weights / f"{step}.log").open("w") as log:
         if subprocess.run(command, stdout=log, stderr=log).returncode:
             raise SystemExit(f"`run {step}` failed:\n{(weights / f'{step}.log').read_text()[-3000:]}")
-    return {"handlers#0#load_path": str(weights / "model.pt"), "operating_points": str(weights / "operating_points.json")}
+    return {
+        "handlers#0#load_path": str(weights / "model.pt"),
+        "operating_points": str(weights / "operating_points.json"),
+    }
 
 
 def taken_in_turn(cohort: Path, each: int) -> list[dict]:

@@ -4,7 +4,8 @@ Folders ``sub-XXX`` hold ``sub-XXX_space-T2S_desc-masked_T2S.nii.gz`` and ``sub-
 digit of XXX is the cohort. Each scan goes through ``csvd detect`` with no option; one that is refused counts, with
 nothing found. Lesions are the connected components of a mask, paired one to one with those detected whose centres lie
 within 5 mm. Medians are those over scans: of F1 and Dice over scans with a lesion, of the absolute differences of
-count and volume over all. TPR, false positives and F1 are pooled, with exact 95 % intervals.
+count and volume over all. TPR, false positives and F1 are pooled, with exact 95 % intervals. The last columns show
+whether probabilities are right: their sum is then near the number of microbleeds among the detections.
 
     python benchmarks/valdo.py --root Task2 --out valdo
 
@@ -25,6 +26,7 @@ from monai.data import MetaTensor
 from scored import add_detector, run_detector, shown, table
 
 from csvd.io import read_layout
+from csvd.io.tables import read_table
 from csvd.lesions import label_components
 from csvd.metrics import ScanScore, score_masks
 from csvd.metrics.cohort_score import challenge_figures
@@ -32,6 +34,7 @@ from csvd.metrics.exact import exact_rates
 
 COLUMNS = ("scans", "n", "refused", "lesions", "TPR", "FPs per scan", "F1")
 MEDIANS = ("median F1", "median count difference", "median Dice", "median volume difference, mm3")
+PROBABILITIES = ("detections", "microbleeds among them", "sum of their probabilities")
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class Scored:
         voxel_mm: size of its voxels.
         refused: whether it has no result.
         score: against its mask.
+        expected: number of microbleeds among the detections, by their probabilities.
     """
 
     site: str
     voxel_mm: tuple[float, ...]
     refused: bool
     score: ScanScore
+    expected: float
 
 
 def find_scans(root: Path) -> list[dict[str, Any]]:
@@ -66,12 +71,14 @@ def write_list(items: list[dict[str, Any]], path: Path, section: str = "test") -
 def score(item: dict[str, Any], result: Path) -> Scored:
     """Compare the results in a folder, which is missing where the scan was refused, with the mask of a scan."""
     label = read_truth(item)
-    detected = torch.zeros_like(label)
+    detected, expected = torch.zeros_like(label), 0.0
     if result.is_dir():
+        rows = read_table(result / f"{result.name}_lesions.tsv")
+        expected = sum(float(row["probability"]) for row in rows)
         volume = np.asarray(nib.load(result / f"{result.name}_cmb.nii.gz").dataobj) > 0
         detected[0] = torch.from_numpy(label_components(volume)[0])
     score = score_masks(detected, label, label.affine)
-    return Scored(item["site"], tuple(label.pixdim.tolist()), not result.is_dir(), score)
+    return Scored(item["site"], tuple(label.pixdim.tolist()), not result.is_dir(), score, expected)
 
 
 def read_truth(item: dict[str, Any]) -> MetaTensor:
@@ -89,7 +96,9 @@ def row_of(name: str, scans: list[Scored]) -> list[object]:
     medians = [f"{figures[key].median:{form}}" if figures[key].scans else "" for key, form in formats.items()]
     refused = sum(scan.refused for scan in scans)
     pooled = [shown(rates[k]) for k in ("tpr", "fps_per_subject", "f1")]
-    return [name, len(scans), refused, int(counts[:, 0].sum()), *pooled, *medians]
+    lesions, found, detections, _ = counts.sum(dim=0).tolist()
+    expected = f"{sum(scan.expected for scan in scans):.1f}"
+    return [name, len(scans), refused, lesions, *pooled, *medians, detections, found, expected]
 
 
 def table_of(scans: list[Scored]) -> str:
@@ -100,7 +109,7 @@ def table_of(scans: list[Scored]) -> str:
         voxel = " x ".join(f"{median(sizes):.2f}" for sizes in zip(*(scan.voxel_mm for scan in group), strict=True))
         groups[f"cohort {site}, {voxel} mm"] = group
     groups["without lesions"] = [scan for scan in scans if not scan.score.lesions]
-    return table((*COLUMNS, *MEDIANS), [row_of(name, group) for name, group in groups.items() if group])
+    return table((*COLUMNS, *MEDIANS, *PROBABILITIES), [row_of(name, group) for name, group in groups.items() if group])
 
 
 def main() -> None:
@@ -112,9 +121,8 @@ def main() -> None:
     arguments = parser.parse_args()
     items = find_scans(arguments.root)
     rows = run_detector(arguments, write_list(items, arguments.out / "datalist.json"), arguments.out / "results")
-    print(
-        table_of([score(item, arguments.out / "results" / row["case"]) for item, row in zip(items, rows, strict=True)])
-    )
+    scans = [score(item, arguments.out / "results" / row["case"]) for item, row in zip(items, rows, strict=True)]
+    print(table_of(scans))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ LESION = {"id": 1, "radius_mm": 1.0, "depth": 0.9, "cnr": 9.0, "location": "cort
 
 def test_valdo_pools_and_takes_medians_by_cohort(run, task2, bundle, tmp_path):
     rows = run("valdo", "--root", task2, "--out", tmp_path / "out", "--bundle", bundle)
-    number, refused, lesions, tpr, fps, f1, median_f1, count, dice, _ = rows["all"]
+    number, refused, lesions, tpr, fps, f1, median_f1, count, dice, _, *detected = rows["all"]
     assert (number, refused, lesions, tpr[:4], fps[:4], f1[:4]) == ("3", "0", "3", "0.67", "0.33", "0.67")
     assert (median_f1, count) == ("0.83", "1")  # of 1 and 2/3; of 0, 1, 1
     assert float(dice) > 0.7
+    assert detected == ["3", "2", "2.7"]  # the small bundle is sure to 0.9
     assert rows["cohort 1, 3.00 x 3.00 x 3.00 mm"][:3] == ["2", "0", "3"]
     assert rows["without lesions"][4].startswith("1.00")
     assert rows["without lesions"][6] == ""

@@ -53,6 +53,13 @@ def test_a_quarter_of_a_batch_are_microbleeds_and_a_seed_draws_it_again():
     assert not torch.equal(batch["image"], another["image"])
 
 
+def test_another_share_of_a_batch_may_be_microbleeds():
+    batch = PatchBatches(table(40), (8, 8, 4), batch_size=16, lesion_share=0.5)[3]
+    assert batch["label"].sum() == 8
+    with pytest.raises(ValueError, match="`lesion_share` must be between 0 and 1, got 2"):
+        PatchBatches(table(40), (8, 8, 4), lesion_share=2)
+
+
 def test_patches_are_shifted_and_turned_but_hold_all_of_the_microbleed():
     ramp = torch.arange(12.0).view(12, 1, 1).expand(12, 12, 6)
     one = CandidateTable(ramp.expand(2, 1, 12, 12, 6), torch.zeros(2, 3), np.array([0, 1]), np.zeros(2, int))

@@ -25,7 +25,7 @@ SCALE = 0.3
 
 
 class PatchBatches(Dataset):
-    """Batches of candidates drawn at random, a quarter of them microbleeds, shifted, mirrored and turned at random.
+    """Batches of candidates drawn at random, some of them microbleeds, shifted, mirrored and turned at random.
 
     An item of the data set is a whole batch, a dictionary: ``image`` (B, C, h, w, d) float32 and ``label`` (B,). Its
     key is a seed, see :class:`csvd.engines.SeedSampler`.
@@ -34,13 +34,17 @@ class PatchBatches(Dataset):
         table: candidates, whose patches are at least as large as ``size``: room for shifts.
         size: of the patches of a batch, (h, w, d); turned in plane where h and w are alike.
         batch_size: patches of a batch.
+        lesion_share: share of microbleeds. Defaults to a quarter.
 
     Raises:
         ValueError: there is no microbleed or no other candidate, or an argument is out of its range.
     """
 
-    def __init__(self, table: CandidateTable, size: Sequence[int], batch_size: int = 32) -> None:
+    def __init__(
+        self, table: CandidateTable, size: Sequence[int], batch_size: int = 32, lesion_share: float = LESION_SHARE
+    ) -> None:
         check_positive("batch_size", batch_size)
+        check_between("lesion_share", lesion_share, 0, 1)
         labels = torch.from_numpy(table.labels)
         if set(labels.tolist()) != {0, 1}:
             raise ValueError(f"cannot train on candidates of the classes {labels.unique().tolist()}: needs 0 and 1.")
@@ -48,7 +52,7 @@ class PatchBatches(Dataset):
         for have, want in zip(table.patches.shape[2:], self.size, strict=True):
             check_between("size", want, 1, have)
         self.kinds = [(labels == kind).nonzero()[:, 0] for kind in (1, 0)]
-        lesions = max(1, round(LESION_SHARE * batch_size))
+        lesions = max(1, round(lesion_share * batch_size))
         self.numbers = (lesions, max(1, batch_size - lesions))
 
     def __getitem__(self, seed: int) -> dict[str, torch.Tensor]:
@@ -84,7 +88,12 @@ def middles(table: CandidateTable, size: Sequence[int]) -> list[dict[str, torch.
 
 
 def train_on_candidates(
-    parser: ConfigParser, training: CandidateTable, validation: CandidateTable, path: Path, start: Path | None = None
+    parser: ConfigParser,
+    training: CandidateTable,
+    validation: CandidateTable,
+    path: Path,
+    start: Path | None = None,
+    lesion_share: float = LESION_SHARE,
 ) -> dict[str, Any]:
     """Train the discriminator of a config until the AUC of validation candidates stops rising; keep the best weights.
 
@@ -97,16 +106,17 @@ def train_on_candidates(
         validation: of other subjects.
         path: file of the weights; beside it, ``resume.pt``.
         start: weights to begin with. Defaults to random ones.
+        lesion_share: share of microbleeds in a batch. Defaults to a quarter.
 
     Returns:
         ``AUC`` of the best epoch, ``best epoch``, ``epochs``, and whether the AUC had stopped rising (``converged``).
     """
     parser.get_parsed_content("initialize")
     network, patience = (parser.get_parsed_content(name) for name in ("student#network", "patience"))
-    network.to(memory_format=torch.channels_last_3d)
+    _channels_last(network)
     best = SaveBest(network, str(path))
     evaluator = _evaluator(parser, validation, best)
-    trainer = _trainer(parser, training, evaluator, best)
+    trainer = _trainer(parser, training, evaluator, best, lesion_share)
     Stage(network, trainer, str(path), save_best=best, builds_on=[] if start is None else [(network, str(start))]).run()
     epochs, best_epoch = trainer.state.epoch, evaluator.state.best_metric_epoch
     return {
@@ -131,7 +141,7 @@ def _evaluator(parser: ConfigParser, validation: CandidateTable, best: SaveBest)
 
 
 def _trainer(
-    parser: ConfigParser, training: CandidateTable, evaluator: SupervisedEvaluator, best: SaveBest
+    parser: ConfigParser, training: CandidateTable, evaluator: SupervisedEvaluator, best: SaveBest, lesion_share: float
 ) -> SupervisedTrainer:
     """Return the training of the discriminator on batches of candidates."""
     value = parser.get_parsed_content
@@ -139,7 +149,7 @@ def _trainer(
         value(f"student#{name}") for name in ("network", "optimizer", "dataloader#batch_size")
     )
     batches = DataLoader(
-        PatchBatches(training, value("patch_size"), batch_size),
+        PatchBatches(training, value("patch_size"), batch_size, lesion_share),
         sampler=SeedSampler(max(1, value("student#sampler#num_samples") // batch_size)),
         batch_size=None,
     )
@@ -168,6 +178,12 @@ def _trainer(
     )
 
 
+def _channels_last(network: Any) -> None:
+    """Lay out the weights of a network of 3-D convolutions as CPUs are fastest with."""
+    if any(weights.ndim == 5 for weights in network.parameters()):
+        network.to(memory_format=torch.channels_last_3d)
+
+
 def odds_and_labels(output: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log-odds (B,) and the labels (B,) of an output with logits (B, 2) under ``pred``."""
     logits = output["pred"]
@@ -178,7 +194,7 @@ def candidate_odds(parser: ConfigParser, table: CandidateTable, path: Path) -> n
     """Return the log-odds (N,) of candidates by the discriminator of a config with the weights of a file."""
     network, device, size = (parser.get_parsed_content(name) for name in ("student#network", "device", "patch_size"))
     load_weights(network, path)
-    network.to(memory_format=torch.channels_last_3d).eval()
+    _channels_last(network.eval())
     with torch.inference_mode():
         parts = [network(batch["image"].to(device)).cpu() for batch in middles(table, size)]
     logits = torch.cat(parts)
