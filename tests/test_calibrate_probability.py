@@ -17,6 +17,11 @@ def test_one_and_zero_change_not_a_bit():
     assert torch.equal(calibrate_probability(before, 1, 0), before)
 
 
+def test_a_temperature_of_0_is_refused():
+    with pytest.raises(ValueError, match="`temperature` must be above 0, got 0"):
+        CalibrateProbabilityd("prob", (0, 1))
+
+
 def test_every_map_is_changed_and_the_order_of_its_values_stays():
     maps = {"one": torch.rand(1, 4, 4, 4), "two": torch.rand(1, 4, 4, 4), "other": torch.ones(1)}
     out = CalibrateProbabilityd(["one", "two"], (0.8, 2.1))(maps)

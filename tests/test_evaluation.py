@@ -204,6 +204,17 @@ def test_each_contrast_has_its_own_threshold(cohort, csvd, tmp_path, bundle):
     assert "| cohort | distance | bright 0.7000; dark 0.3000 | 3 |" in out
 
 
+@pytest.mark.parametrize("name", ["model.pt", "operating_points.json"])
+def test_weights_without_their_operating_points_are_refused_by_name(cohort, csvd, tmp_path, bundle, name):
+    (tmp_path / "weights").mkdir()
+    for other in {"model.pt", "operating_points.json"} - {name}:
+        (tmp_path / "weights" / other).touch()
+    options = ("--ckpt-dir", tmp_path / "weights", "--threshold", 0.3, "--bundle", bundle)
+    code, _, errors = csvd("evaluate", "detection", cohort({"label": same}), *options, "--out", tmp_path / "rates")
+    assert code == 2
+    assert f"{name} is missing" in errors[0]
+
+
 def test_tables_and_pictures_are_written_and_centres_come_first(cohort, csvd, bundle, tmp_path):
     cohorts = [cohort({"label": same}, {"label": none}, name=name) for name in ("one", "two")]
     code, out, _ = csvd("evaluate", "detection", *cohorts, "--bundle", bundle, "--out", tmp_path / "rates")

@@ -176,6 +176,46 @@ def test_a_kind_of_scan_in_which_the_network_is_less_sure_gets_probabilities_tha
         assert operating_threshold(file, "best_f1", **kind) == pytest.approx(own_threshold)
 
 
+def test_a_kind_whose_microbleeds_are_all_surer_than_other_candidates_has_no_calibration_of_its_own(tmp_path):
+    """Nothing then says how sure to be, and a fit ends where thresholds are 0 or 1."""
+
+    class Run(Evaluator):
+        def run(self):
+            for extra in (0.4, 0.2):  # a false positive of each scan
+                probability, label = torch.zeros(2, 1, 1, 9, 9, 9)
+                probability[..., 2, 2, 2], label[..., 2, 2, 2], probability[..., 7, 7, 7] = 0.8, 1, extra
+                self.metric(probability, label)
+                self.state.iteration += 1
+
+    odds = torch.linspace(3, -3, 40)
+    points = torch.stack([10 * torch.arange(40), *torch.zeros(2, 40, dtype=torch.long)], dim=1)
+    image, scans = MetaTensor(torch.zeros(2, 400, 1, 1), affine=AFFINE), []
+    for contrast, lesions in (("dark", points[:12]), ("bright", points[[*range(9), 10, 13, 18]])):
+        label = torch.zeros(1, 400, 1, 1)
+        label[0, lesions[:, 0]] = 1
+        scans.append({"image": image, "label": label, "contrast": contrast})
+    network, metric = PatchEnsemble(features=8), FROCMetric([0.1, 0.3, 0.5, 0.7])
+    file = tmp_path / "points.json"
+    PatchCalibration(
+        network, scans, Inferer(odds, points), Run(metric, 1), metric, str(tmp_path / "w"), str(file)
+    ).run()
+    assert kind_calibration(file, "dark") == (1, 0)
+    assert kind_calibration(file, "bright") != (1, 0)
+    assert operating_threshold(file, "best_f1", "dark") == pytest.approx(0.7)
+
+
+def test_scans_that_name_no_contrast_have_that_of_the_configs(tmp_path):
+    points = torch.tensor([[2, 2, 2], [2, 2, 30]])
+    label = torch.zeros(1, 9, 9, 40)
+    label[0, 2, 2, 2] = 1
+    scan = {"image": MetaTensor(torch.zeros(2, 9, 9, 40), affine=AFFINE), "label": label}
+    scans = [scan, {**scan, "sequence": "SWI"}, {**scan, "contrast": "bright"}]
+    metric = FROCMetric([0.1, 0.5, 0.7])
+    paths, inferer = (str(tmp_path / "w"), str(tmp_path / "points.json")), Inferer(torch.tensor([1.0, -1.0]), points)
+    PatchCalibration(PatchEnsemble(features=8), scans, inferer, Evaluator(metric, 1), metric, *paths).run()
+    assert set(json.loads((tmp_path / "points.json").read_text())["ece_of"]) == {"dark", "SWI", "bright"}
+
+
 def test_a_kind_without_a_calibration_keeps_the_networks(tmp_path):
     points = {"operating_points": {"best_f1": {"threshold": 0.5}}}
     own = {**points, "calibration": {"temperature": 0.8, "bias": 2}}

@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 
 BINS = 10
 FEWEST = 10
-"""Detected microbleeds from which a kind of scan has a calibration of its own."""
+"""Microbleeds among the candidates from which a kind of scan has a calibration of its own."""
+LOWEST_TEMPERATURE = 0.2
+"""A fit below it has diverged, because all microbleeds of a few scans are surer than all other candidates."""
 UNCALIBRATED = {"operating_points": {name: {"threshold": 0.5} for name in OPERATING_POINTS}}
 
 
@@ -164,7 +166,7 @@ def _record(curve: Reliability) -> dict[str, Any]:
 class ScoredScan(NamedTuple):
     """Candidates of a scan: ``odds``, ``label`` and ``weight`` (N,), and its ``kind``.
 
-    The kind is the item's ``sequence``, else its ``contrast``, else empty.
+    The kind is the item's ``sequence``, else its ``contrast``, else that of the calibration.
     """
 
     odds: torch.Tensor
@@ -179,9 +181,13 @@ def _pooled(scans: Sequence[ScoredScan]) -> tuple[torch.Tensor, ...]:
 
 
 def _own_calibration(scans: Sequence[ScoredScan]) -> tuple[float, float]:
-    """Return temperature and bias that the odds of a kind of scan need; 1 and 0 for one with few microbleeds."""
+    """Return temperature and bias that the odds of a kind of scan need; 1 and 0 where too little is known of it."""
     odds, label, weight = _pooled(scans)
-    return fit_platt(odds, label, weight) if FEWEST <= label.sum() < len(label) else (1.0, 0.0)
+    if FEWEST <= label.sum() < len(label):
+        temperature, bias = fit_platt(odds, label, weight)
+        if LOWEST_TEMPERATURE <= temperature <= 1 / LOWEST_TEMPERATURE:
+            return temperature, bias
+    return 1.0, 0.0
 
 
 def _curve(scans: Sequence[ScoredScan], temperature: float = 1, bias: float = 0) -> Reliability:
@@ -195,8 +201,9 @@ class PatchCalibration(Calibration):
 
     Where the scans are of two contrasts, each has operating points of its own as well; so has a sequence that items
     name (``"sequence": "SWI"``), whose scans then do not count for their contrast. Each such kind of scan in which ten
-    microbleeds are among the candidates also has temperature and bias of its own, on top of those of the network,
-    because contrasts differ in how sure the network is. See :func:`csvd.metrics.kind_calibration`.
+    microbleeds are among the candidates, not all of them surer than the others, also has temperature and bias of its
+    own, on top of those of the network, because contrasts differ in how sure the network is. See
+    :func:`csvd.metrics.kind_calibration`.
 
     A candidate counts as a microbleed when it is paired with one: centres within 5 mm, one to one, the surest first.
 
@@ -206,6 +213,7 @@ class PatchCalibration(Calibration):
             one, (C, H, W, D) both.
         inferer: finds the candidates.
         evaluator, metric, path, points_path, most_lesions: see :class:`Calibration`.
+        contrast: of scans that do not name theirs. Defaults to "dark".
         device: where the network is.
     """
 
@@ -221,17 +229,21 @@ class PatchCalibration(Calibration):
         path: str,
         points_path: str,
         most_lesions: float = math.inf,
+        contrast: str = "dark",
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(network, evaluator, metric, path, points_path, most_lesions)
-        self.scans = scans
+        self.scans, self.contrast = scans, contrast
         self.inferer = inferer
         self.device = torch.device(device)
         self.kinds: list[str] = []
         self.own: dict[str, tuple[float, float]] = {}
 
     def _fit(self) -> dict[str, Any]:
-        """Set temperature and bias; return them, and how reliable the probabilities now are on the candidates."""
+        """Set temperature and bias; return them, and how reliable probabilities now are on the candidates.
+
+        ``reliability`` is that of the network alone, ``ece_of`` that of each kind with its own calibration.
+        """
         self.network.eval()
         before = float(self.network.temperature), float(self.network.bias)
         self._set(1, 0)
@@ -288,7 +300,7 @@ class PatchCalibration(Calibration):
             odds,
             true.long(),
             torch.where(true, weight, torch.ones(())),
-            str(scan.get("sequence", scan.get("contrast", ""))),
+            str(scan.get("sequence") or scan.get("contrast") or self.contrast),
         )
 
 

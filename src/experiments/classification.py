@@ -31,7 +31,7 @@ from .subject_groups import cohort_rows, read_columns
 from .tables import write_results
 
 NOTES = [
-    "Not applicable: no class was named, because no microbleed, or only uncertain ones, were found. `value` leaves "
+    "Not applicable: no class was named, because no microbleed or only uncertain ones were found. `value` leaves "
     "such subjects out; `of all` counts them as wrong, with equal probabilities in areas, and not in the calibration "
     "error, for which they have no probability.",
     "By chance: the calibration error of as many subjects with these probabilities if they were right exactly as often "

@@ -77,6 +77,12 @@ def evaluate_cohort(
         read_truth(item, datalist)  # a wrong label is said before any scan is worked on
     settings: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
     if ckpt_dir is not None:
+        for name in ("model.pt", "operating_points.json"):
+            if not (ckpt_dir / name).is_file():
+                raise InputError(
+                    f"folder of weights '{ckpt_dir}' must have model.pt and operating_points.json, {name} is missing. "
+                    "Give the folder that a training or `run calibrate` wrote."
+                )
         # Those weights are of one network, so no contrast goes to another.
         settings |= {"handlers#0#load_path": str(ckpt_dir / "model.pt"), "contrast_overlays": {}}
         settings |= {"operating_points": str(ckpt_dir / "operating_points.json")}

@@ -72,6 +72,6 @@ def random_scanners(study: Study, size: Size) -> dict[str, list[Item]]:
 def subjects_note(size: Size) -> str:
     """Say who the subjects of :func:`random_scanners` are."""
     return (
-        f"{size.training} training, {size.validation} validation and {size.test} test subjects, simulated, of the "
-        "preset random, each with SWI, magnitude and QSM"
+        f"{size.training} training subjects of the preset random, {size.validation} validation and {size.test} test "
+        "subjects of patients, simulated, each with SWI, magnitude and QSM"
     )

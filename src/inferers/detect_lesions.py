@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +38,9 @@ class DetectLesionsd(MapTransform):
         operating_point: which of them, see :func:`csvd.metrics.operating_threshold`. Defaults to "best_f1".
         contrast: of the scan, unless the item's ``contrast`` says which.
         always: also where there is a mask of the microbleeds, for trainings.
+
+    Raises:
+        FileNotFoundError: there is no such file of operating points.
     """
 
     backend = [TransformBackends.TORCH]
@@ -54,6 +58,7 @@ class DetectLesionsd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.network, self.contrast, self.always = network, contrast, always
         self.operating_points, self.operating_point = operating_points, operating_point
+        self.calibrated = Path(operating_points).read_text(encoding="utf-8")  # for caches: another file, other results
         self.inferer = PatchInferer()
         self.before = Compose(
             [

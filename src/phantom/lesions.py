@@ -46,15 +46,15 @@ def draw_person(rng: np.random.Generator, phenotype: str | None) -> tuple[str, f
 def phenotype_log_likelihood(phenotype: str, median: float, age: float, sex: str, regions: Mapping[str, int]) -> float:
     """Return the log-likelihood of a phenotype with microbleeds, from what a simulated person shows.
 
-    It follows :func:`draw_person` and :func:`random_microbleeds`, without those microbleeds that found no place, and
-    without a factor that all phenotypes share. No classifier of simulated people is better on average.
+    It follows :func:`draw_person` and :func:`random_microbleeds`, but for microbleeds that find no place or lie outside
+    the scan, and ages that are cut off. It leaves out a factor that all phenotypes share.
 
     Args:
         phenotype: ``"aSVD"``, ``"CAA"`` or ``"CADASIL"``.
         median: ``lesions`` of the protocol.
         age: in years.
         sex: ``"F"`` or ``"M"``.
-        regions: number of microbleeds in each of :data:`csvd.anatomy.regions.REGIONS`, 1 to 40 in all.
+        regions: number of microbleeds in each of :data:`csvd.anatomy.regions.REGIONS`, 0 to 40 in all.
     """
     shares, burden = PHENOTYPES[phenotype]
     mean, spread, female, _ = DEMOGRAPHY[phenotype]

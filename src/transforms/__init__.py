@@ -35,6 +35,7 @@ from .subtype.fold_disagreement import FoldDisagreementd
 from .subtype.not_applicable import NotApplicabled, lesion_chance, no_subtype
 from .subtype.rand_drop_inputs import RandDropInputsd
 from .subtype.rand_found_lesions import RandFoundLesionsd
+from .subtype.rand_miss_lesions import RandMissLesionsd
 from .subtype.subtype_probability import SubtypeProbabilityd
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "PercentileNormalized",
     "RandDropInputsd",
     "RandFoundLesionsd",
+    "RandMissLesionsd",
     "SelectVolume",
     "SelectVolumed",
     "SeriesSlices",

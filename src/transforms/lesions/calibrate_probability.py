@@ -7,6 +7,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import TransformBackends
 
+from ...checks import check_positive
+
 
 def calibrate_probability(probability: torch.Tensor, temperature: float, bias: float) -> torch.Tensor:
     """Return the sigmoid of ``odds / temperature + bias`` of the log-odds of probabilities of any shape; 0 and 1 stay.
@@ -24,6 +26,9 @@ class CalibrateProbabilityd(MapTransform):
     Args:
         keys: of the maps.
         calibration: temperature and bias, see :func:`csvd.metrics.kind_calibration`.
+
+    Raises:
+        ValueError: the temperature is not positive.
     """
 
     backend = [TransformBackends.TORCH]
@@ -32,6 +37,7 @@ class CalibrateProbabilityd(MapTransform):
         self, keys: KeysCollection, calibration: tuple[float, float], allow_missing_keys: bool = False
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        check_positive("temperature", calibration[0])
         self.calibration = calibration
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:

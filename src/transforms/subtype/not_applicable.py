@@ -15,8 +15,8 @@ LIKELY = 0.5
 """Lowest probability that at least one microbleed is real, from which a subtype is given."""
 NONE = "no microbleed was found or given, and the classes are kinds of microbleed disease"
 UNCERTAIN = (
-    "the detected microbleeds are uncertain: the probability that at least one of them is real is {chance:.2f}, and "
-    "0.50 is needed for a subtype"
+    "the detected microbleeds are uncertain: the probability that at least one of them is real is {chance:.3f}, and "
+    f"{LIKELY} is needed for a subtype"
 )
 
 

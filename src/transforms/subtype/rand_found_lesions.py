@@ -36,8 +36,9 @@ class RandFoundLesionsd(RandomizableTransform):
         """Return the item without ``found_key``, changed or not."""
         out = dict(data)
         self.randomize(None)
-        found = {key: out.pop(key) for key in (self.found_key, "found_chance") if key in out}
-        if found and self._do_transform:
-            out[self.image_key] = torch.cat([out[self.image_key][:-1], found[self.found_key]])
-            out["chance"] = found["found_chance"]
+        found, chance = out.pop(self.found_key, None), out.pop("found_chance", None)
+        if found is not None and self._do_transform:
+            out[self.image_key] = torch.cat([out[self.image_key][:-1], found])
+            if chance is not None:
+                out["chance"] = chance
         return out
