@@ -58,7 +58,7 @@ FULL = {
         },
     ),
     "csvd-crossval": Size(training=336, validation=0, test=60, folds=10, settings={"found_lesions": 0}),
-    "subtypes": Size(training=240, validation=48, test=90, folds=0, settings=_FOUND_FAST),
+    "subtypes": Size(training=240, validation=45, test=90, folds=0, settings=_FOUND_FAST),
     "sequences": Size(training=42, validation=10, test=75, folds=0, settings={"epochs": 45, "batch_size": 8}),
 }
 """From an hour to days on two cores, by experiment; ``docs/experiments.md`` has the times that were measured."""

@@ -33,7 +33,7 @@ from .study import Item, Study
 from .subject_groups import read_columns
 from .tables import write_results
 
-LEARNED, NEW = ("random", "patients"), ("ukbb", "oxvasc", "shk")
+LEARNED, NEW = ("random",), ("ukbb", "oxvasc", "shk")
 """Protocols of the training and validation subjects, and of the test subjects."""
 TRUE, PARTS = "subtypes", ("training", "validation")
 SHUFFLES = 3

@@ -62,8 +62,6 @@ class AttentionMIL(nn.Module):
         features: of a slice. Defaults to 1024, as in the paper.
         pool: "avg", the default and the paper's, or "max" over the pixels of a slice, of which a microbleed has few.
         gated: gated attention. Defaults to plain.
-        positions: give each slice three more channels, where its microbleeds lie: -1 to 1 along the axes of the scan,
-            0 elsewhere, as [2]_ does for all pixels. Defaults to false, as in the paper.
         backbone_weights: file with the state of torchvision's network, trained on RGB images; the new stem starts from
             the mean of its three. Random when not given.
 
@@ -73,8 +71,6 @@ class AttentionMIL(nn.Module):
 
     References:
         .. [1] Wang et al., BioMedical Engineering OnLine 2023. https://doi.org/10.1186/s12938-023-01164-1
-        .. [2] Liu et al., An intriguing failing of convolutional neural networks and the CoordConv solution, NeurIPS
-           2018.
     """
 
     age_mean: torch.Tensor
@@ -91,14 +87,12 @@ class AttentionMIL(nn.Module):
         pool: str = "avg",
         gated: bool = False,
         backbone_weights: str | None = None,
-        positions: bool = False,
     ) -> None:
         super().__init__()
-        self.positions = positions
         check_between("stages", stages, 1, 4)
         check_one_of("pool", pool, POOLS)
         self.backbone = residual_network(backbone, backbone_weights)
-        self.backbone.conv1 = stem_for(self.backbone.conv1, in_channels + 3 * positions)
+        self.backbone.conv1 = stem_for(self.backbone.conv1, in_channels)
         for stage in range(stages + 1, 5):
             setattr(self.backbone, f"layer{stage}", nn.Identity())
         channels = self.backbone.fc.in_features // 2 ** (4 - stages)
@@ -130,8 +124,6 @@ class AttentionMIL(nn.Module):
         """Return the features of the slices (B, D, F) of scans (B, C, H, W, D), and which are no padding (B, D)."""
         slices = image.movedim(-1, 1)  # (B, D, C, H, W)
         is_real = real_slices(image)
-        if self.positions:
-            slices = torch.cat([slices, slice_positions(image, is_real) * slices[:, :, -1:]], dim=2)
         features = self.backbone(slices[is_real])  # (real slices of all scans, F)
         bag = features.new_zeros(is_real.shape[0], is_real.shape[1], features.shape[1])
         bag[is_real] = features
@@ -161,21 +153,6 @@ def real_slices(image: torch.Tensor) -> torch.Tensor:
     is_real = image.movedim(-1, 1).flatten(2).any(dim=2)
     is_real[:, 0] |= ~is_real.any(dim=1)
     return is_real
-
-
-def slice_positions(image: torch.Tensor, is_real: torch.Tensor) -> torch.Tensor:
-    """Return where each pixel lies along the axes of its scan, -1 to 1, (B, D, 3, H, W), of scans (B, C, H, W, D).
-
-    Along the last axis the first and the last slice that ``is_real`` (B, D) marks lie at -1 and 1.
-    """
-    _, _, *size = image.shape
-    x, y = (torch.linspace(-1, 1, length, device=image.device) for length in size[:2])
-    number = torch.arange(size[2], device=image.device)
-    first, last = ((is_real * rank).argmax(dim=1, keepdim=True) for rank in (size[2] - number, number + 1))
-    z = 2 * (number - first) / (last - first).clamp(min=1) - 1  # (B, D)
-    shape = (*z.shape, *size[:2])
-    axes = (x[:, None].expand(shape), y.expand(shape), z[:, :, None, None].expand(shape))
-    return torch.stack(axes, dim=2).to(image.dtype)
 
 
 def residual_network(backbone: str, weights: str | None) -> torchvision.models.ResNet:

@@ -35,7 +35,6 @@ from .subtype.fold_disagreement import FoldDisagreementd
 from .subtype.not_applicable import NotApplicabled, lesion_chance, no_subtype
 from .subtype.rand_drop_inputs import RandDropInputsd
 from .subtype.rand_found_lesions import RandFoundLesionsd
-from .subtype.rand_miss_lesions import RandMissLesionsd
 from .subtype.subtype_probability import SubtypeProbabilityd
 
 __all__ = [
@@ -77,7 +76,6 @@ __all__ = [
     "PercentileNormalized",
     "RandDropInputsd",
     "RandFoundLesionsd",
-    "RandMissLesionsd",
     "SelectVolume",
     "SelectVolumed",
     "SeriesSlices",
