@@ -78,8 +78,8 @@ class SliceBagd(MapTransform):
         keys: scans (``C + 1``, H, W, D), of which the last channel has the microbleeds, or NaN.
         bag: makes the slices.
         network: that of the bag's ``cascade``, in evaluation mode while it is used.
-        found: also add ``found``, slices of the microbleeds that are found, (1, h, w, D), whatever mask there is; an
-            item may have them, (1, H, W, D). And ``found_chance``.
+        found: also add ``found``, slices of the microbleeds that are found, (1, h, w, D), whatever mask there is, and
+            ``found_chance``, theirs; an item may have ``found``, (1, H, W, D).
     """
 
     def __init__(
