@@ -39,7 +39,7 @@ TRUE, PARTS = "subtypes", ("training", "validation")
 SHUFFLES = 3
 """Trainings on shuffled labels: by chance, one shuffling has something to do with age."""
 MEASURES = ("subjects", "not applicable", "weighted AUC", "accuracy", "weighted F1", ERROR, BY_CHANCE)
-FOUND, RELEASED = "all, microbleeds as found", "weights of the bundle, microbleeds as found"
+FOUND = "all, microbleeds as found"
 INPUTS: Mapping[str, Mapping[str, Any]] = {
     FOUND: {},
     "all, true microbleeds": {"found_lesions": 0},
@@ -64,17 +64,17 @@ def subtypes(study: Study, size: Size) -> Path:
     rows.append(_row("best possible: the simulator's own probabilities", best_possible(test)))
     chance = control(study, SHUFFLES, found_lesions=1)
     rows.append({"inputs": "labels shuffled in training", **{name: chance.get(name, "") for name in MEASURES}})
-    rows.append(_row(RELEASED, _said(study, RELEASED, study.bundle / "models")))
     plot_classification(_said(study, FOUND, trained), study.out / "classification.png")
     notes = [
         f"Simulated: {size.training} training and {size.validation} validation subjects of the preset "
         f"{' and '.join(LEARNED)}, an image of each contrast, {size.test} test subjects of {', '.join(NEW)}, which the "
         "training did not have; seed 0. Half of the training has the microbleeds that are found in use.",
-        _healthy(study, max(1, size.test // 3 // len(NEW))),
+        _healthy(study, max(1, size.test // 3 // len(NEW)), trained),
         "Subjects in whom no microbleed, or only uncertain ones, are found are not applicable, and in none of the "
-        "rates; `of all` of each table counts them (csvd evaluate classification). The weights of the bundle had other "
-        "subjects of ukbb and oxvasc in their training. 95 % intervals: stratified bootstrap over subjects; shuffled "
-        f"labels: mean and range of {SHUFFLES} trainings, each with a shuffling of its own. Research use only.",
+        "rates; `of all` of each table counts them (csvd evaluate classification). The best possible is what someone "
+        "says who knows how subjects are drawn, and all of their microbleeds. 95 % intervals: stratified bootstrap "
+        f"over subjects; shuffled labels: mean and range of {SHUFFLES} trainings, each with a shuffling of its own. "
+        "Research use only.",
     ]
     write_results(rows, study.out / "subtypes", "Subtypes: protocols that the training did not have", notes)
     return study.out
@@ -104,7 +104,7 @@ def _row(inputs: str, predictions: Predictions) -> dict[str, str]:
     return {"inputs": inputs, **values}
 
 
-def _healthy(study: Study, each: int) -> str:
+def _healthy(study: Study, each: int, weights: Path) -> str:
     """Return how many of as many new healthy subjects of each protocol get a subtype, with its exact interval."""
     items = [
         {name: value for name, value in item.items() if name != "csvd"}
@@ -114,12 +114,12 @@ def _healthy(study: Study, each: int) -> str:
     study.data("healthy_0", test=items)
     parser = make_parser(study, "healthy", 0, ("evaluate",))
     parser["validate#dataset#data"] = {"_target_": "csvd.io.load_datalist", "path": "@datalist", "section": "test"}
-    settings = {"ckpt_dir": str(study.bundle / "models"), "found_lesions": 1}
+    settings = {"ckpt_dir": str(weights), "found_lesions": 1}
     reasons = [row["reason"] for row in read_columns(evaluated(study, "healthy", parser, settings), "reason")]
     none, named = reasons.count(no_subtype(0)), reasons.count("")
     return (
-        f"Of {len(items)} healthy simulated subjects of {', '.join(NEW)}, {named} get a subtype from the weights of "
-        f"the bundle: {exact_share(named, len(items))}, exact interval. In {none} no microbleed is found, in "
+        f"Of {len(items)} healthy simulated subjects of {', '.join(NEW)}, {named} get a subtype: "
+        f"{exact_share(named, len(items))}, exact interval. In {none} no microbleed is found, in "
         f"{len(items) - none - named} only uncertain ones."
     )
 
