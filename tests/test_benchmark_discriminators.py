@@ -7,7 +7,7 @@ import nibabel as nib
 import pytest
 import torch
 from geometry import sphere_fraction
-from measured import FIRST, load, save, save_task2
+from measured import FIRST, load, save, save_task2, write
 
 from csvd.bundles import find_bundle
 from csvd.experiments import Study
@@ -40,6 +40,7 @@ def test_real_scans_are_counted_as_those_of_the_challenge(benchmark, more, monke
                 sphere_fraction(label.affine, label.shape, FIRST, 5.0) > 0.5,
                 label.affine,
             )
+            write(results / case / f"{case}_lesions.tsv", [{"id": 1, "probability": 0.9}])
             yield {"case": case}
 
     monkeypatch.setattr(benchmark, "detect", lambda *given, **how: list(detect(*given, **how)))

@@ -210,8 +210,8 @@ def test_held_out_counts_by_centres_and_by_overlap(planted_item, tmp_path):
 
 @pytest.mark.slow
 def test_held_out_runs_from_cohort_to_tables(run, bundle, tmp_path, monkeypatch):
-    monkeypatch.setitem(PROTOCOLS, "random", small.PROTOCOL)
-    how = ("--presets", "random", "--subjects", 1, "--bundle", bundle, "--out", tmp_path / "out")
+    monkeypatch.setitem(PROTOCOLS, "patients", small.PROTOCOL)
+    how = ("--presets", "patients", "--subjects", 1, "--bundle", bundle, "--out", tmp_path / "out")
     rows = run("held_out", *how, "--seed", 3)
     assert rows["healthy"][:3] == ["1", "0", "overlap"]
     assert rows["all"][:1] == ["3"]

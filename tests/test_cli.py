@@ -234,7 +234,7 @@ def test_lesion_is_reported_at_its_world_point(csvd, tmp_path, stored):
 def test_command_line_and_bundle_give_the_same(csvd, scan, tmp_path):
     assert csvd("detect", scan, ANYHOW, "--out", tmp_path / "cli")[0] == 0
     command = python_m("monai.bundle", "run", "inferring", "--config_file", "configs/inference.json")
-    folders = ["--dataset_dir", str(scan.parent), "--output_dir", str(tmp_path / "bundle")]
+    folders = ["--dataset_dir", str(scan.parent), "--output_dir", str(tmp_path / "bundle"), "--sequence", "SWI"]
     subprocess.run([*command, *folders], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
     maps = [nib.load(tmp_path / way / "sub-01_swi" / "sub-01_swi_prob.nii.gz") for way in ("cli", "bundle")]
     np.testing.assert_array_equal(*(np.asarray(image.dataobj) for image in maps))

@@ -90,7 +90,7 @@ def held_out(shared):
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
             for kind in ("aSVD", "healthy"):
-                write_cohort("tiny", 1, folder / f"random_{kind}", seed=3, jobs=1, split=(0, 0, 1), phenotype=kind)
+                write_cohort("tiny", 1, folder / f"patients_{kind}", seed=3, jobs=1, split=(0, 0, 1), phenotype=kind)
 
     return filled_once(shared / "held_out", fill)
 

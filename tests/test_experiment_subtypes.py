@@ -1,14 +1,17 @@
 """The experiment of the subtypes: from subjects to a table with what each input brings."""
 
+import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small
 
 from csvd import experiments
 from csvd.engines import load_weights, save_weights
 from csvd.experiments.csvd_crossval import make_parser
-from csvd.experiments.subtypes import LEARNED, MEASURES, NEW, SHUFFLES
+from csvd.experiments.predictions import Predictions
+from csvd.experiments.subtypes import CLASSES, LEARNED, MEASURES, NEW, SHUFFLES, best_possible
 from csvd.io import load_datalist
 from csvd.phantom import PROTOCOLS
 
@@ -30,6 +33,29 @@ def small_bundle(folder, settings):
     return folder
 
 
+def certain(items):
+    """Say the true class of each subject."""
+    labels = np.array([CLASSES.index(item["csvd"]) for item in items])
+    names = [item["subject"] for item in items]
+    return Predictions(names, list(CLASSES), labels, 0.7 * np.eye(3)[labels] + 0.1, np.ones(len(items), dtype=bool))
+
+
+def test_who_knows_all_microbleeds_says_what_the_simulator_makes_probable(tmp_path):
+    lesions = {"aSVD": ["deep", "deep", "lobar"], "CAA": ["lobar"] * 9, "CADASIL": ["lobar"]}
+    items = []
+    for name, regions in lesions.items():
+        folder = tmp_path / name / "sub-001"
+        folder.mkdir(parents=True)
+        (folder / "sub-001_lesions.tsv").write_text("\n".join(["id\tregion", *(f"1\t{region}" for region in regions)]))
+        who = {"csvd": name, "age": {"CADASIL": 45}.get(name, 76), "sex": "F", "preset": "ukbb", "subject": "sub-001"}
+        items.append({"image": str(folder / "sub-001_swi.nii.gz"), **who})
+    said = best_possible(items)
+    assert said.labels.tolist() == said.chosen.tolist() == [0, 1, 2]
+    assert said.probabilities[0, 1] == 0  # CAA is strictly lobar
+    assert said.probabilities[1, 1] > 0.99
+    np.testing.assert_allclose(said.probabilities.sum(axis=1), 1)
+
+
 @pytest.mark.whole
 def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
     sections = ("training", "validation", "test")
@@ -42,7 +68,8 @@ def test_it_runs_to_its_table(small_cohort, tmp_path, monkeypatch):
         ]
 
     monkeypatch.setattr(experiments.Study, "cohort", cohort)
-    monkeypatch.setitem(PROTOCOLS, "tiny", small.PROTOCOL)
+    subtypes = importlib.import_module("csvd.experiments.subtypes")
+    monkeypatch.setattr(subtypes, "best_possible", certain)  # the cohort has no tables of lesions
     finds = {"detector": {"_target_": "test_patch_detector.Darkness"}}  # so that there are some
     settings = {**small.CLASSIFIER, **finds, "train#trainer#max_epochs": 1}
     size = experiments.Size(training=3, validation=3, test=9, folds=0, settings=settings)

@@ -18,6 +18,7 @@ CUT = [
 LOGS = ["StatsHandler", "TensorBoardStatsHandler"]
 VALIDATED = ["LrScheduleHandler", "ValidationHandler", *LOGS, "EarlyStop", "Resume"]
 OUTLINED = ["CopyItemsd", "LesionInstancesd", "LesionOutlined"]
+CALIBRATED = ["CalibrateProbabilityd", *OUTLINED]
 
 OVERLAYS = [
     (
@@ -33,7 +34,7 @@ OVERLAYS = [
                 *(*LOADED, "CopyItemsd", "LesionLabeld"),
                 *("BrainMaskd", "CloseMaskd", "DarkContrastd", "ConcatItemsd"),
             ],
-            "validate#postprocessing": ["SplitDimd", "DeleteItemsd", "CopyItemsd", "MaskIntensityd", *OUTLINED],
+            "validate#postprocessing": ["SplitDimd", "DeleteItemsd", "CopyItemsd", "MaskIntensityd", *CALIBRATED],
             "validate#evaluator#additional_metrics": dict.fromkeys(("overlap", "tpr", "fps_per_subject"), "ScanMetric"),
         },
     ),
@@ -49,8 +50,15 @@ OVERLAYS = [
                 *("FastRadialSymmetryd", "ConcatItemsd", "DeleteItemsd"),
             ],
             "postprocessing": [
-                *("Invertd", "MaskIntensityd", "SplitDimd", "DeleteItemsd", "CopyItemsd", "CopyItemsd"),
-                *("LesionInstancesd", "LesionInstancesd", "LesionFilterd", "LesionOutlined", "SusceptibilitySignd"),
+                *("Invertd", "MaskIntensityd", "SplitDimd", "DeleteItemsd", "CopyItemsd", "CalibrateProbabilityd"),
+                *(
+                    "CopyItemsd",
+                    "LesionInstancesd",
+                    "LesionInstancesd",
+                    "LesionFilterd",
+                    "LesionOutlined",
+                    "SusceptibilitySignd",
+                ),
                 *("Identity", "LesionBoxesd", "DeleteItemsd"),
             ],
             "settings#candidate_threshold": 0.2,
@@ -61,8 +69,8 @@ OVERLAYS = [
         "inference",
         {
             "postprocessing": [
-                *("MaskIntensityd", "SplitDimd", "DeleteItemsd", "CopyItemsd", "CopyItemsd", "LesionInstancesd"),
-                *("LesionInstancesd", "LesionOutlined", "SusceptibilitySignd", "LesionFilterd"),
+                *("MaskIntensityd", "SplitDimd", "DeleteItemsd", "CopyItemsd", "CalibrateProbabilityd", "CopyItemsd"),
+                *("LesionInstancesd", "LesionInstancesd", "LesionOutlined", "SusceptibilitySignd", "LesionFilterd"),
                 *("LesionBoxesd", "DeleteItemsd"),
             ]
         },

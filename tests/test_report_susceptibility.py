@@ -95,6 +95,8 @@ def test_command_and_bundle_drop_alike(tmp_path):
         str(tmp_path / "bundle"),
         "--drop_diamagnetic",
         "True",
+        "--sequence",  # which csvd detect takes from the name
+        "SWI",
     ]
     subprocess.run([*command, *options], cwd=find_bundle("cmb_detection"), check=True, capture_output=True)
     assert rows_of(tmp_path / "bundle" / "a_swi" / "a_swi_candidates.tsv") == tables[True]
