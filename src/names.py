@@ -38,7 +38,7 @@ def with_source(text: str, temporary: str, source: str) -> str:
 def without_folders(text: str, *paths: str | os.PathLike[str]) -> str:
     """Return a text in which files are named without the folders that some paths lie in: they may name a person.
 
-    Of ``'/home/ann/scans/sub-01/x.nii'`` it leaves ``'sub-01/x.nii'`` where a path is ``/home/ann/scans/y.nii``.
+    Of ``'/data/scans/sub-01/x.nii'`` it leaves ``'sub-01/x.nii'`` where a path is ``/data/scans/y.nii``.
     """
     above = {str(folder) for path in paths for one in (Path(path), Path(path).absolute()) for folder in one.parents}
     for folder in sorted(above - {".", "/"}, key=len, reverse=True):

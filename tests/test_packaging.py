@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 import csvd
 from csvd import checks
-from csvd.workflows.pack import _bundle_files, pack_bundle
+from csvd.workflows.pack import _bundle_files, _package_files, pack_bundle
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -124,6 +125,14 @@ def test_archive_holds_the_package_and_leaves_logs_and_checkpoints_out(bundle, t
     assert {"csvd/__init__.py", "csvd/transforms/features/frst.py", "csvd/metrics/froc.py"} <= names
     assert {"csvd/report/templates/base.html", "csvd/report/templates/page.css"} <= names
     assert not [name for name in names if "__pycache__" in name]
+
+
+@pytest.mark.parametrize("name", ["cmb_detection", "csvd_classification"])
+def test_archive_names_no_folder_of_a_person(name):
+    """The Model Zoo refuses a bundle with such a path, in examples too."""
+    for path in [*_bundle_files(ROOT / "bundles" / name), *_package_files(ROOT / "src")]:
+        if path.suffix in {".json", ".yaml", ".yml", ".py", ".conf"}:
+            assert not re.findall(r"/(?:home|Users|root)/[\w.-]+", path.read_text(encoding="utf-8")), path
 
 
 def test_unpacked_bundle_imports_its_own_package(bundle, tmp_path):
