@@ -49,7 +49,7 @@ def _pictures(scene: Scene, found: Mapping[str, Any], heat: np.ndarray) -> Itera
         warm = plane.layer(_red(plane.cut(heat, index)), view, "overlay heat")
         outline = plane.outline(plane.cut(scene.instances, index) > 0, view, "lesion")
         weight = found["attention"][one["slice"]]
-        caption = f"z = {scene.slice_mm(index):.0f} mm, weight {weight:.2f}, left out: {signed(one['change'])}"
+        caption = f"z = {round(scene.slice_mm(index))} mm, weight {weight:.2f}, left out: {signed(one['change'])}"
         yield Picture(plane.draw(plane.cut(scene.grey, index), view, (warm, outline)), caption)
 
 
