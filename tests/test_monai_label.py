@@ -64,16 +64,16 @@ def test_subtypes_are_trained_with_submitted_diagnoses_and_answer_with_the_new_w
     folder, environment = installed
     (folder / "SCANS").mkdir()
     for number in range(3):
-        scan = planted_scan(shape=(48, 56, 44), voxel_mm=(2.0, 2.0, 2.0), radius_mm=4.0, seed=number).image
-        nib.save(scan, folder / "SCANS" / f"sub-{number}_swi.nii.gz")
+        scan = planted_scan(shape=(64, 74, 58), voxel_mm=(1.5, 1.5, 1.5), radius_mm=3.0, seed=number).image
+        nib.save(scan, folder / "SCANS" / f"sub-{number}_mag.nii.gz")
     _, start, options = documented(0).partition("monailabel start_server")
     with serving_models(folder, environment, start + options) as address:
-        before = infer(address, "csvd_classification", "sub-0_swi").json()["prediction"]
+        before = infer(address, "csvd_classification", "sub-0_mag").json()["prediction"]
         for number, (subtype, (age, sex)) in enumerate(PEOPLE.items()):
             content = json.dumps({"label": subtype, "age": age, "sex": sex})
-            submit(address, f"sub-{number}_swi", f"sub-{number}_swi.json", content)
+            submit(address, f"sub-{number}_mag", f"sub-{number}_mag.json", content)
         train(address, "csvd_classification", max_epochs=1, val_split=0, multi_gpu=False)
-        after = infer(address, "csvd_classification", "sub-0_swi").json()["prediction"]
+        after = infer(address, "csvd_classification", "sub-0_mag").json()["prediction"]
     assert [one["label"] for one in after][: len(PEOPLE)] == [name.lower() for name in PEOPLE]
     assert sum(one["score"] for one in after) == pytest.approx(1, abs=1e-3)
     assert [one["score"] for one in after] != [one["score"] for one in before]
