@@ -23,7 +23,7 @@ from csvd.experiments.candidates import CandidateTable, joined
 from csvd.experiments.discriminators import patch_rates
 from csvd.experiments.patch_training import candidate_odds, train_on_candidates
 from csvd.experiments.study import Study, Variant
-from csvd.experiments.transfer import DEVELOPMENT, TESTS, Transfer
+from csvd.experiments.transfer import Transfer
 
 SIDE, FOLDS = 32, 5
 SETTINGS = {"seed": 0, "patch_size": [SIDE, SIDE, 8], "network_def#discriminator#features": 64}
@@ -47,10 +47,12 @@ def main() -> None:
     size = (QUICK if arguments.quick else FULL)["transfer"]
     study = Study(arguments.transfer, find_bundle("cmb_detection"), size.settings)
     work = Transfer(study, size)
-    development = [grown(work.candidates(name, size.training, seed)) for seed, name in enumerate(DEVELOPMENT, start=1)]
-    tests = {TESTS[name]: grown(work.candidates(name, size.test, seed)) for seed, name in enumerate(TESTS, start=3)}
+    development, tests = (
+        {name: grown(found) for name, found in tables.items()} for tables in (work.development, work.tested)
+    )
     training, validation = (
-        joined([one.of((one.subjects % FOLDS == 0) == held_out) for one in development]) for held_out in (False, True)
+        joined([one.of((one.subjects % FOLDS == 0) == held_out) for one in development.values()])
+        for held_out in (False, True)
     )
     settings = {**size.settings, **SETTINGS, "epochs": arguments.epochs, "patience": 8}
     configs = study.parser(

@@ -49,6 +49,16 @@ class Transfer:
         """Folder with the weights of the bundle's own detector, which searches the candidates."""
         return bundle_detector(self.study)
 
+    @cached_property
+    def development(self) -> dict[str, CandidateTable]:
+        """Candidates of the development subjects, by preset."""
+        return {name: self.candidates(name, self.size.training, k) for k, name in enumerate(DEVELOPMENT, start=1)}
+
+    @cached_property
+    def tested(self) -> dict[str, CandidateTable]:
+        """Candidates of the test subjects, by the name of the test."""
+        return {test: self.candidates(name, self.size.test, k) for k, (name, test) in enumerate(TESTS.items(), start=3)}
+
     def candidates(self, preset: str, subjects: int, seed: int) -> CandidateTable:
         """Search a simulated cohort."""
         data = self.study.data(f"{preset}_{seed}", test=self.study.cohort(preset, subjects, seed))
@@ -107,8 +117,7 @@ def transfer(study: Study, size: Size) -> Path:
     left one fold out, after one calibration a strategy. Subjects with cavernous malformations (CCM) are in no training.
     """
     work = Transfer(study, size)
-    development = {name: work.candidates(name, size.training, seed) for seed, name in enumerate(DEVELOPMENT, start=1)}
-    tested = {test: work.candidates(name, size.test, seed) for seed, (name, test) in enumerate(TESTS.items(), start=3)}
+    development, tested = work.development, work.tested
     trainings = [
         {"strategy": name, "fold": fold + 1, **work.train(name, fold, development)}
         for name in STRATEGIES
