@@ -60,6 +60,17 @@ def test_training_prepares_scans_as_inference_and_looks_for_microbleeds_beside_t
     assert ours == config("inference")["transforms"]
 
 
+def test_settings_of_a_result_say_which_thresholds_are_of_qsm():
+    settings = config("inference")["settings"]
+    assert {name: settings[name] for name in ("operating_point", "qsm_threshold", "qsm_candidate_threshold")} == {
+        "operating_point": "@operating_point",
+        "qsm_threshold": "@threshold",
+        "qsm_candidate_threshold": "@candidate_threshold",
+    }
+    assert "threshold" not in settings
+    assert config("mask_rcnn")["settings"]["threshold"] == "@threshold"  # of all contrasts
+
+
 def test_scans_are_prepared_as_for_the_papers_cascade():
     detection = config("train_paper", ROOT / "cmb_detection")
     ours = config("train")

@@ -14,6 +14,7 @@ from test_patch_detector import Darkness
 
 from csvd.engines import load_network
 from csvd.inferers import DetectLesionsd
+from csvd.io.content import settings_digest
 from csvd.networks import PatchEnsemble
 from csvd.phantom.planting_scan import plant_scan
 
@@ -89,6 +90,25 @@ def test_threshold_is_that_of_the_sequence(item, tmp_path, known, name, some):
     item["image"].meta["filename_or_obj"] = f"sub-1_{name}.nii.gz"
     found = DetectLesionsd("image", Darkness(), tmp_path / "points.json")({**item, **known})["found"]
     assert bool(found.any()) is some
+
+
+def test_another_calibration_at_the_same_place_is_another_transform_to_a_cache(tmp_path):
+    file, network = tmp_path / "points.json", Darkness()
+    record = json.loads(POINTS.read_text())
+
+    def told():
+        file.write_text(json.dumps(record))
+        return settings_digest([DetectLesionsd("image", network, file)])
+
+    before = told()
+    assert told() == before
+    record["contrasts"]["dark"]["calibration"]["bias"] += 1
+    assert told() != before
+
+
+def test_without_its_operating_points_it_is_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"points\.json"):
+        DetectLesionsd("image", Darkness(), tmp_path / "points.json")
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

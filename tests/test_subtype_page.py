@@ -44,6 +44,12 @@ def test_slice_of_the_scan_that_has_the_microbleed_is_shown():
     assert [_index(scene, EXPLANATION["middles_mm"], number) for number in range(4)] == [3, 7, 12, 17]
 
 
+@pytest.mark.parametrize("height", [-0.4, 0.4])
+def test_a_slice_just_below_0_has_no_minus(monkeypatch, height):
+    monkeypatch.setattr("csvd.report.scene.Scene.slice_mm", lambda self, index: height)
+    assert "z = 0 mm, weight 0.70" in " ".join(page_of().text.split())
+
+
 def test_one_slice_of_the_classifier_has_a_picture():
     scene = many(0)[1]
     assert _index(scene, [[31.5, 31.5, 9]], 0) == 9
